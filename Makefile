@@ -1,0 +1,135 @@
+# memtrace: build, test, measure. Everything is written below build/.
+#
+#   make            the program: build/memtrace
+#   make check      what every change must pass (<= 10 min); make check-all: every Go version, every build mode
+#   make bench      what it costs and how long it takes
+#   make lint       format, layers, warnings, man page
+#   make setup      install the packages that building and testing need (Debian, Ubuntu; as root)
+
+CC	?= gcc
+CLANG	?= clang
+BPFTOOL	?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
+PREFIX	?= /usr/local
+ARCH	:= x86_64
+BUILD	:= build
+VERSION	:= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+ifeq ($(V),1)
+Q =
+msg =
+else
+Q = @
+msg = @printf '  %-8s %s\n' '$(1)' '$(2)';
+endif
+
+WARN	:= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-format-truncation
+CPPFLAGS += -Iuser -Ibpf -I$(BUILD)/gen -D_GNU_SOURCE -DMEMTRACE_VERSION='"$(VERSION)"'
+CFLAGS	?= -O2 -g
+CFLAGS	+= -std=gnu11 $(WARN)
+LDLIBS	:= -l:libbpf.a -lelf -lz -lcapstone -ljson-c -lpthread -lm
+SAN	:= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+
+sources := $(filter-out user/cli/main.c,$(wildcard user/*/*.c))
+objects := $(sources:%.c=$(BUILD)/%.o)
+san_objects := $(sources:%.c=$(BUILD)/san/%.o)
+bpf_objects := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+skeleton := $(BUILD)/gen/memtrace.skel.h
+unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
+san_tests := $(patsubst tests/unit/%.c,$(BUILD)/san/unit/%,$(wildcard tests/unit/*.c))
+
+.PHONY: all check check-all bench lint setup install clean unit replay live
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/memtrace
+
+$(BUILD)/memtrace: $(BUILD)/user/cli/main.o $(BUILD)/libmemtrace.a
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(BUILD)/libmemtrace.a: $(objects)
+	$(call msg,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/san/libmemtrace.a: $(san_objects)
+	$(call msg,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/%.o: %.c | $(skeleton)
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/san/%.o: %.c | $(skeleton)
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -MMD -MP -c $< -o $@
+
+# ---- BPF: one object a file, linked statically, then a skeleton ----
+
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call msg,BPF,$@)
+	$(Q)mkdir -p $(@D) && $(CLANG) -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Wextra \
+		-Wno-missing-field-initializers -Wno-unused-parameter \
+		-Wno-gnu-variable-sized-type-not-at-end -Ivmlinux/$(ARCH) -Ibpf -MMD -MP -c $< -o $@
+
+$(skeleton): $(bpf_objects)
+	$(call msg,SKEL,$@)
+	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen object $(BUILD)/bpf/memtrace.o $^ && \
+		$(BPFTOOL) gen skeleton $(BUILD)/bpf/memtrace.o name memtrace_bpf >$@.tmp && mv $@.tmp $@
+
+# ---- Tests ----
+
+$(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libmemtrace.a
+	$(call msg,TEST,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -Itests $< $(BUILD)/libmemtrace.a $(LDLIBS) -lcriterion -o $@
+
+$(BUILD)/san/unit/%: tests/unit/%.c $(BUILD)/san/libmemtrace.a
+	$(call msg,TEST,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -MMD -MP -Itests $< $(BUILD)/san/libmemtrace.a $(LDLIBS) -lcriterion -o $@
+
+unit: $(unit_tests) $(san_tests)
+	$(Q)for t in $^; do echo "== $$t"; $$t -j2 --quiet || exit 1; done
+
+# Recorded events, the same pipeline, no privileges: once plain, once under ASan and UBSan.
+$(BUILD)/replay: tests/replay/replay.c $(BUILD)/libmemtrace.a
+	$(call msg,TEST,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< $(BUILD)/libmemtrace.a $(LDLIBS) -o $@
+
+$(BUILD)/san/replay: tests/replay/replay.c $(BUILD)/san/libmemtrace.a
+	$(call msg,TEST,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -MMD -MP $< $(BUILD)/san/libmemtrace.a $(LDLIBS) -o $@
+
+replay: $(BUILD)/replay $(BUILD)/san/replay
+	$(Q)REPLAY=$(BUILD)/replay prove tests/replay/replay.t
+	$(Q)REPLAY=$(BUILD)/san/replay prove tests/replay/replay.t
+
+# Root, BTF and Go toolchains: programs that know the truth. GO_VERSIONS and GO_MODES choose which.
+live: all
+	$(Q)BUILD=$(BUILD) prove --timer tests/live/*.t
+
+lint:
+	$(Q)BUILD=$(BUILD) sh tests/lint/lint.sh
+
+check: all
+	$(Q)$(MAKE) unit
+	$(Q)$(MAKE) replay
+	$(Q)$(MAKE) lint
+	$(Q)GO_VERSIONS="1.19 1.23 1.26" GO_MODES=plain CYCLES=100 $(MAKE) live
+
+check-all: all
+	$(Q)$(MAKE) unit
+	$(Q)$(MAKE) replay
+	$(Q)$(MAKE) lint
+	$(Q)GO_VERSIONS="1.19 1.21 1.22 1.23 1.24 1.26" GO_MODES="plain stripped pie cgo" CYCLES=1000 \
+		$(MAKE) live
+
+setup:
+	$(Q)sh tests/setup.sh build && sh tests/setup.sh test
+
+install: all
+	install -D -m 755 $(BUILD)/memtrace $(DESTDIR)$(PREFIX)/bin/memtrace
+	install -D -m 644 docs/memtrace.1 $(DESTDIR)$(PREFIX)/share/man/man1/memtrace.1
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

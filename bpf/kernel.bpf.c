@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * What the kernel itself knows: page faults (counted always, sampled with a stack), exec, exit, fork
+ * and the OOM killer's choice. Tracepoints only; the four used here have had the same arguments at
+ * the places we read since Linux 5.10.
+ */
+#include "memtrace.bpf.h"
+
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+
+extern struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct mt_target);
+} targets SEC(".maps");
+
+__u32 task_tgid(struct task_struct *task);
+
+/* Faults of a process that make one sample, on average. */
+volatile __u32 fault_period = 64;
+
+/*
+ * The next threshold is spread over half to one and a half periods: programs touch memory in strides,
+ * and a fixed step would always meet the same line.
+ */
+static __always_inline __u64 spread(__u64 period)
+{
+	return period / 2 + bpf_get_prandom_u32() % (period + 1);
+}
+
+/*
+ * Takes all faults that no sample stands for yet, or 0 where another CPU was quicker. What a failed
+ * sample would have stood for stays, for the next one.
+ */
+static __always_inline __u64 take_unsampled(struct mt_target *target, __u64 faults)
+{
+	__u64 sampled = target->sampled;
+
+	if (faults <= sampled || !__sync_bool_compare_and_swap(&target->sampled, sampled, faults))
+		return 0;
+	return faults - sampled;
+}
+
+static __noinline int sample_fault(void *ctx, struct mt_target *target, __u64 addr, __u64 faults)
+{
+	struct mt_counters *counts = event_counters(MT_SRC_FAULT);
+	struct mt_stacked *stacked;
+	long bytes;
+
+	target->threshold = faults + spread(fault_period);
+	if (!counts)
+		return 0;
+	__sync_fetch_and_add(&counts->hits, 1);
+	stacked = event_begin_stacked(MT_SRC_FAULT, MT_FAULT, counts);
+	if (!stacked)
+		return 0;
+	stacked->record.addr = addr;
+	stacked->record.val[0] = take_unsampled(target, faults);
+	bytes = bpf_get_stack(ctx, stacked->stack, STACK_BYTES, BPF_F_USER_STACK);
+	if (bytes > 0) {
+		stacked->record.stack_bytes = bytes;
+		stacked->record.flags |= MT_HAS_STACK;
+	}
+	event_submit(&stacked->record);
+	return 0;
+}
+
+/* The path that every fault of a target takes: one lookup, one addition, one comparison. */
+static __always_inline int fault(void *ctx, __u64 addr, __u64 count)
+{
+	struct mt_target *target = target_find(current_ids() >> 32);
+	__u64 faults;
+
+	if (!target)
+		return 0;
+	faults = __sync_fetch_and_add(&target->faults, count) + count;
+	if (faults >= target->threshold)
+		sample_fault(ctx, target, addr, faults);
+	return 0;
+}
+
+SEC("tp_btf/page_fault_user")
+int BPF_PROG(mt_fault, unsigned long addr)
+{
+	return fault(ctx, addr, 1);
+}
+
+/* Stands in where tp_btf is refused: a software event per CPU, one overflow for every period. */
+SEC("perf_event")
+int mt_fault_perf(struct bpf_perf_event_data *ctx)
+{
+	return fault(ctx, ctx->addr, ctx->sample_period);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(mt_exec, struct task_struct *task)
+{
+	__u32 tgid = task_tgid(task);
+
+	if (target_find(tgid))
+		control_report(MT_EXEC, tgid, 0, 0);
+	return 0;
+}
+
+/* The child is a target before it runs its first instruction. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(mt_fork, struct task_struct *parent, struct task_struct *child)
+{
+	__u32 tgid = task_tgid(parent), child_tgid = task_tgid(child);
+	struct mt_target *target = target_find(tgid);
+	struct mt_target fresh;
+
+	if (!target || !target->follow || tgid == child_tgid)
+		return 0;
+	__builtin_memset(&fresh, 0, sizeof(fresh));
+	fresh.follow = 1;
+	bpf_map_update_elem(&targets, &child_tgid, &fresh, BPF_ANY);
+	control_report(MT_FORK, tgid, child_tgid, 0);
+	return 0;
+}
+
+/*
+ * do_exit() has counted this thread out of signal->live before the tracepoint, in every kernel: the
+ * thread that reads 0 is the last. (The leader may leave first: pid == tgid says nothing.)
+ */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(mt_exit, struct task_struct *task)
+{
+	__u32 tgid = task_tgid(task);
+	struct mt_target *target = target_find(tgid);
+
+	if (!target || BPF_CORE_READ(task, signal, live.counter))
+		return 0;
+	if (BPF_CORE_READ(task, signal, oom_mm))
+		control_report(MT_OOM, tgid, 0, 0);
+	control_report(MT_EXIT, tgid, BPF_CORE_READ(task, exit_code), target->faults);
+	/* The number may be given to another process before memtrace reads this record. */
+	bpf_map_delete_elem(&targets, &tgid);
+	return 0;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * What the BPF files share: core.bpf.c owns maps and switches, the others meet it only through the
+ * functions below. A record is written in place, in the ring. Per-CPU scratch would be corrupted:
+ * on a preemptible kernel two programs interleave on one CPU.
+ */
+#ifndef MEMTRACE_BPF_H
+#define MEMTRACE_BPF_H
+
+#include "vmlinux.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include "memtrace.h"
+
+#define STACK_BYTES (MT_STACK_FRAMES * sizeof(__u64))
+
+/* A record with room for a stack: the verifier wants sizes that are constants. */
+struct mt_stacked {
+	struct mt_record record;
+	__u64 stack[MT_STACK_FRAMES];
+};
+
+/* Counters of a source on this CPU, or NULL. Add with __sync_fetch_and_add: see above. */
+struct mt_counters *event_counters(__u32 source);
+
+/* Parts of event_begin(). */
+struct mt_record *event_reserve(void);
+struct mt_stacked *event_reserve_stacked(void);
+void event_fill(struct mt_record *record, __u32 source, __u8 kind, __u64 seq);
+
+/*
+ * Reserves a record with room for a stack (event_begin_stacked) or none, counts it as produced and
+ * fills in who and when. NULL where the ring is full: counted as lost. Whoever gets one submits it.
+ *
+ * Inline, so that the caller's check for NULL and this one become one: up to Linux 6.1 the verifier
+ * forgets at a second check that the first has passed, and misses a submit on the impossible path.
+ */
+static __always_inline struct mt_record *event_begin(
+	__u32 source, __u8 kind, struct mt_counters *counts)
+{
+	__u64 seq = __sync_fetch_and_add(&counts->produced, 1);
+	struct mt_record *record = event_reserve();
+
+	if (!record) {
+		__sync_fetch_and_add(&counts->lost, 1);
+		return NULL;
+	}
+	record->size = sizeof(*record);
+	event_fill(record, source, kind, seq);
+	return record;
+}
+
+static __always_inline struct mt_stacked *event_begin_stacked(
+	__u32 source, __u8 kind, struct mt_counters *counts)
+{
+	__u64 seq = __sync_fetch_and_add(&counts->produced, 1);
+	struct mt_stacked *stacked = event_reserve_stacked();
+
+	if (!stacked) {
+		__sync_fetch_and_add(&counts->lost, 1);
+		return NULL;
+	}
+	stacked->record.size = sizeof(*stacked);
+	event_fill(&stacked->record, source, kind, seq);
+	return stacked;
+}
+
+/* Hands the record over. Wakes the reader only where a quarter of the ring is waiting. */
+void event_submit(struct mt_record *record);
+
+/* Writes a record to the control ring, whose reader is woken at once. */
+void control_report(__u8 kind, __u32 tgid, __u64 value, __u64 faults);
+
+/* Process and thread id of the current task in memtrace's pid namespace: tgid << 32 | tid. */
+__u64 current_ids(void);
+
+/* The process's entry in the targets map, or NULL. */
+struct mt_target *target_find(__u32 tgid);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * One program for every uprobe of every runtime. What a probe reads is data: the cookie names its
+ * row in the attachments map, and the row says which registers and which words behind them make the
+ * record. A new family is new rows; nothing is added here.
+ *
+ * The same body is two programs, because the kernel fixes at load time whether a program belongs to
+ * uprobe_multi links or to perf events.
+ */
+#include "memtrace.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MT_SRC_MAX);
+	__type(key, __u32);
+	__type(value, struct mt_attachment);
+} attachments SEC(".maps");
+
+/* One switch a link; user space writes them through the mapping of .bss. */
+volatile __u8 gates[MT_MAX_LINKS] = {};
+
+/* True where a link fires in other processes too (no pid filter in the kernel). */
+volatile __u8 filter_uprobes = 0;
+
+static __always_inline void copy_registers(__u64 regs[MT_REG_MAX], struct pt_regs *ctx)
+{
+	regs[MT_REG_AX] = ctx->ax;
+	regs[MT_REG_BX] = ctx->bx;
+	regs[MT_REG_CX] = ctx->cx;
+	regs[MT_REG_DX] = ctx->dx;
+	regs[MT_REG_SI] = ctx->si;
+	regs[MT_REG_DI] = ctx->di;
+	regs[MT_REG_R8] = ctx->r8;
+	regs[MT_REG_R9] = ctx->r9;
+	regs[MT_REG_R10] = ctx->r10;
+	regs[MT_REG_R11] = ctx->r11;
+	regs[MT_REG_R12] = ctx->r12;
+	regs[MT_REG_R13] = ctx->r13;
+	regs[MT_REG_R14] = ctx->r14;
+	regs[MT_REG_R15] = ctx->r15;
+	regs[MT_REG_SP] = ctx->sp;
+	regs[MT_REG_BP] = ctx->bp;
+}
+
+static __always_inline __u64 read_source(
+	struct mt_record *record, const struct mt_source *source, const __u64 regs[MT_REG_MAX])
+{
+	__u64 value;
+
+	if (source->from == MT_FROM_NOTHING)
+		return 0;
+	value = regs[source->reg & (MT_REG_MAX - 1)];
+	if (source->from == MT_FROM_REG)
+		return value;
+	if (bpf_probe_read_user(&value, sizeof(value), (void *)(value + source->off))) {
+		record->flags |= MT_UNREAD;
+		return 0;
+	}
+	return value;
+}
+
+static __always_inline void read_sources(
+	struct mt_record *record, const struct mt_attachment *attachment, struct pt_regs *ctx)
+{
+	__u64 regs[MT_REG_MAX];
+
+	copy_registers(regs, ctx);
+	record->addr = read_source(record, &attachment->addr, regs);
+	record->val[0] = read_source(record, &attachment->val[0], regs);
+	record->val[1] = read_source(record, &attachment->val[1], regs);
+	record->val[2] = read_source(record, &attachment->val[2], regs);
+	record->val[3] = read_source(record, &attachment->val[3], regs);
+	if (attachment->flags & MT_ATTACH_GO)
+		record->goroutine = ctx->r14;
+}
+
+/*
+ * Before a function has set up its frame, RBP is still its caller's, and the walk along frame
+ * pointers steps over the direct caller: its address is only at [RSP]. Kernels since 6.11 repair
+ * that at `push %rbp`, and only there; so compare, whatever the kernel.
+ */
+static __always_inline void insert_caller(struct mt_stacked *stacked, struct pt_regs *ctx)
+{
+	__u64 caller;
+
+	if (bpf_probe_read_user(&caller, sizeof(caller), (void *)ctx->sp))
+		return;
+	if (stacked->record.stack_bytes > sizeof(__u64) && stacked->stack[1] == caller)
+		return;
+#pragma unroll
+	for (int i = MT_STACK_FRAMES - 1; i > 1; i--)
+		stacked->stack[i] = stacked->stack[i - 1];
+	stacked->stack[1] = caller;
+	if (stacked->record.stack_bytes < STACK_BYTES)
+		stacked->record.stack_bytes += sizeof(__u64);
+}
+
+static __always_inline void read_stack(struct mt_stacked *stacked, __u8 flags, struct pt_regs *ctx)
+{
+	long bytes = bpf_get_stack(ctx, stacked->stack, STACK_BYTES, BPF_F_USER_STACK);
+
+	if (bytes <= 0) {
+		/* No callchain to be had: the probed instruction itself is still known. */
+		stacked->stack[0] = ctx->ip;
+		bytes = sizeof(__u64);
+	}
+	stacked->record.stack_bytes = bytes;
+	stacked->record.flags |= MT_HAS_STACK;
+	if (flags & (MT_ATTACH_AT_ENTRY | MT_ATTACH_STACK_CHECK))
+		insert_caller(stacked, ctx);
+}
+
+static __always_inline void record_hit(struct pt_regs *ctx, __u32 id,
+	const struct mt_attachment *attachment, struct mt_counters *counts)
+{
+	struct mt_stacked *stacked;
+	struct mt_record *record;
+
+	if (!(attachment->flags & MT_ATTACH_STACK)) {
+		record = event_begin(id, attachment->kind, counts);
+		if (!record)
+			return;
+		read_sources(record, attachment, ctx);
+		event_submit(record);
+		return;
+	}
+	stacked = event_begin_stacked(id, attachment->kind, counts);
+	if (!stacked)
+		return;
+	read_sources(&stacked->record, attachment, ctx);
+	read_stack(stacked, attachment->flags, ctx);
+	event_submit(&stacked->record);
+}
+
+static __always_inline int hit(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	struct mt_attachment *attachment;
+	struct mt_counters *counts;
+	__u32 id = cookie;
+
+	if (cookie >= MT_SRC_MAX || (filter_uprobes && !target_find(current_ids() >> 32)))
+		return 0;
+	counts = event_counters(id);
+	attachment = bpf_map_lookup_elem(&attachments, &id);
+	if (!counts || !attachment)
+		return 0;
+	__sync_fetch_and_add(&counts->hits, 1);
+	if (!gates[attachment->link & (MT_MAX_LINKS - 1)])
+		return 0;
+	/* CF or ZF: the jbe is taken, to morestack, which will come back here. */
+	if (attachment->flags & MT_ATTACH_STACK_CHECK && ctx->flags & 0x41)
+		return 0;
+	record_hit(ctx, id, attachment, counts);
+	return 0;
+}
+
+SEC("uprobe")
+int mt_uprobe_multi(struct pt_regs *ctx)
+{
+	return hit(ctx);
+}
+
+SEC("uprobe")
+int mt_uprobe_perf(struct pt_regs *ctx)
+{
+	return hit(ctx);
+}

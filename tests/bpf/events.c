@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The BPF side on the running kernel: what each program writes for a known cause, and that nothing
+ * disappears unseen. Needs root; each test loads its own object and watches its own children.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "trace/attach.h"
+#include "trace/bpf.h"
+#include "trace/calibrate.h"
+#include "trace/closer.h"
+#include "trace/drain.h"
+#include "trace/own_code.h"
+
+#define PATIENCE_MS 5000
+#define TOUCH_PAGES 2000
+
+struct rig {
+	struct trace_bpf *bpf;
+	struct drain *drain;
+	struct closer *closer;
+};
+
+static void rig_open(struct rig *rig, const struct trace_bpf_options *options, uint32_t queue)
+{
+	char error[256] = "";
+
+	cr_assert(eq(int, trace_bpf_load(options, &rig->bpf, error), 0), "%s", error);
+	cr_assert(eq(int, drain_start(rig->bpf, queue, &rig->drain), 0));
+	cr_assert(eq(int, closer_start(&rig->closer), 0));
+}
+
+static void rig_close(struct rig *rig)
+{
+	closer_stop(rig->closer);
+	drain_stop(rig->drain);
+	trace_bpf_close(rig->bpf);
+}
+
+/* The next record, waiting for it. */
+static const struct mt_record *next(struct rig *rig)
+{
+	struct pollfd wait = {.fd = drain_event_fd(rig->drain), .events = POLLIN};
+	const struct mt_record *record;
+
+	while (!(record = drain_next(rig->drain)))
+		cr_assert(eq(int, poll(&wait, 1, PATIENCE_MS), 1), "no record came");
+	return record;
+}
+
+static void expect_control(struct rig *rig, enum mt_kind kind, int pid, uint64_t value)
+{
+	const struct mt_record *record = next(rig);
+
+	cr_expect(eq(int, record->kind, (int)kind));
+	cr_expect(eq(int, record->attachment, MT_SRC_CONTROL));
+	cr_expect(eq(int, record->tgid, pid));
+	cr_expect(eq(u64, record->val[0], value));
+}
+
+/* ---- children that wait for a byte, then do something ---- */
+
+struct child {
+	int pid, go;
+};
+
+static struct child start(void (*act)(void))
+{
+	int pipe_fds[2];
+	struct child child;
+	char byte;
+
+	cr_assert(eq(int, pipe2(pipe_fds, O_CLOEXEC), 0));
+	child.pid = fork();
+	cr_assert(ge(int, child.pid, 0));
+	if (!child.pid) {
+		close(pipe_fds[1]);
+		if (read(pipe_fds[0], &byte, 1) == 1)
+			act();
+		_exit(99);
+	}
+	close(pipe_fds[0]);
+	child.go = pipe_fds[1];
+	return child;
+}
+
+static void let_go(struct child *child)
+{
+	cr_assert(eq(int, write(child->go, "x", 1), 1));
+	close(child->go);
+}
+
+static void fork_and_exec(void)
+{
+	int pid = fork();
+
+	if (!pid) {
+		execl("/bin/true", "true", NULL);
+		_exit(98);
+	}
+	waitpid(pid, NULL, 0);
+	_exit(7);
+}
+
+static void *leave_later(void *arg)
+{
+	pthread_join(*(pthread_t *)arg, NULL);
+	_exit(5);
+}
+
+static void leader_leaves_first(void)
+{
+	static pthread_t leader;
+	pthread_t thread;
+
+	leader = pthread_self();
+	pthread_create(&thread, NULL, leave_later, &leader);
+	pthread_exit(NULL);
+}
+
+static void touch_and_exit(void)
+{
+	size_t bytes = TOUCH_PAGES * 4096;
+	volatile char *p =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	madvise((void *)p, bytes, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < bytes; i += 4096)
+		p[i] = 1;
+	_exit(0);
+}
+
+Test(control, fork_exec_and_exit_of_a_followed_target)
+{
+	struct child child = start(fork_and_exec);
+	const struct mt_record *record;
+	const char *faults;
+	struct rig rig;
+	int grandchild;
+
+	rig_open(&rig, &(struct trace_bpf_options){0}, 0);
+	cr_assert(eq(int, trace_bpf_attach_kernel(rig.bpf, false, &faults), 0));
+	cr_assert(eq(int, trace_bpf_add_target(rig.bpf, child.pid, true), 0));
+	let_go(&child);
+	record = next(&rig);
+	cr_assert(eq(int, record->kind, MT_FORK));
+	cr_assert(eq(int, record->tgid, child.pid));
+	grandchild = record->val[0];
+	expect_control(&rig, MT_EXEC, grandchild, 0);
+	expect_control(&rig, MT_EXIT, grandchild, 0);
+	expect_control(&rig, MT_EXIT, child.pid, 7 << 8);
+	waitpid(child.pid, NULL, 0);
+	rig_close(&rig);
+}
+
+Test(control, only_the_last_thread_is_the_exit)
+{
+	struct child child = start(leader_leaves_first);
+	struct mt_counters counters;
+	const char *faults;
+	struct rig rig;
+
+	rig_open(&rig, &(struct trace_bpf_options){0}, 0);
+	cr_assert(eq(int, trace_bpf_attach_kernel(rig.bpf, false, &faults), 0));
+	cr_assert(eq(int, trace_bpf_add_target(rig.bpf, child.pid, false), 0));
+	let_go(&child);
+	waitpid(child.pid, NULL, 0);
+	expect_control(&rig, MT_EXIT, child.pid, 5 << 8);
+	drain_flush(rig.drain);
+	cr_assert(eq(ptr, (void *)drain_next(rig.drain), NULL));
+	cr_assert(eq(int, trace_bpf_read_counters(rig.bpf, MT_SRC_CONTROL, &counters), 0));
+	cr_assert(eq(u64, counters.produced, 1));
+	rig_close(&rig);
+}
+
+Test(control, death_by_signal)
+{
+	struct child child = start(touch_and_exit);
+	const char *faults;
+	struct rig rig;
+
+	rig_open(&rig, &(struct trace_bpf_options){0}, 0);
+	cr_assert(eq(int, trace_bpf_attach_kernel(rig.bpf, false, &faults), 0));
+	cr_assert(eq(int, trace_bpf_add_target(rig.bpf, child.pid, false), 0));
+	kill(child.pid, SIGKILL);
+	expect_control(&rig, MT_EXIT, child.pid, SIGKILL);
+	waitpid(child.pid, NULL, 0);
+	rig_close(&rig);
+}
+
+static void eat_memory(void)
+{
+	size_t bytes = 64 << 20;
+	char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	memset(p, 1, bytes);
+	_exit(0);
+}
+
+static bool write_file(const char *dir, const char *name, const char *text)
+{
+	char path[128];
+	bool done;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+/* A cgroup with 16 MiB and pid in it, v1 or v2; "" where there is none to be had. */
+static void confine(int pid, char dir[64])
+{
+	static const char *const roots[] = {"/sys/fs/cgroup/memory", "/sys/fs/cgroup"};
+	static const char *const limits[] = {"memory.limit_in_bytes", "memory.max"};
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", pid);
+	for (size_t i = 0; i < ARRAY_SIZE(roots); i++) {
+		snprintf(dir, 64, "%s/memtrace-test-%d", roots[i], pid);
+		if (!mkdir(dir, 0700) && write_file(dir, limits[i], "16777216") &&
+			write_file(dir, "cgroup.procs", text))
+			return;
+		rmdir(dir);
+	}
+	dir[0] = '\0';
+}
+
+Test(control, choice_of_the_oom_killer)
+{
+	struct child child = start(eat_memory);
+	const char *faults;
+	struct rig rig;
+	char dir[64];
+
+	confine(child.pid, dir);
+	if (!dir[0]) {
+		kill(child.pid, SIGKILL);
+		cr_skip_test("no memory cgroup can be made here");
+	}
+	rig_open(&rig, &(struct trace_bpf_options){0}, 0);
+	cr_assert(eq(int, trace_bpf_attach_kernel(rig.bpf, false, &faults), 0));
+	cr_assert(eq(int, trace_bpf_add_target(rig.bpf, child.pid, false), 0));
+	let_go(&child);
+	expect_control(&rig, MT_OOM, child.pid, 0);
+	expect_control(&rig, MT_EXIT, child.pid, SIGKILL);
+	waitpid(child.pid, NULL, 0);
+	rmdir(dir);
+	rig_close(&rig);
+}
+
+/* Samples stand for all faults but those since the last one. */
+static uint64_t sum_samples(struct rig *rig, int pid, uint64_t *total)
+{
+	const struct mt_record *record;
+	uint64_t sum = 0;
+
+	drain_flush(rig->drain);
+	while ((record = drain_next(rig->drain))) {
+		if (record->kind == MT_EXIT)
+			*total = record->val[1];
+		if (record->kind != MT_FAULT)
+			continue;
+		cr_expect(eq(int, record->tgid, pid));
+		cr_expect(ne(u64, record->addr, 0));
+		cr_expect(ne(int, record->flags &MT_HAS_STACK, 0));
+		cr_expect(ge(int, record->stack_bytes, 8));
+		sum += record->val[0];
+	}
+	return sum;
+}
+
+Test(faults, counted_exactly_and_sampled)
+{
+	struct child child = start(touch_and_exit);
+	struct mt_counters counters;
+	uint64_t sum, total = 0;
+	const char *faults;
+	struct rig rig;
+
+	rig_open(&rig, &(struct trace_bpf_options){0}, 0);
+	cr_assert(eq(int, trace_bpf_attach_kernel(rig.bpf, true, &faults), 0));
+	cr_assert(eq(str, (char *)faults, "tp_btf"));
+	cr_assert(eq(int, trace_bpf_add_target(rig.bpf, child.pid, false), 0));
+	let_go(&child);
+	waitpid(child.pid, NULL, 0);
+	sum = sum_samples(&rig, child.pid, &total);
+	cr_assert(eq(int, trace_bpf_read_counters(rig.bpf, MT_SRC_FAULT, &counters), 0));
+	cr_assert(ge(u64, total, TOUCH_PAGES));
+	cr_assert(le(u64, total, TOUCH_PAGES + 500));
+	cr_assert(le(u64, sum, total));
+	cr_assert(gt(u64, sum + 97, total));
+	cr_assert(ge(u64, counters.produced, 15));
+	rig_close(&rig);
+}
+
+Test(faults, perf_stands_in)
+{
+	struct child child = start(touch_and_exit);
+	uint64_t sum, total = 0;
+	const char *faults;
+	struct rig rig;
+
+	rig_open(&rig, &(struct trace_bpf_options){.no_kernel = true}, 0);
+	trace_bpf_attach_kernel(rig.bpf, true, &faults);
+	cr_assert(eq(str, (char *)faults, "perf"));
+	cr_assert(eq(int, trace_bpf_add_target(rig.bpf, child.pid, false), 0));
+	let_go(&child);
+	waitpid(child.pid, NULL, 0);
+	sum = sum_samples(&rig, child.pid, &total);
+	cr_assert(eq(int, trace_bpf_read_faults(rig.bpf, child.pid, &total), 0));
+	cr_assert(eq(u64, sum, total));
+	cr_assert(ge(u64, sum, TOUCH_PAGES * 3 / 4));
+	cr_assert(le(u64, sum, TOUCH_PAGES * 5 / 4));
+	rig_close(&rig);
+}
+
+/* ---- uprobes, on our own code ---- */
+
+static struct attach_link *attach_own_code(
+	struct rig *rig, void (*function)(void), const struct mt_attachment *row)
+{
+	struct runtime_probe probe = {.emulated = true, .attachment = *row};
+	struct attach_link *link;
+	enum attach_mode mode;
+	char why[160];
+	int fd;
+
+	cr_assert(eq(int, attach_choose_mode(rig->bpf, &mode, why), 0));
+	cr_assert(ne(int, mode, ATTACH_NONE), "%s", why);
+	cr_assert(eq(int, trace_bpf_add_target(rig->bpf, getpid(), false), 0));
+	cr_assert(eq(int, own_code_offset(function, &probe.file_offset), 0));
+	fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	cr_assert(eq(int, attach_link_new(rig->bpf, mode, getpid(), fd, &probe, 1, &link), 0));
+	close(fd);
+	cr_assert(eq(int, attach_link_open(link), 0));
+	return link;
+}
+
+static struct mt_counters read_link(struct rig *rig, const struct attach_link *link)
+{
+	struct mt_counters counters;
+
+	cr_assert(
+		eq(int, trace_bpf_read_counters(rig->bpf, attach_link_id(link, 0), &counters), 0));
+	return counters;
+}
+
+Test(uprobe, sources_are_read_as_the_row_says)
+{
+	/* own_code_call() keeps the function in RBX and the calls left in R12. */
+	struct mt_attachment row = {
+		.kind = MT_CREATE,
+		.addr = {MT_FROM_REG, MT_REG_BX, 0},
+		.val = {{MT_FROM_REG, MT_REG_R12, 0}, {MT_FROM_MEM, MT_REG_BX, 0},
+			{MT_FROM_NOTHING, 0, 0}, {MT_FROM_MEM, MT_REG_R12, 8}},
+	};
+	const struct mt_record *record;
+	struct attach_link *link;
+	struct rig rig;
+
+	rig_open(&rig, &(struct trace_bpf_options){.no_kernel = true}, 0);
+	link = attach_own_code(&rig, own_code_push, &row);
+	own_code_call(own_code_push, 2, 0);
+	record = next(&rig);
+	cr_assert(eq(int, record->kind, MT_CREATE));
+	cr_assert(eq(int, record->attachment, (int)attach_link_id(link, 0)));
+	cr_assert(eq(int, record->tgid, getpid()));
+	cr_assert(eq(u64, record->addr, (uintptr_t)own_code_push));
+	cr_assert(eq(u64, record->val[0], 2));
+	/* push %rbp; mov %rsp,%rbp; pop %rbp; ret; whether or not the first byte is a breakpoint. */
+	cr_assert(eq(u64, record->val[1] >> 8 & 0xffffffffff, 0xc35de58948));
+	cr_assert(eq(u64, record->val[2], 0));
+	cr_assert(eq(u64, record->val[3], 0));
+	cr_assert(eq(int, record->flags, MT_UNREAD));
+	record = next(&rig);
+	cr_assert(eq(u64, record->val[0], 1));
+	attach_link_free(link, rig.closer);
+	rig_close(&rig);
+}
+
+/* At a first instruction that is no push the kernel's own stack lacks the direct caller. */
+Test(uprobe, direct_caller_is_in_the_stack)
+{
+	static void (*const functions[])(void) = {own_code_push, own_code_mov};
+	struct mt_attachment row = {.kind = MT_GROW, .flags = MT_ATTACH_STACK | MT_ATTACH_AT_ENTRY};
+
+	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+		const struct mt_record *record;
+		struct attach_link *link;
+		struct rig rig;
+
+		rig_open(&rig, &(struct trace_bpf_options){.no_kernel = true}, 0);
+		link = attach_own_code(&rig, functions[i], &row);
+		own_code_call(functions[i], 1, 3);
+		record = next(&rig);
+		cr_assert(eq(int, record->flags, MT_HAS_STACK));
+		cr_assert(ge(int, record->stack_bytes, 6 * 8));
+		cr_expect(eq(u64, record->stack[0], (uintptr_t)functions[i]));
+		for (int frame = 1; frame < 5; frame++) {
+			cr_expect(gt(u64, record->stack[frame], (uintptr_t)own_code_call));
+			cr_expect(lt(u64, record->stack[frame], (uintptr_t)own_code_call + 64));
+		}
+		/* One frame of the loop, three of the recursion, then us. */
+		cr_expect(ne(u64, record->stack[1], record->stack[2]));
+		cr_expect(eq(u64, record->stack[2], record->stack[4]));
+		attach_link_free(link, rig.closer);
+		rig_close(&rig);
+	}
+}
+
+Test(uprobe, shut_gate_counts_and_is_silent)
+{
+	struct mt_attachment row = {.kind = MT_GROW};
+	struct attach_link *link;
+	struct mt_counters counters;
+	struct rig rig;
+
+	rig_open(&rig, &(struct trace_bpf_options){.no_kernel = true}, 0);
+	link = attach_own_code(&rig, own_code_push, &row);
+	own_code_call(own_code_push, 10, 0);
+	trace_bpf_set_gate(rig.bpf, attach_link_index(link), false);
+	own_code_call(own_code_push, 100, 0);
+	counters = read_link(&rig, link);
+	cr_assert(eq(u64, counters.hits, 110));
+	cr_assert(eq(u64, counters.produced, 10));
+	attach_link_close(link, rig.closer);
+	closer_flush(rig.closer);
+	own_code_call(own_code_push, 1000, 0);
+	cr_assert(eq(u64, read_link(&rig, link).hits, 110));
+	cr_assert(eq(int, attach_link_open(link), 0));
+	own_code_call(own_code_push, 1, 0);
+	cr_assert(eq(u64, read_link(&rig, link).produced, 11));
+	attach_link_free(link, rig.closer);
+	rig_close(&rig);
+}
+
+static void expect_balance(struct rig *rig, uint32_t queue, bool flush_first)
+{
+	struct mt_attachment row = {.kind = MT_GROW};
+	struct attach_link *link;
+	struct mt_counters counters;
+	struct drain_counts counts;
+	uint64_t taken = 0;
+
+	rig_open(rig, &(struct trace_bpf_options){.no_kernel = true, .ring_bytes = 4096}, queue);
+	link = attach_own_code(rig, own_code_push, &row);
+	for (int i = 0; i < 100; i++) {
+		own_code_call(own_code_push, 30, 0);
+		if (flush_first)
+			drain_flush(rig->drain);
+	}
+	drain_flush(rig->drain);
+	while (drain_next(rig->drain))
+		taken++;
+	counters = read_link(rig, link);
+	counts = drain_read_counts(rig->drain, attach_link_id(link, 0));
+	cr_assert(eq(u64, counters.produced, 3000));
+	cr_assert(eq(u64, taken, counts.delivered));
+	cr_assert(eq(u64, counters.produced, taken + counts.lost + counters.lost));
+	cr_assert(gt(u64, counts.lost + counters.lost, 0));
+	attach_link_free(link, rig->closer);
+	rig_close(rig);
+}
+
+Test(loss, full_queue_is_counted)
+{
+	struct rig rig;
+
+	expect_balance(&rig, 4096, true);
+}
+
+Test(loss, full_ring_is_counted)
+{
+	struct rig rig;
+
+	expect_balance(&rig, 1 << 20, false);
+}
+
+Test(calibrate, a_placed_hit_is_cheaper_and_a_stack_dearer)
+{
+	struct calibrate_prices prices;
+	struct trace_bpf_options options = {.no_kernel = true};
+	struct trace_bpf *bpf;
+	enum attach_mode mode;
+	char text[256];
+
+	cr_assert(eq(int, trace_bpf_load(&options, &bpf, text), 0), "%s", text);
+	cr_assert(eq(int, attach_choose_mode(bpf, &mode, text), 0));
+	cr_assert(eq(int, calibrate_run(bpf, mode, &prices), 0));
+	cr_assert(gt(u64, prices.emulated.count_ns, 50));
+	cr_assert(gt(u64, prices.emulated.stack_ns, prices.emulated.count_ns));
+	cr_assert(gt(u64, prices.stepped.count_ns, prices.emulated.count_ns));
+	cr_assert(gt(u64, prices.grace_ns, 0));
+	trace_bpf_close(bpf);
+}
+
+static const char code[] = {0x55, 0x48, 0x5d};
+
+Test(attach, changed_code_is_not_probed)
+{
+	struct runtime_probe probe = {.code = {0x55, 0x48, 0x5d}, .code_bytes = 3};
+	char other[] = {0x55, 0x48, 0x5e};
+
+	cr_assert(eq(int, attach_verify(&probe, code, 3), 0));
+	cr_assert(eq(int, attach_verify(&probe, other, 3), -ESTALE));
+	cr_assert(eq(int, attach_verify(&probe, code, 2), -ENODATA));
+}

@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Plays one workload against memtrace and compares the report with the truth:
+#
+#     scenario.sh VERSION[-MODE] NAME
+#
+# Prints unnumbered TAP. How it plays is said by the "run" line of the workload's .expect:
+#     gc=N         after the truth, let the program collect N times
+#     seconds=S    memtrace runs so long, and the program collects a few times a second; without it,
+#                  memtrace gets Ctrl-C when the program has played
+#     attach=after the program acts first, then memtrace attaches
+#     command=yes  memtrace starts the program (-- COMMAND)
+set -u
+cd "$(dirname "$0")/../.."
+. tests/live/lib.sh
+
+variant=$1 name=$2
+version=${variant%%-*}
+expect=workloads/go/$name.expect
+source=workloads/go/$name.go
+report=$scratch/report.json
+
+# Windows of minutes are shortened here, and nowhere else; a program that was started for the test is
+# never past its start-up. Figures are exact only while the probes are always open, so the budget is
+# lifted (healthy.t and the bench hold it).
+settings=(
+	--max-overhead 100
+	--set retained-buckets.seconds=1
+	--set unfinished-growth.seconds=1
+	--set over-hint.seconds=1
+	--set oversized-channel.looks=20
+	--set rebuilt-per-cycle.startup_seconds=0
+	--set unbounded-growth.startup_seconds=0
+	--set unbounded-growth.seconds=3
+	--set unbounded-growth.slots=5
+)
+
+fail() {
+	echo "not ok - $1"
+	tail -n 5 "$scratch"/memtrace.err "$scratch"/workload.err 2>/dev/null | sed 's/^/# /'
+	exit 0
+}
+
+run_value() { sed -n "s/^run .*\b$1=\([^ ]*\).*/\1/p" "$expect"; }
+
+attach() {
+	memtrace_start "${settings[@]}" -q --format json -o "$report" -d "${seconds:-$PATIENCE}" --pid "$workload_pid"
+	memtrace_attached || { memtrace_wait; fail "attaches (exit code $status)"; }
+}
+
+# Its first line tells whether it is done or goes on until it is told to stop.
+act() {
+	say go
+	hear TRUTH running || fail "the program acts"
+	truth=$heard
+}
+
+collect() {
+	for _ in $(seq "${gc:-0}"); do
+		say gc
+		hear ok || fail "the program collects"
+	done
+}
+
+# A finding about what lasts needs collections that began after it was first seen.
+collect_until_the_end() {
+	[ "$truth" != running ] || { memtrace_wait; return; }
+	until memtrace_ended 0.3; do
+		gc=1
+		collect
+	done
+	memtrace_wait
+}
+
+finish() {
+	if [ -n "$seconds" ]; then collect_until_the_end; else memtrace_stop; fi
+	[ "$status" = 0 ] && echo "ok - exit code 0" || fail "exit code 0, not $status"
+	[ "$truth" != running ] && return
+	say stop
+	hear TRUTH || fail "the program tells its truth"
+	truth=$heard
+}
+
+play_attached() {
+	workload_start "$program" || fail "the program starts"
+	if [ "$(run_value attach)" = after ]; then act; attach; else attach; act; fi
+	collect
+	finish
+	workload_end
+}
+
+play_command() {
+	truth=TRUTH
+	memtrace "${settings[@]}" -q --format json -o "$report" -- "$program"
+	[ "$status" = 0 ] && echo "ok - exit code 0" || fail "exit code 0, not $status"
+}
+
+gc=$(run_value gc)
+seconds=$(run_value seconds)
+program=$(workload "$variant" "$name") || fail "builds"
+if [ "$(run_value command)" = yes ]; then play_command; else play_attached; fi
+"$live/check_expect.py" "$expect" "$source" "$version" "$report" "$truth" ||
+	{ [ -z "${KEEP_REPORTS:-}" ] || cp "$report" "$KEEP_REPORTS/$variant.$name.json"; }
+exit 0

@@ -1,0 +1,114 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Replays every *.events beside this file through every sink and compares with what is expected.
+# Needs no privileges. Run by prove; TAP on standard output.
+#
+#   REPLAY=build/replay replay.t            compare
+#   REPLAY=build/replay replay.t --update   write the expected files anew: read the diff before use
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+REPLAY=${REPLAY:-$root/build/replay}
+validate=$root/tests/lint/validate_json.py
+schema=$root/tests/schema.json
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+number=0
+failed=0
+
+# The version changes with every commit; nothing else may differ between two runs.
+run() { # OUT OPTIONS... FILE
+	out=$1
+	shift
+	"$REPLAY" "$@" >"$work/raw" 2>"$work/stderr" || return 1
+	[ ! -s "$work/stderr" ] || return 1
+	sed 's/"name":"memtrace","version":"[^"]*"/"name":"memtrace","version":"VERSION"/' \
+		"$work/raw" >"$out"
+}
+
+result() { # STATUS NAME
+	number=$((number + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $number - $2"
+		return
+	fi
+	echo "not ok $number - $2"
+	sed 's/^/# /' "$work/stderr" "$work/diff" 2>/dev/null | head -60
+	failed=1
+}
+
+# What the report must be, and is.
+compare() { # NAME SUFFIX OPTIONS...
+	expected=$here/$1.$2.expected
+	case_file=$here/$1.events
+	label="$1 $2"
+	suffix=$2
+	shift 2
+	: >"$work/diff"
+	run "$work/$suffix" "$@" "$case_file"
+	status=$?
+	if [ "$status" -eq 0 ] && [ -n "$update" ]; then
+		cp "$work/$suffix" "$expected"
+	fi
+	if [ "$status" -eq 0 ]; then
+		diff -u "$expected" "$work/$suffix" >"$work/diff" 2>&1
+		status=$?
+	fi
+	result "$status" "$label"
+}
+
+valid_json() { # NAME
+	run "$work/jsonl" --sink jsonl "$here/$1.events" &&
+		python3 "$validate" --jsonl "$schema" "$work/jsonl" "$work/json" >"$work/diff" 2>&1
+	result $? "$1 json and jsonl are valid and say the same"
+}
+
+# No line is wider than it may be, in characters, none holds a control byte or ends in blanks.
+narrow() { # WIDTH FILE...
+	python3 - "$@" >"$work/diff" 2>&1 <<-'END'
+		import sys
+		bad = 0
+		for width, path in zip(sys.argv[1::2], sys.argv[2::2]):
+		    lines = open(path, "rb").read().decode("utf-8").split("\n")
+		    for number, line in enumerate(lines, 1):
+		        control = [c for c in line if ord(c) < 32 or 127 <= ord(c) < 160]
+		        if len(line) > int(width) or control or line != line.rstrip():
+		            print(f"line {number}: {len(line)} columns of {width}, controls {control}: {line}")
+		            bad = 1
+		sys.exit(bad)
+	END
+}
+
+# The same words at any width, with colours and without, in UTF-8 and in ASCII.
+shapes() { # NAME
+	events=$here/$1.events
+	status=0
+	for width in 60 80 132; do
+		run "$work/wide.$width" --verbose --width "$width" "$events" || status=1
+	done
+	narrow 100 "$work/text" 60 "$work/wide.60" 80 "$work/wide.80" 132 "$work/wide.132" || status=1
+	result $status "$1 fits 60, 80, 100 and 132 columns"
+	escape=$(printf '\033')
+	run "$work/color" --color "$events" &&
+		sed "s/$escape\\[[0-9;]*m//g" "$work/color" | sed 's/ *$//' |
+		diff -u "$work/text" - >"$work/diff"
+	result $? "$1 says the same in colour"
+	run "$work/ascii" --ascii "$events" &&
+		! LC_ALL=C grep -n '[^ -~]' "$work/ascii" >"$work/diff"
+	result $? "$1 is ASCII where it must be"
+}
+
+update=
+[ "$1" = --update ] && update=yes
+for events in "$here"/*.events; do
+	name=$(basename "$events" .events)
+	compare "$name" text
+	compare "$name" json --sink json
+	valid_json "$name"
+	shapes "$name"
+done
+compare example verbose --verbose
+compare example jsonl --sink jsonl
+compare example ascii-80-top1 --ascii --width 80 --top 1 --snapshot
+echo "1..$number"
+exit $failed

@@ -1,0 +1,72 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Installs what is missing, from the distribution's own packages; apt's sources are left alone.
+#
+#     setup.sh [build] [demo] [test]     default: all of them
+#
+# Debian 12, 13, Ubuntu 24.04; as root, or through sudo. Where nothing is missing apt is not even asked.
+set -eu
+
+build="clang llvm make gcc libc6-dev pkgconf git libbpf-dev libelf-dev zlib1g-dev libcapstone-dev libjson-c-dev"
+demo="golang-go"
+# clang-format and clang-tidy are for make lint; util-linux has setpriv, flock, unshare
+test="golang-go libcriterion-dev perl python3 jq mandoc clang-format clang-tidy util-linux"
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# Debian has a package bpftool. On Ubuntu 24.04 that name is virtual: linux-tools-common has a wrapper
+# that looks for the tools of the running kernel, so it wants those too.
+bpftool_packages() {
+	for tool in "$(command -v bpftool)" /usr/sbin/bpftool; do
+		if [ -x "$tool" ] && "$tool" version >/dev/null 2>&1; then return 0; fi
+	done
+	case $(. /etc/os-release && echo "${ID:-}") in
+	ubuntu) echo linux-tools-common linux-tools-generic "linux-tools-$(uname -r)" ;;
+	*) echo bpftool ;;
+	esac
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		echo "setup.sh: needs root to install:$missing" >&2
+		exit 3
+	fi
+}
+
+# Of alternatives, those that apt knows.
+available() {
+	for package; do
+		apt-cache show "$package" >/dev/null 2>&1 && echo "$package"
+	done
+	return 0
+}
+
+command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+	{ echo "setup.sh: not a Debian or Ubuntu; needed are: $build $test" >&2; exit 3; }
+
+[ $# -gt 0 ] || set -- build demo test
+missing= bpftool=
+for what; do
+	case $what in
+	build) packages=$build bpftool=$(bpftool_packages) ;;
+	demo) packages=$demo ;;
+	test) packages=$test ;;
+	*) echo "usage: setup.sh [build] [demo] [test]" >&2; exit 2 ;;
+	esac
+	for package in $packages; do
+		case "$missing " in *" $package "*) continue ;; esac
+		installed "$package" || missing="$missing $package"
+	done
+done
+[ -n "$missing$bpftool" ] || exit 0
+
+echo "setup.sh: installing$missing${bpftool:+ $bpftool}" >&2
+as_root apt-get -q update
+# shellcheck disable=SC2046,SC2086
+as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install \
+	$missing $(available $bpftool)

@@ -1,0 +1,754 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The model: identity of containers, bounds, histories, proof of life, shares, spikes. */
+#include "model_events.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const struct container *map_at(struct world *w, uint64_t key)
+{
+	return model_find_container(w->model, w->target, FAMILY_MAP, key);
+}
+
+Test(model, names_are_interned)
+{
+	struct model *m = model_new();
+	uint32_t a = model_intern(m, "main.cache");
+
+	cr_assert_eq(model_intern(m, ""), 0);
+	cr_assert_eq(model_intern(m, NULL), 0);
+	cr_assert_neq(a, 0);
+	cr_assert_eq(model_intern(m, "main.cache"), a);
+	cr_assert_neq(model_intern(m, "main.cache2"), a);
+	cr_assert_str_eq(model_string(m, a), "main.cache");
+	cr_assert_str_eq(model_string(m, 0), "");
+	cr_assert_str_eq(model_string(m, 99999), "");
+	model_free(m);
+}
+
+Test(model, names_are_bounded)
+{
+	struct model *m = model_new();
+	char name[32], *huge = calloc(1, 100001);
+
+	memset(huge, 'x', 100000);
+	cr_assert_lt(strlen(model_string(m, model_intern(m, huge))), 2000);
+	cr_assert_eq(model_intern(m, huge), model_intern(m, huge));
+	for (int i = 0; i < MODEL_MAX_STRINGS + 100; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		model_intern(m, name);
+	}
+	cr_assert_eq(model_intern(m, "one more"), 0);
+	cr_assert_neq(model_intern(m, "n5"), 0);
+	free(huge);
+	model_free(m);
+}
+
+Test(model, site_is_first_user_frame)
+{
+	struct world w = world_new();
+	const struct site *site = model_site(w.model, w.site);
+
+	cr_assert_str_eq(site->function, "main.(*Cache).Put");
+	cr_assert_str_eq(site->file, "/app/cache.go");
+	cr_assert_eq(site->line, 42);
+	cr_assert_eq(site->frame_count, 3);
+	cr_assert_eq(world_site(&w, FAMILY_MAP, "map[int]main.session", "main.(*Cache).Put", 42),
+		w.site);
+	cr_assert_neq(world_site(&w, FAMILY_MAP, "map[int]main.session", "main.(*Cache).Put", 43),
+		w.site);
+	cr_assert_neq(world_site(&w, FAMILY_SLICE, "map[int]main.session", "main.(*Cache).Put", 42),
+		w.site);
+	cr_assert_neq(world_site(&w, FAMILY_MAP, "map[int]int", "main.(*Cache).Put", 42), w.site);
+	cr_assert_null(model_site(w.model, 0));
+	cr_assert_eq(model_add_site(w.model, 77, FAMILY_MAP, 0, NULL, 0), 0);
+	world_done(&w);
+}
+
+Test(model, site_without_user_frame_is_unknown)
+{
+	struct world w = world_new();
+	struct model_frame frame = {"runtime.main", "/go/src/runtime/proc.go", 250, true, false};
+	uint32_t id = model_add_site(w.model, w.target, FAMILY_MAP, w.type, &frame, 1);
+
+	cr_assert_str_eq(model_site(w.model, id)->function, "");
+	cr_assert_eq(model_site(w.model, id)->line, 0);
+	cr_assert_eq(model_add_site(w.model, w.target, FAMILY_MAP, w.type, NULL, 0), id);
+	world_done(&w);
+}
+
+Test(model, sites_overflow_to_other)
+{
+	struct world w = world_new();
+	uint32_t id = 0;
+
+	for (uint32_t line = 1000; line < 1000 + MODEL_MAX_SITES + 50; line++)
+		id = world_site(&w, FAMILY_MAP, "map[int]int", "main.f", line);
+	cr_assert(model_site(w.model, id)->other);
+	cr_assert_leq(model_site_count(w.model), MODEL_MAX_SITES);
+	grow_map(&w, id, 0x1000, 16);
+	cr_assert_eq(model_site(w.model, id)->growths, 1);
+	world_done(&w);
+}
+
+Test(model, refuses_what_it_cannot_place)
+{
+	struct world w = world_new();
+	struct event event = {.kind = EVENT_LOOK, .target = 5};
+
+	cr_assert_eq(model_apply(w.model, &event), -EINVAL);
+	event = (struct event){.kind = EVENT_KINDS};
+	cr_assert_eq(model_apply(w.model, &event), -EINVAL);
+	event = (struct event){.kind = EVENT_GROWTH, .growth = {.family = FAMILY_MAX, .key = 1}};
+	cr_assert_eq(model_apply(w.model, &event), -EINVAL);
+	cr_assert_eq(model_invalid_events(w.model), 3);
+	world_done(&w);
+}
+
+Test(model, map_grows_under_one_name)
+{
+	struct world w = world_new();
+	const struct container *map;
+	const struct site *site;
+
+	fill_map(&w, w.site, 0xc000, 2097152);
+	map = map_at(&w, 0xc000);
+	site = model_site(w.model, w.site);
+	cr_assert_eq(map->growths, 18);
+	cr_assert_eq(map->garbage_bytes, map_bytes(2097152) - map_bytes(8));
+	cr_assert_eq(map->held_bytes, map_bytes(2097152) + map_bytes(1048576));
+	cr_assert_eq(map->overlap_peak_bytes, map->held_bytes);
+	cr_assert_eq(map->sites[0].site, w.site);
+	cr_assert_eq(site->growths, 18);
+	cr_assert_eq(site->containers, 1);
+	cr_assert_eq(model_container_count(w.model), 1);
+	world_done(&w);
+}
+
+Test(model, same_size_growth_is_counted_apart)
+{
+	struct world w = world_new();
+
+	apply(&w, (struct event){.kind = EVENT_GROWTH,
+			  .growth = {.family = FAMILY_MAP,
+				  .key = 9,
+				  .old_key = 9,
+				  .site = w.site,
+				  .same_size = true,
+				  .allocated_bytes = 100,
+				  .garbage_bytes = 100}});
+	cr_assert_eq(model_site(w.model, w.site)->growths, 0);
+	cr_assert_eq(model_site(w.model, w.site)->same_size, 1);
+	cr_assert_eq(map_at(&w, 9)->growths, 0);
+	cr_assert_eq(model_target(w.model, w.target)->growths, 0);
+	world_done(&w);
+}
+
+Test(model, largest_array_names_the_site)
+{
+	struct world w = world_new();
+	uint32_t early = world_site(&w, FAMILY_MAP, "map[int]main.session", "main.warm", 5);
+
+	for (uint64_t s = 16; s <= 65536; s *= 2)
+		grow_map(&w, early, 0xc000, s);
+	grow_map(&w, w.site, 0xc000, 131072);
+	cr_assert_eq(map_at(&w, 0xc000)->sites[0].site, w.site);
+	cr_assert_eq(map_at(&w, 0xc000)->sites[1].site, early);
+	world_done(&w);
+}
+
+Test(model, slice_is_followed_from_array_to_array)
+{
+	struct world w = world_new();
+	const struct container *slice;
+
+	grow_slice(&w, w.site, 0, 0x1000, 0, 64);
+	grow_slice(&w, w.site, 0x1000, 0x2000, 64, 128);
+	grow_slice(&w, w.site, 0x2000, 0x3000, 128, 256);
+	slice = model_find_container(w.model, w.target, FAMILY_SLICE, 0x3000);
+	cr_assert_not_null(slice);
+	cr_assert_eq(slice->growths, 2);
+	cr_assert_eq(slice->garbage_bytes, 192);
+	cr_assert_eq(slice->held_bytes, 256);
+	cr_assert_eq(slice->length_at_growth, 16);
+	cr_assert_null(model_find_container(w.model, w.target, FAMILY_SLICE, 0x1000));
+	cr_assert_null(model_find_container(w.model, w.target, FAMILY_SLICE, 0x2000));
+	cr_assert_eq(model_container_count(w.model), 1);
+	cr_assert_eq(model_site(w.model, w.site)->growths, 2);
+	cr_assert_eq(model_site(w.model, w.site)->containers, 1);
+	world_done(&w);
+}
+
+Test(model, channel_made_at_a_used_address_is_another)
+{
+	struct world w = world_new();
+	struct event made = {.kind = EVENT_CREATE,
+		.create = {.family = FAMILY_CHANNEL,
+			.key = 0x5000,
+			.site = w.site,
+			.capacity = 1000,
+			.held_bytes = 8192}};
+	const struct container *first, *second;
+
+	apply(&w, made);
+	first = model_find_container(w.model, w.target, FAMILY_CHANNEL, 0x5000);
+	cr_assert_eq(first->created_capacity, 1000);
+	cr_assert_eq(first->held_bytes, 8192);
+	apply(&w, made);
+	second = model_find_container(w.model, w.target, FAMILY_CHANNEL, 0x5000);
+	cr_assert(first->dead);
+	cr_assert_neq(first, second);
+	cr_assert_eq(model_site(w.model, w.site)->growths, 0);
+	cr_assert_eq(model_site(w.model, w.site)->containers, 2);
+	cr_assert_eq(model_site(w.model, w.site)->allocated_bytes, 2 * 8192);
+	world_done(&w);
+}
+
+Test(model, slice_at_a_used_address_ends_the_old_one)
+{
+	struct world w = world_new();
+	const struct container *first, *second;
+
+	grow_slice(&w, w.site, 0, 0x1000, 0, 64);
+	first = model_find_container(w.model, w.target, FAMILY_SLICE, 0x1000);
+	grow_slice(&w, w.site, 0x7000, 0x1000, 512, 1024);
+	second = model_find_container(w.model, w.target, FAMILY_SLICE, 0x1000);
+	cr_assert_neq(first, second);
+	cr_assert(first->dead);
+	cr_assert_not(second->dead);
+	world_done(&w);
+}
+
+Test(model, slice_chain_breaks_where_sizes_disagree)
+{
+	struct world w = world_new();
+	const struct container *first, *second;
+
+	grow_slice(&w, w.site, 0, 0x1000, 0, 64);
+	first = model_find_container(w.model, w.target, FAMILY_SLICE, 0x1000);
+	/* 4 KiB at 0x1000 is another array: the 64 bytes there were freed meanwhile. */
+	grow_slice(&w, w.site, 0x1000, 0x2000, 4096, 8192);
+	second = model_find_container(w.model, w.target, FAMILY_SLICE, 0x2000);
+	cr_assert(first->dead);
+	cr_assert_neq(first, second);
+	cr_assert_eq(second->growths, 1);
+	world_done(&w);
+}
+
+Test(model, smaller_map_at_the_same_address_is_another)
+{
+	struct world w = world_new();
+	const struct container *first;
+
+	fill_map(&w, w.site, 0xc000, 65536);
+	first = map_at(&w, 0xc000);
+	fill_map(&w, w.site, 0xc000, 65536);
+	cr_assert(first->dead);
+	cr_assert_neq(map_at(&w, 0xc000), first);
+	cr_assert_eq(map_at(&w, 0xc000)->growths, 13);
+	cr_assert_eq(model_site(w.model, w.site)->generation_count, 1);
+	cr_assert(model_site(w.model, w.site)->generations[0].ended);
+	world_done(&w);
+}
+
+Test(model, look_dead_ends_it)
+{
+	struct world w = world_new();
+	struct event event = map_look(&w, 0xc000, 10, 65536);
+
+	find_map(&w, 0xc000);
+	look(&w, 0xc000, 10, 65536);
+	event.look.liveness = LIVENESS_DEAD;
+	apply(&w, event);
+	cr_assert_null(map_at(&w, 0xc000));
+	cr_assert(model_container(w.model, 0)->dead);
+	world_done(&w);
+}
+
+Test(model, smallest_makes_room)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+
+	for (uint64_t i = 0; i < MODEL_MAX_CONTAINERS; i++)
+		look(&w, 0x10000 + i * 64, 10, i ? 65536 : 128);
+	cr_assert_eq(target->containers_dropped, 0);
+	look(&w, 0x1, 10, 131072);
+	cr_assert_not_null(map_at(&w, 0x1));
+	cr_assert_null(map_at(&w, 0x10000));
+	cr_assert_eq(target->containers_dropped, 1);
+	look(&w, 0x2, 10, 16);
+	cr_assert_null(map_at(&w, 0x2));
+	cr_assert_eq(target->containers_dropped, 2);
+	cr_assert_eq(model_container_count(w.model), MODEL_MAX_CONTAINERS);
+	world_done(&w);
+}
+
+Test(model, dead_makes_room_before_small)
+{
+	struct world w = world_new();
+	struct event event = map_look(&w, 0x10000 + 64 * 77, 0, 8);
+
+	for (uint64_t i = 0; i < MODEL_MAX_CONTAINERS; i++)
+		look(&w, 0x10000 + i * 64, 10, i == 77 ? 1048576 : 128);
+	event.look.liveness = LIVENESS_DEAD;
+	apply(&w, event);
+	look(&w, 0x1, 1, 16);
+	cr_assert_not_null(map_at(&w, 0x1));
+	cr_assert_eq(model_target(w.model, w.target)->containers_dropped, 0);
+	world_done(&w);
+}
+
+Test(model, history_widens)
+{
+	struct world w = world_new();
+	const struct container *map;
+
+	for (uint64_t i = 0; i < 6000; i++, wait_ms(&w, 100))
+		look(&w, 0xc000, i, 65536);
+	map = map_at(&w, 0xc000);
+	cr_assert_leq(map->slot_count, MODEL_SLOTS);
+	cr_assert_geq(map->slot_count, MODEL_SLOTS / 4);
+	cr_assert_eq(map->slots[0].start_ns, START_NS);
+	cr_assert_eq(map->slots[0].min, 0);
+	cr_assert_eq(map->slots[map->slot_count - 1].last, 5999);
+	for (uint32_t i = 1; i < map->slot_count; i++) {
+		cr_assert_gt(map->slots[i].start_ns, map->slots[i - 1].start_ns);
+		cr_assert_eq(map->slots[i].min, map->slots[i - 1].max + 1);
+	}
+	cr_assert_eq(map->length_peak, 5999);
+	cr_assert_eq(map->looks, 6000);
+	world_done(&w);
+}
+
+Test(model, shallow_look_keeps_the_deep_one)
+{
+	struct world w = world_new();
+	struct event shallow = map_look(&w, 0xc000, 500, 0);
+
+	look(&w, 0xc000, 400, 65536);
+	wait_ms(&w, 100);
+	shallow.look.held_bytes = shallow.look.need_bytes = shallow.look.load_limit = 0;
+	shallow.look.need_peak_bytes = shallow.look.resident_bytes = 0;
+	shallow.look.has_resident = false;
+	apply(&w, shallow);
+	cr_assert_eq(map_at(&w, 0xc000)->look.length, 500);
+	cr_assert_eq(map_at(&w, 0xc000)->look.capacity, 65536);
+	cr_assert_eq(map_at(&w, 0xc000)->look.held_bytes, map_bytes(65536));
+	cr_assert(map_at(&w, 0xc000)->look.has_resident);
+	cr_assert_eq(map_at(&w, 0xc000)->capacity_changed_ns, START_NS);
+	world_done(&w);
+}
+
+/* ---- proof of life ---- */
+
+static void mark(
+	struct world *w, uint64_t key, enum liveness liveness, uint32_t cycle, uint64_t stamp)
+{
+	struct event event = map_look(w, key, 10, 65536);
+
+	event.look.liveness = liveness;
+	event.look.marked_cycle = cycle;
+	event.look.stamp = stamp;
+	apply(w, event);
+}
+
+static bool is_alive(struct world *w, uint64_t key, uint64_t t0_ns)
+{
+	return model_container_alive_since(w->model, map_at(w, key), t0_ns);
+}
+
+Test(model, alive_by_a_gc_that_began_later)
+{
+	struct world w = world_new();
+
+	w.gc_cycles = 5;
+	heap(&w);
+	mark(&w, 0xc000, LIVENESS_MARKED, 5, 1);
+	cr_assert_not(is_alive(&w, 0xc000, START_NS), "marked before");
+	wait_ms(&w, 1000);
+	w.gc_cycles = 6;
+	heap(&w);
+	mark(&w, 0xc000, LIVENESS_MARKED, 5, 1);
+	cr_assert_not(is_alive(&w, 0xc000, START_NS), "not found by the new cycle");
+	mark(&w, 0xc000, LIVENESS_ALLOCATED, 6, 1);
+	cr_assert_not(is_alive(&w, 0xc000, START_NS), "may be garbage");
+	mark(&w, 0xc000, LIVENESS_MARKED, 6, 1);
+	cr_assert(is_alive(&w, 0xc000, START_NS));
+	cr_assert_not(is_alive(&w, 0xc000, START_NS + NSEC_PER_SEC), "not since then");
+	world_done(&w);
+}
+
+Test(model, a_running_gc_does_not_count)
+{
+	struct world w = world_new();
+
+	apply(&w, (struct event){.kind = EVENT_HEAP, .heap = {.gc_cycles = 5, .gc_running = true}});
+	mark(&w, 0xc000, LIVENESS_MARKED, 5, 1);
+	wait_ms(&w, 1000);
+	w.gc_cycles = 6;
+	heap(&w);
+	mark(&w, 0xc000, LIVENESS_MARKED, 6, 1);
+	cr_assert_not(is_alive(&w, 0xc000, START_NS));
+	w.gc_cycles = 7;
+	heap(&w);
+	mark(&w, 0xc000, LIVENESS_MARKED, 7, 1);
+	cr_assert(is_alive(&w, 0xc000, START_NS));
+	world_done(&w);
+}
+
+Test(model, an_old_count_of_cycles_proves_nothing)
+{
+	struct world w = world_new();
+
+	w.gc_cycles = 5;
+	heap(&w);
+	/* Cycle 6 ran in the second before; we only hear of it later. */
+	wait_ms(&w, 1000);
+	w.gc_cycles = 6;
+	mark(&w, 0xc000, LIVENESS_MARKED, 6, 1);
+	cr_assert_not(is_alive(&w, 0xc000, w.now_ns));
+	wait_ms(&w, 100);
+	heap(&w);
+	cr_assert_not(is_alive(&w, 0xc000, w.now_ns - 100 * NSEC_PER_MSEC));
+	world_done(&w);
+}
+
+Test(model, alive_by_root_write_or_growth)
+{
+	struct world w = world_new();
+
+	mark(&w, 0xa, LIVENESS_ROOTED, 0, 1);
+	mark(&w, 0xb, LIVENESS_ALLOCATED, 0, 1);
+	mark(&w, 0xc, LIVENESS_ALLOCATED, 0, 1);
+	cr_assert(is_alive(&w, 0xa, START_NS));
+	cr_assert_not(is_alive(&w, 0xb, START_NS - NSEC_PER_SEC), "a first look is no write");
+	wait_ms(&w, 100);
+	mark(&w, 0xb, LIVENESS_ALLOCATED, 0, 2);
+	grow_map(&w, w.site, 0xc, 131072);
+	cr_assert(is_alive(&w, 0xb, START_NS));
+	cr_assert_not(is_alive(&w, 0xb, w.now_ns));
+	cr_assert(is_alive(&w, 0xc, START_NS));
+	world_done(&w);
+}
+
+/* ---- time lines ---- */
+
+Test(model, share_counts_open_time)
+{
+	struct world w = world_new();
+
+	cr_assert_float_eq(model_open_share(w.model, w.target, FAMILY_MAP), 0, 0);
+	usage(&w);
+	wait_ms(&w, 300);
+	share(&w, FAMILY_MAP, true);
+	wait_ms(&w, 1000);
+	usage(&w);
+	cr_assert_float_eq(model_open_share(w.model, w.target, FAMILY_MAP), 1, 0);
+	cr_assert_eq(model_scale(w.model, w.target, FAMILY_MAP, 100), 100);
+	share(&w, FAMILY_MAP, false);
+	wait_ms(&w, 3000);
+	share(&w, FAMILY_MAP, true);
+	cr_assert_float_eq(model_open_share(w.model, w.target, FAMILY_MAP), 0.25, 1e-9);
+	cr_assert_eq(model_scale(w.model, w.target, FAMILY_MAP, 100), 400);
+	cr_assert_eq(model_scale(w.model, w.target, FAMILY_SLICE, 100), 100);
+	world_done(&w);
+}
+
+Test(model, closing_after_the_end_is_still_exact)
+{
+	struct world w = world_new();
+	uint64_t end_ns;
+
+	share(&w, FAMILY_MAP, true);
+	wait_ms(&w, 1000);
+	end_ns = w.now_ns;
+	share(&w, FAMILY_MAP, false);
+	wait_ms(&w, 500);
+	usage(&w);
+	cr_assert_lt(model_open_share(w.model, w.target, FAMILY_MAP), 1);
+	model_set_clock(w.model, START_NS, 1, end_ns);
+	cr_assert_float_eq(model_open_share(w.model, w.target, FAMILY_MAP), 1, 0);
+	world_done(&w);
+}
+
+Test(model, usage_is_thinned_and_keeps_the_peak)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+
+	for (int i = 0; i < 20000; i++, wait_ms(&w, 100)) {
+		w.rss_bytes = i == 12345 ? MIB(107) : MIB(100);
+		usage(&w);
+	}
+	cr_assert_leq(target->usage_count, MODEL_USAGE_SAMPLES);
+	cr_assert_eq(model_rss_max(target, 0, w.now_ns), MIB(107));
+	cr_assert_eq(target->peak_bytes, MIB(107));
+	world_done(&w);
+}
+
+Test(model, start_up_ends_by_age_or_slope)
+{
+	struct world old = world_new(), young = world_new_aged(0);
+	const struct target *target = model_target(young.model, young.target);
+
+	usage(&old);
+	cr_assert_eq(model_target(old.model, old.target)->steady_ns, START_NS);
+	for (int i = 0; i < 150; i++, wait_ms(&young, 100)) {
+		young.rss_bytes += MIB(1);
+		usage(&young);
+	}
+	cr_assert_eq(target->steady_ns, 0);
+	for (int i = 0; i < 110; i++, wait_ms(&young, 100))
+		usage(&young);
+	cr_assert_neq(target->steady_ns, 0);
+	world_done(&old);
+	world_done(&young);
+}
+
+Test(model, exec_starts_over)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+
+	usage(&w);
+	look(&w, 0xc000, 10, 65536);
+	wait_ms(&w, 1000);
+	apply(&w, (struct event){.kind = EVENT_EXEC});
+	cr_assert_null(map_at(&w, 0xc000));
+	cr_assert_eq(target->steady_ns, 0);
+	cr_assert_eq(target->execs, 1);
+	wait_ms(&w, 61000);
+	usage(&w);
+	cr_assert_neq(target->steady_ns, 0);
+	world_done(&w);
+}
+
+Test(model, rss_slope)
+{
+	struct world w = world_new();
+
+	for (int i = 0; i < 100; i++, wait_ms(&w, 100)) {
+		w.rss_bytes += 1000;
+		usage(&w);
+	}
+	cr_assert_float_eq(
+		model_rss_slope(model_target(w.model, w.target), 5 * NSEC_PER_SEC), 10000, 1);
+	world_done(&w);
+}
+
+/* ---- spikes ---- */
+
+static void quiet(struct world *w, int tenths)
+{
+	for (int i = 0; i < tenths; i++, wait_ms(w, 100))
+		usage(w);
+}
+
+Test(model, spike_of_a_growth_is_explained)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+	const struct spike *spike;
+
+	open_all(&w);
+	quiet(&w, 50);
+	grow_map(&w, w.site, 0xc000, 2097152);
+	for (int i = 0; i < 4; i++, wait_ms(&w, 100)) {
+		w.rss_bytes += MIB(9);
+		usage(&w);
+	}
+	quiet(&w, 100);
+	cr_assert_eq(target->spike_count, 1);
+	spike = &target->spikes[0];
+	cr_assert_eq(spike->after_bytes - spike->before_bytes, MIB(36));
+	cr_assert_not(spike->start_up);
+	cr_assert_eq(spike->cause_count, 1);
+	cr_assert_eq(spike->causes[0].site, w.site);
+	cr_assert_eq(spike->causes[0].family, FAMILY_MAP);
+	cr_assert_eq(spike->causes[0].bytes, MIB(36));
+	cr_assert_eq(spike->explained_bytes, MIB(36));
+	cr_assert_eq(spike->avoidable_bytes, MIB(18));
+	world_done(&w);
+}
+
+Test(model, rest_of_a_spike_follows_the_faults)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+	uint32_t other = world_site(&w, FAMILY_NONE, "", "main.load", 9);
+
+	quiet(&w, 50);
+	apply(&w, (struct event){.kind = EVENT_FAULTS,
+			  .faults = {.addr = 1, .site = other, .faults = 60}});
+	apply(&w, (struct event){.kind = EVENT_FAULTS, .faults = {.addr = 2, .faults = 40}});
+	w.rss_bytes += MIB(50);
+	quiet(&w, 50);
+	cr_assert_eq(target->spike_count, 1);
+	cr_assert_eq(target->faults, 100);
+	cr_assert_eq(target->spikes[0].causes[0].site, other);
+	cr_assert_eq(target->spikes[0].causes[0].family, FAMILY_NONE);
+	cr_assert_eq(target->spikes[0].explained_bytes, MIB(30));
+	world_done(&w);
+}
+
+Test(model, faults_in_a_known_array_are_not_told_twice)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+	uint32_t same_place = world_site(&w, FAMILY_NONE, "", "main.(*Cache).Put", 42);
+
+	open_all(&w);
+	quiet(&w, 50);
+	grow_map(&w, w.site, 0xc000, 1048576);
+	apply(&w, (struct event){.kind = EVENT_FAULTS,
+			  .faults = {.addr = 1, .site = same_place, .faults = 100}});
+	w.rss_bytes += map_bytes(1048576);
+	quiet(&w, 50);
+	cr_assert_eq(target->spikes[0].cause_count, 1);
+	cr_assert_eq(target->spikes[0].causes[0].bytes, map_bytes(1048576));
+	world_done(&w);
+}
+
+Test(model, small_and_slow_steps_are_no_spikes)
+{
+	struct world w = world_new();
+
+	quiet(&w, 50);
+	w.rss_bytes += MIB(9.9);
+	quiet(&w, 700);
+	for (int i = 0; i < 60; i++) {
+		w.rss_bytes += MIB(1);
+		quiet(&w, 100);
+	}
+	cr_assert_eq(model_target(w.model, w.target)->spike_count, 0);
+	world_done(&w);
+}
+
+Test(model, sawtooth_is_bounded)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+
+	for (int i = 0; i < 200; i++) {
+		w.rss_bytes = MIB(100);
+		quiet(&w, 30);
+		w.rss_bytes = MIB(150 + i % 7);
+		quiet(&w, 30);
+	}
+	cr_assert_eq(target->spike_count, MODEL_MAX_SPIKES);
+	cr_assert_eq(target->spike_count + target->spikes_dropped, 200);
+	for (size_t i = 1; i < target->spike_count; i++)
+		cr_assert_lt(target->spikes[i - 1].end_ns, target->spikes[i].end_ns);
+	world_done(&w);
+}
+
+/* ---- the rest ---- */
+
+Test(model, complete_means_nothing_lost)
+{
+	struct model *m = model_new();
+
+	cr_assert(model_complete(m));
+	model_set_source(m, "map", 10, 10, 10, 0);
+	cr_assert(model_complete(m));
+	model_set_source(m, "map", 10, 10, 9, 0);
+	cr_assert_not(model_complete(m), "one is missing");
+	model_set_source(m, "map", 10, 10, 9, 1);
+	cr_assert_not(model_complete(m), "one is lost");
+	model_set_source(m, "map", 10, 10, 10, 0);
+	cr_assert_eq(model_source_count(m), 1);
+	model_add_incomplete(m, "the census ran out of time");
+	cr_assert_not(model_complete(m));
+	cr_assert_str_eq(model_incomplete(m, 0), "the census ran out of time");
+	model_free(m);
+}
+
+Test(model, rates_of_a_site)
+{
+	struct world w = world_new();
+	struct rate_slot window;
+
+	for (int i = 0; i < 100; i++, wait_ms(&w, 1000))
+		grow_map(&w, w.site, 0xc000 + (uint64_t)i, 16);
+	model_site_window(
+		model_site(w.model, w.site), w.now_ns - 10 * NSEC_PER_SEC, w.now_ns, &window);
+	cr_assert_eq(window.growths, 10);
+	cr_assert_eq(window.garbage_bytes, 10 * map_bytes(8));
+	world_done(&w);
+}
+
+static struct event random_event(const uint32_t *sites, unsigned int *seed)
+{
+	uint64_t r = (uint64_t)rand_r(seed) << 31 ^ (uint64_t)rand_r(seed);
+	struct event event = {.kind = (enum event_kind)(r % (EVENT_KINDS + 1))};
+	uint64_t *words = (uint64_t *)&event.growth;
+
+	/* Any bits at all, then what an honest decoder guarantees: booleans and families. */
+	for (size_t i = 0; i < sizeof(event.look) / sizeof(*words); i++)
+		words[i] = r % 7 ? (uint64_t)rand_r(seed) << (r % 30) : ~0ull;
+	event.target = r % 100 ? (uint32_t)(r % 2) : 1000;
+	switch (event.kind) {
+	case EVENT_GROWTH:
+		event.growth = (struct event_growth){(enum family)(r % 4), words[2] % 9000,
+			words[3] % 9000, (uint32_t)(r % 3), sites[r % 8], r & 1, r & 2, r & 4,
+			words[4], words[5], words[6], words[7], words[8]};
+		break;
+	case EVENT_CREATE:
+		event.create = (struct event_create){(enum family)(r % 4), words[2] % 9000,
+			(uint32_t)(r % 3), sites[r % 8], 0, r & 1, words[4], words[5]};
+		break;
+	case EVENT_LOOK:
+		event.look.family = (enum family)(r % 4);
+		event.look.key = words[2] % 9000;
+		event.look.liveness = (enum liveness)(r % 4);
+		event.look.has_length = r & 1;
+		event.look.has_resident = r & 2;
+		break;
+	case EVENT_HEAP:
+		event.heap.gc_running = r & 1;
+		break;
+	case EVENT_SHARE:
+		event.share = (struct event_share){(enum family)(r % 5), r & 8};
+		break;
+	case EVENT_EXEC:
+		if (r % 997)
+			event.kind = EVENT_USAGE;
+		break;
+	case EVENT_EXIT:
+		event.exit = (struct event_exit){false, 0};
+		break;
+	default:
+		break;
+	}
+	return event;
+}
+
+Test(model, survives_a_million_random_events, .timeout = 300)
+{
+	struct world w = world_new();
+	struct model_target_info second = {.pid = 2, .comm = "b"};
+	uint32_t target = model_add_target(w.model, &second);
+	uint32_t sites[8] = {0, w.site, 77777};
+	unsigned int seed = 1;
+
+	for (uint32_t i = 3; i < 8; i++)
+		sites[i] = world_site(&w, (enum family)(i % 4), "[]int", "main.f", i);
+	for (int i = 0; i < 1000000; i++) {
+		struct event event = random_event(sites, &seed);
+
+		w.now_ns += (uint64_t)rand_r(&seed) % (50 * NSEC_PER_MSEC);
+		event.time_ns = w.now_ns - (uint64_t)rand_r(&seed) % NSEC_PER_SEC;
+		model_apply(w.model, &event);
+		if (i % 100000 == 0) {
+			run(&w);
+			check_words(&w);
+		}
+	}
+	cr_assert_leq(model_container_count(w.model), 2 * MODEL_MAX_CONTAINERS);
+	cr_assert_leq(model_target(w.model, target)->spike_count, MODEL_MAX_SPIKES);
+	cr_assert_leq(model_target(w.model, w.target)->usage_count, MODEL_USAGE_SAMPLES);
+	cr_assert_leq(model_target(w.model, w.target)->heap_count, MODEL_HEAP_SAMPLES);
+	cr_assert_gt(model_invalid_events(w.model), 0);
+	world_done(&w);
+}

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Rules about growth: unbounded-growth, resize-storm, rebuilt-per-cycle, rss-spike. Each has what it must
+ * find, what is just below a threshold, and what is healthy.
+ */
+#include "model_events.h"
+
+#define KEY 0xc000
+
+/* ---- unbounded-growth ---- */
+
+/* One look a second at the length that length_at() gives; a GC every 5 s. */
+static struct world watch(
+	struct world w, uint64_t (*length_at)(uint64_t second), uint64_t slots, uint64_t seconds)
+{
+	open_all(&w);
+	find_map(&w, KEY);
+	for (uint64_t i = 0; i <= seconds; i++, wait_ms(&w, 1000)) {
+		w.gc_cycles += i % 5 == 4;
+		w.rss_bytes += MIB(0.1);
+		heap(&w);
+		usage(&w);
+		look(&w, KEY, length_at(i), slots);
+	}
+	return w;
+}
+
+static uint64_t leaks(uint64_t second)
+{
+	return 1000 + second * 6000;
+}
+
+static uint64_t in_bursts(uint64_t second)
+{
+	return 1000 + second / 4 * 4 * 6000;
+}
+
+static uint64_t fills_up(uint64_t second)
+{
+	return second < 30 ? 1000 + second * 20000 : 601000;
+}
+
+static uint64_t fades(uint64_t second)
+{
+	return 1000 + (uint64_t)(500000 * (1 - 1 / (1 + (double)second / 20)));
+}
+
+static uint64_t swings(uint64_t second)
+{
+	return 100000 + (second % 10) * 20000 + second * 100;
+}
+
+Test(unbounded, finds_a_leak)
+{
+	struct world w = watch(world_new(), leaks, 1048576, 70);
+	const struct finding *f = finding(&w, "unbounded-growth");
+
+	cr_assert_not_null(f);
+	cr_assert_not(f->candidate);
+	cr_assert_eq(f->class, CLASS_GROWING);
+	cr_assert_float_eq(evidence(f, "entries_per_second"), 6000, 1);
+	cr_assert_eq(evidence(f, "slots"), 12);
+	cr_assert_eq(evidence(f, "slots_up"), 12);
+	cr_assert_eq(evidence(f, "next_growth_length"), 1048576.0 * 13 / 16 + 1);
+	/* 149 MiB to go at 266 KB/s. */
+	cr_assert_float_eq((double)f->limit_ns / 1e9, 585, 30);
+	cr_assert_eq(f->severity, SEVERITY_CRITICAL);
+	cr_assert_eq(w.findings.items[0].id, f->id, "time to OOM ranks first");
+	check_words(&w);
+	world_done(&w);
+}
+
+Test(unbounded, finds_bursts)
+{
+	struct world w = watch(world_new(), in_bursts, 1048576, 71);
+
+	cr_assert_not_null(finding(&w, "unbounded-growth"));
+	world_done(&w);
+}
+
+Test(unbounded, healthy_maps_are_silent)
+{
+	uint64_t (*const healthy[])(uint64_t second) = {fills_up, fades, swings};
+
+	for (size_t i = 0; i < ARRAY_SIZE(healthy); i++) {
+		struct world w = watch(world_new(), healthy[i], 1048576, 90);
+
+		cr_assert_null(finding(&w, "unbounded-growth"), "%zu", i);
+		world_done(&w);
+	}
+}
+
+Test(unbounded, thresholds)
+{
+	struct world w = watch(world_new(), leaks, 1048576, 59);
+
+	cr_assert_null(finding(&w, "unbounded-growth"), "59 s");
+	set(&w, "unbounded-growth.seconds=30");
+	cr_assert_not_null(finding(&w, "unbounded-growth"));
+	set(&w, "unbounded-growth.gcs=20");
+	cr_assert_null(finding(&w, "unbounded-growth"));
+	set(&w, "unbounded-growth.gcs=3");
+	set(&w, "unbounded-growth.min_bytes=32M");
+	cr_assert_null(finding(&w, "unbounded-growth"));
+	world_done(&w);
+}
+
+Test(unbounded, start_up_is_normal)
+{
+	struct world w = world_new_aged(0);
+	const struct finding *f;
+
+	w = watch(w, leaks, 1048576, 40);
+	set(&w, "unbounded-growth.seconds=20");
+	f = finding(&w, "unbounded-growth");
+	cr_assert_not_null(f);
+	cr_assert_eq(f->severity == SEVERITY_INFO, f->normal);
+	set(&w, "unbounded-growth.startup_seconds=1");
+	cr_assert_not(finding(&w, "unbounded-growth")->normal);
+	world_done(&w);
+}
+
+Test(unbounded, no_limit_no_projection)
+{
+	struct world w = world_new();
+	struct model_target_info info = {.pid = 4711, .age_ns = 3600 * NSEC_PER_SEC};
+	const struct finding *f;
+
+	model_update_target(w.model, w.target, &info);
+	w = watch(w, leaks, 1048576, 70);
+	f = finding(&w, "unbounded-growth");
+	cr_assert_eq(f->limit_ns, 0);
+	cr_assert_eq(evidence(f, "limit_ns"), -1);
+	cr_assert_eq(f->severity, SEVERITY_HIGH);
+	world_done(&w);
+}
+
+/* ---- resize-storm ---- */
+
+/* So many short-lived maps of 200 entries a second. */
+static void serve(struct world *w, uint64_t seconds, uint64_t per_second, uint32_t site)
+{
+	static uint64_t key = 0x100000;
+
+	for (uint64_t s = 0; s < seconds; s++) {
+		for (uint64_t i = 0; i < per_second; i++, key += 48)
+			fill_map(w, site, key, 256);
+		w->total_alloc_bytes += per_second * (map_bytes(512) - map_bytes(8)) * 2;
+		w->gc_cycles++;
+		heap(w);
+		usage(w);
+		wait_ms(w, 1000);
+	}
+}
+
+Test(storm, finds_short_lived_maps)
+{
+	struct world w = world_new();
+	const struct finding *f;
+
+	open_all(&w);
+	heap(&w);
+	serve(&w, 20, 500, w.site);
+	f = finding(&w, "resize-storm");
+	cr_assert_not_null(f);
+	cr_assert_eq(f->class, CLASS_CHURN);
+	cr_assert_eq(f->severity, SEVERITY_LOW);
+	cr_assert_eq(f->confidence, CONFIDENCE_EXACT);
+	cr_assert_eq(evidence(f, "growths"), 20 * 500 * 5);
+	cr_assert_eq(evidence(f, "containers"), 20 * 500);
+	cr_assert_eq(evidence(f, "garbage_bytes"), 20.0 * 500 * (map_bytes(256) - map_bytes(8)));
+	cr_assert_eq(f->bytes_per_second, 500 * (map_bytes(256) - map_bytes(8)));
+	/* make(T, 105) gives the 256 slots that they end with: length at the last growth + 1. */
+	cr_assert_eq(evidence(f, "hint"), 256 / 2 * 13 / 16 + 1);
+	cr_assert_eq(f->saves_rss_bytes, 0, "garbage, not held");
+	check_words(&w);
+	world_done(&w);
+}
+
+Test(storm, scaled_while_duty_cycled)
+{
+	struct world w = world_new();
+	const struct finding *f;
+
+	open_all(&w);
+	heap(&w);
+	serve(&w, 12, 500, w.site);
+	share(&w, FAMILY_MAP, false);
+	wait_ms(&w, 12000);
+	share(&w, FAMILY_MAP, true);
+	f = finding(&w, "resize-storm");
+	cr_assert_eq(f->confidence, CONFIDENCE_ESTIMATED);
+	cr_assert_float_eq(evidence(f, "growths"), 2 * 12 * 500 * 5, 1);
+	world_done(&w);
+}
+
+Test(storm, silent_below_each_threshold)
+{
+	struct world w = world_new();
+
+	open_all(&w);
+	heap(&w);
+	serve(&w, 20, 200, w.site);
+	cr_assert_null(finding(&w, "resize-storm"), "0.9 MB/s");
+	set(&w, "resize-storm.bytes_per_second=512K");
+	cr_assert_not_null(finding(&w, "resize-storm"));
+	set(&w, "resize-storm.min_pct=60");
+	cr_assert_null(finding(&w, "resize-storm"), "too small a part of what is allocated");
+	world_done(&w);
+}
+
+Test(storm, shifted_queue)
+{
+	struct world w = world_new();
+	uint32_t site = world_site(&w, FAMILY_SLICE, "[]main.job", "main.push", 3);
+	uint64_t key = 0x1000;
+	const struct finding *f;
+
+	open_all(&w);
+	grow_slice(&w, site, 0, key, 0, 16384);
+	for (int i = 0; i < 2000; i++, key += 16384, wait_ms(&w, 10))
+		grow_slice(&w, site, key, key + 16384, 16384, 16384);
+	f = finding(&w, "resize-storm");
+	cr_assert_not_null(f);
+	cr_assert_not_null(strstr(f->in_code, "ring buffer"));
+	cr_assert_eq(evidence(f, "growths"), 2000);
+	cr_assert_eq(evidence(f, "containers"), 1);
+	world_done(&w);
+}
+
+Test(storm, one_map_growing_once_is_normal)
+{
+	struct world w = world_new();
+	const struct finding *f;
+
+	open_all(&w);
+	heap(&w);
+	fill_map(&w, w.site, KEY, 2097152);
+	w.total_alloc_bytes = w.live_bytes = map_bytes(2097152) * 2;
+	usage(&w);
+	look(&w, KEY, 1000000, 2097152);
+	heap(&w);
+	f = finding(&w, "resize-storm");
+	cr_assert_not_null(f);
+	cr_assert_eq(f->class, CLASS_ONE_TIME);
+	cr_assert_eq(f->severity, SEVERITY_INFO);
+	cr_assert_eq(evidence(f, "growths"), 18);
+	cr_assert_eq(f->saves_bytes, map_bytes(2097152) - map_bytes(8));
+	cr_assert_not_null(strstr(f->in_code, "make(map[int]main.session, 1000000)"));
+	cr_assert_eq(w.findings.saves_rss_bytes, 0);
+	w.rss_bytes = MIB(206);
+	usage(&w);
+	cr_assert_eq(
+		finding(&w, "resize-storm")->severity, SEVERITY_LOW, "above 80 %% of the limit");
+	check_words(&w);
+	world_done(&w);
+}
+
+Test(storm, one_slice_growing_once_is_normal)
+{
+	struct world w = world_new();
+	uint32_t site = world_site(&w, FAMILY_SLICE, "[]int", "main.main", 46);
+	uint64_t key = 0x1000, bytes = 65536;
+
+	open_all(&w);
+	grow_slice(&w, site, 0, key, 0, bytes);
+	for (; bytes < MIB(8); bytes = bytes / 4 * 5, key += 0x10000000)
+		grow_slice(&w, site, key, key + 0x10000000, bytes, bytes / 4 * 5);
+	cr_assert_eq(finding(&w, "resize-storm")->severity, SEVERITY_INFO);
+	cr_assert_not_null(strstr(finding(&w, "resize-storm")->in_code, "make([]int, 0, "));
+	world_done(&w);
+}
+
+Test(storm, shards_filling_once_are_no_churn)
+{
+	struct world w = world_new();
+
+	open_all(&w);
+	heap(&w);
+	for (uint64_t shard = 0; shard < 32; shard++) {
+		fill_map(&w, w.site, KEY + shard * 64, 131072);
+		w.live_bytes += map_bytes(131072);
+		w.total_alloc_bytes += 2 * map_bytes(131072);
+		w.gc_cycles++;
+		heap(&w);
+		wait_ms(&w, 300);
+	}
+	run(&w);
+	for (size_t i = 0; i < w.findings.count; i++)
+		cr_assert(
+			w.findings.items[i].class != CLASS_CHURN || w.findings.items[i].candidate);
+	world_done(&w);
+}
+
+/* ---- rebuilt-per-cycle ---- */
+
+static void die(struct world *w, uint64_t key)
+{
+	struct event event = map_look(w, key, 0, 8);
+
+	event.look.liveness = LIVENESS_DEAD;
+	apply(w, event);
+}
+
+static void rebuild(struct world *w, int times, uint64_t slots, bool kept)
+{
+	open_all(w);
+	usage(w);
+	for (int i = 0; i < times; i++) {
+		fill_map(w, w->site, KEY + (uint64_t)i * 64, slots);
+		wait_ms(w, 5000);
+		w->gc_cycles++;
+		heap(w);
+		usage(w);
+		if (i && !kept)
+			die(w, KEY + (uint64_t)(i - 1) * 64);
+	}
+}
+
+Test(rebuilt, finds_cycles)
+{
+	struct world w = world_new();
+	uint64_t grown = map_bytes(262144) - map_bytes(8);
+	uint64_t held = map_bytes(262144) + map_bytes(131072);
+	const struct finding *f;
+
+	rebuild(&w, 5, 262144, false);
+	f = finding(&w, "rebuilt-per-cycle");
+	cr_assert_not_null(f);
+	cr_assert_not(f->candidate);
+	cr_assert_eq(f->class, CLASS_CHURN);
+	cr_assert_eq(evidence(f, "containers"), 5);
+	cr_assert_eq(evidence(f, "growth_garbage_bytes"), grown);
+	cr_assert_eq(evidence(f, "garbage_per_cycle_bytes"), grown + held);
+	cr_assert_eq(evidence(f, "cycle_ns"), 5e9);
+	cr_assert_not_null(strstr(f->in_code, "clear(m)"));
+	cr_assert_not_null(strstr(f->in_code, "keeps its largest size"));
+	cr_assert_null(finding(&w, "resize-storm"), "one site, one finding");
+	check_words(&w);
+	world_done(&w);
+}
+
+Test(rebuilt, not_of_two_or_small_ones)
+{
+	struct world w = world_new();
+
+	rebuild(&w, 2, 262144, false);
+	cr_assert_null(finding(&w, "rebuilt-per-cycle"), "two");
+	world_done(&w);
+	w = world_new();
+	rebuild(&w, 5, 32768, false);
+	cr_assert_null(finding(&w, "rebuilt-per-cycle"), "below 1 MiB");
+	world_done(&w);
+}
+
+Test(rebuilt, not_in_start_up)
+{
+	struct world w = world_new_aged(0);
+
+	rebuild(&w, 5, 262144, false);
+	if (!model_target(w.model, w.target)->steady_ns)
+		cr_assert_null(finding(&w, "rebuilt-per-cycle"));
+	set(&w, "rebuilt-per-cycle.startup_seconds=0");
+	cr_assert_not_null(finding(&w, "rebuilt-per-cycle"));
+	world_done(&w);
+}
+
+Test(rebuilt, unproven_deaths_make_a_candidate)
+{
+	struct world w = world_new();
+
+	rebuild(&w, 4, 262144, true);
+	cr_assert_null(finding(&w, "rebuilt-per-cycle"), "what is proven speaks for the site");
+	set(&w, "resize-storm.once_bytes=1G");
+	cr_assert(finding(&w, "rebuilt-per-cycle")->candidate);
+	world_done(&w);
+}
+
+Test(rebuilt, maps_that_stay_in_use_are_no_cycle)
+{
+	struct world w = world_new();
+
+	rebuild(&w, 4, 262144, true);
+	for (uint64_t i = 0; i < 4; i++)
+		look(&w, KEY + i * 64, 200000, 262144);
+	wait_ms(&w, 1000);
+	w.gc_cycles += 2;
+	heap(&w);
+	for (uint64_t i = 0; i < 4; i++)
+		look(&w, KEY + i * 64, 200000, 262144);
+	cr_assert_null(finding(&w, "rebuilt-per-cycle"));
+	world_done(&w);
+}
+
+Test(rebuilt, growing_sizes_are_no_cycle)
+{
+	struct world w = world_new();
+
+	open_all(&w);
+	for (uint64_t i = 0; i < 4; i++, wait_ms(&w, 5000)) {
+		fill_map(&w, w.site, KEY + i * 64, 65536ull << (2 * i));
+		if (i)
+			die(&w, KEY + (i - 1) * 64);
+	}
+	cr_assert_null(finding(&w, "rebuilt-per-cycle"));
+	world_done(&w);
+}
+
+/* ---- rss-spike ---- */
+
+static void quiet(struct world *w, int tenths)
+{
+	for (int i = 0; i < tenths; i++, wait_ms(w, 100))
+		usage(w);
+}
+
+static struct world stepped(struct world w, double grown_mib, double step_mib)
+{
+	open_all(&w);
+	quiet(&w, 30);
+	apply(&w, (struct event){.kind = EVENT_GROWTH,
+			  .growth = {.family = FAMILY_MAP,
+				  .key = KEY,
+				  .old_key = KEY,
+				  .site = w.site,
+				  .allocated_bytes = MIB(grown_mib),
+				  .garbage_bytes = MIB(grown_mib / 2)}});
+	w.rss_bytes += MIB(step_mib);
+	quiet(&w, 50);
+	return w;
+}
+
+Test(spike, finds_an_avoidable_step)
+{
+	struct world w = stepped(world_new(), 40, 40);
+	const struct finding *f = finding(&w, "rss-spike");
+
+	cr_assert_not_null(f);
+	cr_assert_eq(f->class, CLASS_ONE_TIME);
+	cr_assert_eq(f->severity, SEVERITY_LOW);
+	cr_assert_eq(f->site, w.site);
+	cr_assert_eq(evidence(f, "delta_bytes"), MIB(40));
+	cr_assert_eq(evidence(f, "explained_bytes"), MIB(40));
+	cr_assert_eq(evidence(f, "avoidable_bytes"), MIB(20));
+	cr_assert_eq(evidence(f, "unexplained_bytes"), 0);
+	cr_assert_eq(evidence(f, "headroom_bytes"), MIB(116));
+	check_words(&w);
+	world_done(&w);
+}
+
+Test(spike, unavoidable_step_with_room_is_silent)
+{
+	struct world w = stepped(world_new(), 18, 40);
+
+	cr_assert_eq(model_target(w.model, w.target)->spike_count, 1);
+	cr_assert_null(finding(&w, "rss-spike"), "22 %% avoidable");
+	world_done(&w);
+}
+
+Test(spike, little_headroom_matters)
+{
+	struct world w = world_new();
+
+	w.rss_bytes = MIB(200);
+	w = stepped(w, 1, 31);
+	cr_assert_not_null(finding(&w, "rss-spike"));
+	world_done(&w);
+}
+
+Test(spike, not_in_start_up_and_not_below_old_heights)
+{
+	struct world w = stepped(world_new_aged(0), 40, 40);
+
+	cr_assert_null(finding(&w, "rss-spike"), "start-up");
+	set(&w, "rss-spike.startup_seconds=1");
+	cr_assert_not_null(finding(&w, "rss-spike"));
+	world_done(&w);
+	w = world_new();
+	w.rss_bytes = MIB(190);
+	usage(&w);
+	wait_ms(&w, 100);
+	w.rss_bytes = MIB(100);
+	w = stepped(w, 40, 40);
+	cr_assert_null(finding(&w, "rss-spike"), "it was higher a minute ago");
+	world_done(&w);
+}

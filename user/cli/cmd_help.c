@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* help and version. The text is made from the tables of options, commands and rules. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "cli/help.h"
+#include "cli/list.h"
+#include "cli/options.h"
+#include "rules/rules.h"
+
+static void print_thresholds(const struct rule *rule)
+{
+	const char *separator = "";
+
+	printf("  %-20s ", rule->kind);
+	for (size_t i = 0; i < RULE_MAX_THRESHOLDS && rule->thresholds[i].field; i++) {
+		printf("%s%s", separator, rule->thresholds[i].field);
+		separator = ", ";
+	}
+	putchar('\n');
+}
+
+static int finish(void)
+{
+	return fflush(stdout) || ferror(stdout) ? EXIT_ENVIRONMENT : EXIT_RAN;
+}
+
+int help_print(void)
+{
+	puts("memtrace: which container, grown at which line, holds a process's memory\n\nUsage:");
+	puts("  memtrace [OPTIONS] --pid PID[,PID...]   attach to running processes");
+	puts("  memtrace [OPTIONS] -- COMMAND [ARG...]  start a program and trace it");
+	for (size_t i = 1; i < ARRAY_SIZE(commands); i++) {
+		char left[64];
+
+		snprintf(left, sizeof(left), "%s%s%s", commands[i]->name,
+			commands[i]->arguments ? " " : "", commands[i]->arguments ? commands[i]->arguments : "");
+		printf("  memtrace %-30s %s\n", left, commands[i]->help);
+	}
+	puts("\nOptions:");
+	options_print(stdout);
+	puts("\nThresholds for --set:");
+	for (size_t i = 0; rules_get(i); i++)
+		print_thresholds(rules_get(i));
+	puts("\nExit codes: 0 ran, 2 usage, 3 environment, 4 data incomplete; with -- COMMAND its own\n"
+	     "status, or 125 where memtrace failed. See memtrace(1).");
+	return finish();
+}
+
+int version_print(void)
+{
+	puts("memtrace " MEMTRACE_VERSION);
+	return finish();
+}
+
+static int run_help(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return help_print();
+}
+
+static int run_version(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return version_print();
+}
+
+const struct command command_help = {"help", NULL, "print this help", run_help};
+const struct command command_version = {"version", NULL, "print the version", run_version};

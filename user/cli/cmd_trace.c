@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The command that runs where no other is named: attach or start, trace, report.
+ *
+ * Signals: SIGINT, SIGHUP or SIGTERM once ends the session with a report, twice aborts it, a third
+ * time kills us (the kernel then detaches everything). One that was sent to memtrace alone is passed
+ * on to a COMMAND; one from the terminal reaches it anyway, as it is in our process group.
+ */
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/destination.h"
+#include "cli/help.h"
+#include "cli/notice.h"
+#include "cli/options.h"
+#include "trace/launch.h"
+#include "trace/session.h"
+
+#define DEFAULT_DURATION_NS (30 * NSEC_PER_SEC)
+#define MIN_WIDTH	    60
+#define DEFAULT_WIDTH	    100
+
+struct run {
+	struct options options;
+	struct notice notice;
+	struct destination destination;
+	struct model *model;
+	struct launch *launch;
+	struct session_result result;
+	size_t gating; /* findings of MEDIUM or above in the last report */
+	int write_error;
+};
+
+/* A signal handler reaches nothing else. */
+static struct {
+	volatile sig_atomic_t stop;  /* signals so far */
+	volatile sig_atomic_t last;  /* the last one */
+	volatile sig_atomic_t child; /* pid of the COMMAND, 0 = none */
+} signals;
+
+/* ---- signals ---- */
+
+static void take_signal(int sig, siginfo_t *info, void *context)
+{
+	int saved = errno;
+
+	(void)context;
+	signals.stop++;
+	signals.last = sig;
+	if (signals.child && info->si_code != SI_KERNEL)
+		kill((pid_t)signals.child, sig);
+	if (signals.stop > 2) {
+		signal(sig, SIG_DFL);
+		raise(sig);
+	}
+	errno = saved;
+}
+
+/* What nohup(1) or a shell made ignored stays ignored. */
+static void catch_signals(void)
+{
+	static const int caught[] = {SIGINT, SIGHUP, SIGTERM};
+	struct sigaction action = {.sa_sigaction = take_signal, .sa_flags = SA_SIGINFO}, old;
+
+	for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
+		if (!sigaction(caught[i], NULL, &old) && old.sa_handler != SIG_IGN)
+			sigaction(caught[i], &action, NULL);
+	signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write(2) */
+}
+
+/* ---- the report ---- */
+
+static bool wants_color(const struct options *options)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	if (options->color != COLOR_AUTO)
+		return options->color == COLOR_ALWAYS;
+	return !options->output && isatty(STDOUT_FILENO) && !(no_color && *no_color) && term &&
+	       strcmp(term, "dumb") != 0;
+}
+
+static int find_width(const struct options *options)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+	int width = 0;
+
+	if (!options->output && isatty(STDOUT_FILENO) && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size))
+		width = size.ws_col;
+	if (columns && *columns)
+		width = (int)strtol(columns, NULL, 10);
+	if (width <= 0)
+		return DEFAULT_WIDTH;
+	return MAX(MIN(width, DEFAULT_WIDTH), MIN_WIDTH);
+}
+
+static bool is_ascii(void)
+{
+	setlocale(LC_CTYPE, "");
+	return strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+}
+
+static size_t count_gating(const struct findings *findings)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < findings->count - findings->candidates; i++)
+		count += !findings->items[i].candidate && findings->items[i].severity >= SEVERITY_MEDIUM;
+	return count;
+}
+
+/* Draws over the last report, where one stands on a terminal. */
+static void clear_screen(const struct run *run, FILE *out)
+{
+	const char *term = getenv("TERM");
+
+	if (out == stdout && run->options.refresh_ns && isatty(STDOUT_FILENO) && term &&
+		strcmp(term, "dumb") != 0 && !strcmp(run->options.sink->name, "text"))
+		fputs("\033[H\033[2J", out);
+}
+
+static int write_report(struct run *run, FILE *out, bool snapshot)
+{
+	const struct options *options = &run->options;
+	struct findings findings = {0};
+	uint64_t begin_ns, real_ns, end_ns;
+	struct report report;
+	int r;
+
+	model_clock(run->model, &begin_ns, &real_ns, &end_ns);
+	rules_run(run->model, options->thresholds, snapshot ? clock_mono_ns() : end_ns, &findings);
+	run->gating = count_gating(&findings);
+	report = (struct report){
+		.model = run->model,
+		.findings = findings.items,
+		.finding_count = findings.count - findings.candidates,
+		.candidate_count = findings.candidates,
+		.saves_rss_bytes = findings.saves_rss_bytes,
+		.top = options->top,
+		.color = wants_color(options),
+		.verbose = options->verbose,
+		.width = find_width(options),
+		.ascii = is_ascii(),
+		.snapshot = snapshot,
+	};
+	clear_screen(run, out);
+	r = options->sink->write(&report, out);
+	if (!r && fflush(out))
+		r = -errno;
+	findings_done(&findings);
+	return r;
+}
+
+/* A reader that has gone (head, less) needs no message. */
+static void complain_stdout(struct run *run, int error)
+{
+	if (error != -EPIPE)
+		notice_error(&run->notice, "cannot write the report: %s", strerror(-error));
+}
+
+/* Where the file fails, stdout gets the report: nothing that was gathered is lost. */
+static void report_to_stdout(struct run *run)
+{
+	int r = write_report(run, stdout, false);
+
+	if (r)
+		complain_stdout(run, r);
+}
+
+static void report_at_end(struct run *run)
+{
+	const char *path = run->destination.path;
+	int r = run->write_error, finished;
+
+	notice_clear(&run->notice);
+	if (!r)
+		r = write_report(run, run->destination.file, false);
+	finished = r ? 0 : destination_finish(&run->destination);
+	r = r ? r : finished;
+	destination_close(&run->destination);
+	run->write_error = r;
+	if (!r)
+		return;
+	if (!path) {
+		complain_stdout(run, r);
+		return;
+	}
+	notice_error(&run->notice, "cannot write %s: %s; the report goes to stdout", path, strerror(-r));
+	report_to_stdout(run);
+}
+
+/* ---- what the session tells ---- */
+
+static void on_attached(void *arg)
+{
+	struct run *run = arg;
+	int fd = run->options.ready_fd;
+
+	if (fd < 0)
+		return;
+	if (write(fd, "r", 1) != 1)
+		notice_warn(&run->notice, "cannot write to descriptor %d: %s", fd, strerror(errno));
+	close(fd);
+	run->options.ready_fd = -1;
+}
+
+static void on_progress(const char *what, double share, void *arg)
+{
+	struct run *run = arg;
+
+	notice_progress(&run->notice, what, share);
+}
+
+static void on_warning(const char *sentence, void *arg)
+{
+	struct run *run = arg;
+
+	notice_warn(&run->notice, "%s", sentence);
+}
+
+static void on_refresh(struct model *model, void *arg)
+{
+	struct run *run = arg;
+
+	(void)model;
+	if (run->write_error)
+		return;
+	notice_clear(&run->notice);
+	run->write_error = write_report(run, run->destination.file, true);
+	/* Nobody will see the rest: end, but with what the file could not take. */
+	if (run->write_error && !signals.stop)
+		signals.stop = 1;
+}
+
+/* ---- exit codes ---- */
+
+static int code_of_status(int status)
+{
+	return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int code_of_session(const struct run *run)
+{
+	switch (run->result.end) {
+	case SESSION_REFUSED:
+	case SESSION_ENVIRONMENT:
+		return EXIT_ENVIRONMENT;
+	case SESSION_ABORTED:
+		return EXIT_SIGNAL + (signals.last ? (int)signals.last : SIGINT);
+	case SESSION_DONE:
+		break;
+	}
+	if (run->write_error && run->write_error != -EPIPE)
+		return EXIT_ENVIRONMENT;
+	return model_complete(run->model) ? EXIT_RAN : EXIT_INCOMPLETE;
+}
+
+/* The COMMAND's own status goes before ours, but not before a failure of ours. */
+static int code_of_run(struct run *run, bool has_status, int status)
+{
+	int code = code_of_session(run);
+
+	if (run->options.error_exitcode && run->gating && run->result.end == SESSION_DONE)
+		return run->options.error_exitcode;
+	if (!run->options.command)
+		return code;
+	if (code == EXIT_ENVIRONMENT)
+		return EXIT_OWN_FAILURE;
+	return has_status ? code_of_status(status) : code;
+}
+
+/* ---- the run ---- */
+
+static int start_command(struct run *run)
+{
+	int r = launch_start(run->options.command, &run->launch);
+
+	if (!r) {
+		signals.child = launch_pid(run->launch);
+		return 0;
+	}
+	notice_error(&run->notice, "cannot run %s: %s", run->options.command[0], strerror(-r));
+	if (r == -ENOENT)
+		return EXIT_NOT_FOUND;
+	return r == -EACCES || r == -ENOEXEC ? EXIT_NOT_EXECUTABLE : EXIT_OWN_FAILURE;
+}
+
+/* The report is out; a COMMAND that still runs is waited for, untraced. */
+static bool wait_for_command(struct run *run, int *ret_status)
+{
+	int before = signals.stop;
+
+	*ret_status = run->result.launched_status;
+	if (!run->launch || run->result.launched_exited)
+		return run->launch != NULL;
+	if (run->result.end != SESSION_DONE)
+		return false;
+	launch_release(run->launch);
+	notice_progress(&run->notice, "waiting for the command to end", -1);
+	while (signals.stop < before + 2)
+		if (launch_wait(run->launch, 1000, ret_status) == LAUNCH_EXITED)
+			break;
+	notice_clear(&run->notice);
+	return launch_wait(run->launch, 0, ret_status) == LAUNCH_EXITED;
+}
+
+static uint64_t choose_duration(const struct options *options)
+{
+	if (options->has_duration)
+		return options->duration_ns;
+	return options->command || isatty(STDERR_FILENO) ? 0 : DEFAULT_DURATION_NS;
+}
+
+static int run_session(struct run *run)
+{
+	const struct options *options = &run->options;
+	struct session_options session = {
+		.pids = options->pids,
+		.pid_count = options->pid_count,
+		.duration_ns = choose_duration(options),
+		.read_only = options->has_duration && !options->duration_ns,
+		.dry_run = options->dry_run,
+		.max_overhead_pct = options->max_overhead_pct,
+		.refresh_ns = options->refresh_ns,
+		.launch = run->launch,
+		.stop = &signals.stop,
+		.attached = on_attached,
+		.progress = on_progress,
+		.refresh = on_refresh,
+		.warn = on_warning,
+		.arg = run,
+	};
+	int r = session_run(&session, run->model, &run->result);
+
+	if (r < 0) {
+		run->result.end = SESSION_ENVIRONMENT;
+		snprintf(run->result.error, sizeof(run->result.error), "%s", strerror(-r));
+	}
+	return run->result.end;
+}
+
+static int trace(struct run *run)
+{
+	bool has_status;
+	int status, code;
+
+	if (run->options.command) {
+		code = start_command(run);
+		if (code)
+			return code;
+	}
+	if (run_session(run) != SESSION_DONE)
+		notice_error(&run->notice, "%s",
+			run->result.error[0] ? run->result.error : "aborted: no report");
+	/* A session that was refused early has nothing to tell; one that was not, at least that. */
+	if (run->result.end == SESSION_DONE ||
+		(run->result.end != SESSION_ABORTED && model_target_count(run->model)))
+		report_at_end(run);
+	has_status = wait_for_command(run, &status);
+	return code_of_run(run, has_status, status);
+}
+
+static int fail_usage(struct run *run, const char *error)
+{
+	notice_error(&run->notice, "%s", error);
+	fputs("Try 'memtrace --help'.\n", stderr);
+	return EXIT_USAGE;
+}
+
+static int run_checked(struct run *run)
+{
+	const char *path = run->options.output;
+	int r, code;
+
+	r = destination_open(&run->destination, path);
+	if (r) {
+		notice_error(&run->notice, "cannot write %s: %s", path, strerror(-r));
+		return run->options.command ? EXIT_OWN_FAILURE : EXIT_ENVIRONMENT;
+	}
+	catch_signals();
+	run->model = model_new();
+	code = trace(run);
+	notice_clear(&run->notice);
+	signals.child = 0;
+	launch_close(run->launch);
+	model_free(run->model);
+	destination_close(&run->destination);
+	return code;
+}
+
+static int run_trace(int argc, char **argv)
+{
+	char error[OPTIONS_ERROR_BYTES];
+	struct run run = {0};
+	int r = options_parse(&run.options, argc, argv, error);
+	int code;
+
+	notice_init(&run.notice, run.options.quiet, run.options.verbose);
+	if (r)
+		code = fail_usage(&run, error);
+	else if (run.options.help)
+		code = help_print();
+	else if (run.options.version)
+		code = version_print();
+	else
+		code = run_checked(&run);
+	options_done(&run.options);
+	return code;
+}
+
+const struct command command_trace = {"", NULL, "attach or start, trace, report", run_trace};

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the user asked for. All options are rows of one table in options.c: parsing, --help and the
+ * guesses for misspelt names come from it.
+ */
+#ifndef MEMTRACE_CLI_OPTIONS_H
+#define MEMTRACE_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "rules/rules.h"
+#include "sink/sink.h"
+
+#define OPTIONS_ERROR_BYTES 256
+
+enum color_mode {
+	COLOR_AUTO,
+	COLOR_ALWAYS,
+	COLOR_NEVER,
+};
+
+struct options {
+	int *pids; /* each once, in the order given */
+	size_t pid_count, pid_cap;
+	char **command; /* what follows "--", NULL-terminated; NULL = none */
+	bool has_duration;
+	uint64_t duration_ns; /* 0 with has_duration = read only */
+	uint64_t refresh_ns;  /* 0 = no refresh */
+	size_t top;
+	double max_overhead_pct;
+	bool dry_run;
+	struct thresholds *thresholds; /* with every --set */
+	const char *output;	       /* NULL = stdout */
+	const struct sink *sink;       /* never NULL after parsing */
+	enum color_mode color;
+	int error_exitcode; /* 0 = not asked for */
+	int ready_fd;	    /* -1 = none */
+	bool quiet, verbose, help, version;
+};
+
+/*
+ * Parses argv[1] .. and fills *ret, which options_done() must free, also on failure. 0, or -EINVAL
+ * with one sentence in error. With help or version set, the rest is not checked.
+ */
+int options_parse(struct options *ret, int argc, char **argv, char error[OPTIONS_ERROR_BYTES]);
+void options_done(struct options *options);
+
+/* The list of options for --help, one line each. */
+void options_print(FILE *out);
+
+/* Of count names the one most like name, or NULL where none is near. */
+const char *options_find_nearest(const char *name, const char *const *names, size_t count);
+
+#endif

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The model's outside: targets, dispatch of events, and what a report says besides (skips, sources,
+ * overhead). The parts: names.c, site.c, container.c, timeline.c, spike.c.
+ */
+#include "model/model.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/private.h"
+
+static char *copy_string(const char *s)
+{
+	return xstrdup(s ? s : "");
+}
+
+static void free_target(struct target_state *target)
+{
+	struct target *pub = &target->pub;
+
+	for (size_t i = 0; i < FAMILY_MAX; i++)
+		table_done(&target->keys[i]);
+	free(target->containers);
+	free(target->sites);
+	free(pub->comm);
+	free(pub->exe);
+	free(pub->cgroup);
+	free(pub->build_id);
+	free(pub->runtime);
+	free(pub->version);
+	free(pub->usage);
+	free(pub->heap_samples);
+	free(pub->spikes);
+	free(target);
+}
+
+struct model *model_new(void)
+{
+	return xcalloc(1, sizeof(struct model));
+}
+
+static void free_notes(struct model *model)
+{
+	for (size_t i = 0; i < model->skip_count; i++) {
+		free(model->skips[i].what);
+		free(model->skips[i].reason);
+	}
+	for (size_t i = 0; i < model->incomplete_count; i++)
+		free(model->incomplete[i]);
+	free(model->skips);
+	free(model->incomplete);
+	free(model->sources);
+}
+
+void model_free(struct model *model)
+{
+	if (!model)
+		return;
+	for (size_t i = 0; i < model->target_count; i++)
+		free_target(model->targets[i]);
+	for (size_t i = 0; i < model->site_count; i++) {
+		free(model->sites[i]->frames);
+		free(model->sites[i]);
+	}
+	for (size_t i = 0; i < model->container_count; i++)
+		free(model->containers[i]);
+	free(model->targets);
+	free(model->sites);
+	free(model->containers);
+	table_done(&model->sites_by_key);
+	free_notes(model);
+	names_done(&model->names);
+	free(model);
+}
+
+uint32_t model_intern(struct model *model, const char *s)
+{
+	return names_add(&model->names, s);
+}
+
+const char *model_string(const struct model *model, uint32_t id)
+{
+	return names_get(&model->names, id);
+}
+
+static void replace(char **string, const char *new)
+{
+	char *copy = copy_string(new);
+
+	free(*string);
+	*string = copy;
+}
+
+static void describe(struct target *target, const struct model_target_info *info)
+{
+	target->pid = info->pid;
+	target->start_time = info->start_time;
+	replace(&target->comm, info->comm);
+	replace(&target->exe, info->exe);
+	replace(&target->cgroup, info->cgroup);
+	replace(&target->build_id, info->build_id);
+	replace(&target->runtime, info->runtime);
+	replace(&target->version, info->version);
+	target->limit_bytes = info->limit_bytes;
+	target->has_limit = info->has_limit;
+	target->age_ns = info->age_ns;
+}
+
+uint32_t model_add_target(struct model *model, const struct model_target_info *info)
+{
+	struct target_state *target;
+
+	if (model->target_count == MODEL_MAX_TARGETS)
+		return UINT32_MAX;
+	target = xcalloc(1, sizeof(*target));
+	target->pub.id = (uint32_t)model->target_count;
+	describe(&target->pub, info);
+	array_reserve(model->targets, model->target_count, model->target_cap);
+	model->targets[model->target_count++] = target;
+	return target->pub.id;
+}
+
+void model_update_target(struct model *model, uint32_t target, const struct model_target_info *info)
+{
+	if (target < model->target_count)
+		describe(&model->targets[target]->pub, info);
+}
+
+/* ---- events ---- */
+
+static void apply_exec(struct model *model, struct target_state *target, const struct event *event)
+{
+	container_end_all(model, target, event->time_ns);
+	target->pub.execs++;
+	target->pub.epoch_ns = event->time_ns;
+	target->pub.age_ns = 0;
+	target->pub.steady_ns = 0;
+	target->pub.has_heap = false;
+	target->pub.heap_count = 0;
+	target->spike_open = false;
+	target->spike_floor_ns = event->time_ns;
+}
+
+static void apply_exit(struct model *model, struct target_state *target, const struct event *event)
+{
+	(void)model;
+	target->pub.exited = true;
+	target->pub.exit = event->exit;
+}
+
+static void apply_heap(struct model *model, struct target_state *target, const struct event *event)
+{
+	(void)model;
+	timeline_apply_heap(target, event);
+}
+
+static void apply_share(struct model *model, struct target_state *target, const struct event *event)
+{
+	(void)model;
+	timeline_apply_share(target, event);
+}
+
+static void (*const apply[EVENT_KINDS])(
+	struct model *model, struct target_state *target, const struct event *event) = {
+	[EVENT_GROWTH] = container_apply_growth,
+	[EVENT_CREATE] = container_apply_create,
+	[EVENT_LOOK] = container_apply_look,
+	[EVENT_FAULTS] = container_apply_faults,
+	[EVENT_HEAP] = apply_heap,
+	[EVENT_USAGE] = timeline_apply_usage,
+	[EVENT_SHARE] = apply_share,
+	[EVENT_EXEC] = apply_exec,
+	[EVENT_EXIT] = apply_exit,
+};
+
+static bool is_container_family(enum family family)
+{
+	return family > FAMILY_NONE && family < FAMILY_MAX;
+}
+
+static bool is_valid(const struct model *model, const struct event *event)
+{
+	if ((size_t)event->kind >= EVENT_KINDS || event->target >= model->target_count)
+		return false;
+	switch (event->kind) {
+	case EVENT_GROWTH:
+		return is_container_family(event->growth.family);
+	case EVENT_CREATE:
+		return is_container_family(event->create.family) && event->create.key;
+	case EVENT_LOOK:
+		return is_container_family(event->look.family) && event->look.key;
+	case EVENT_SHARE:
+		return is_container_family(event->share.family);
+	default:
+		return true;
+	}
+}
+
+int model_apply(struct model *model, const struct event *event)
+{
+	struct target_state *target;
+	struct target *pub;
+
+	if (!is_valid(model, event)) {
+		model->invalid_events++;
+		return -EINVAL;
+	}
+	target = model->targets[event->target];
+	pub = &target->pub;
+	if (!pub->last_ns) {
+		pub->attach_ns = pub->epoch_ns = event->time_ns;
+	} else if (event->time_ns < pub->attach_ns) {
+		/* Records and looks come from two threads: the first event need not be the oldest. */
+		pub->epoch_ns = pub->epoch_ns == pub->attach_ns ? event->time_ns : pub->epoch_ns;
+		pub->attach_ns = event->time_ns;
+	}
+	pub->last_ns = MAX(pub->last_ns, event->time_ns);
+	timeline_settle(pub, pub->last_ns);
+	apply[event->kind](model, target, event);
+	return 0;
+}
+
+/* ---- what else a report says ---- */
+
+void model_add_skip(struct model *model, const char *what, const char *reason)
+{
+	array_reserve(model->skips, model->skip_count, model->skip_cap);
+	model->skips[model->skip_count++] =
+		(struct model_skip){copy_string(what), copy_string(reason)};
+}
+
+void model_set_source(struct model *model, const char *name, uint64_t hits, uint64_t produced,
+	uint64_t delivered, uint64_t lost)
+{
+	const char *interned = names_get(&model->names, names_add(&model->names, name));
+	size_t i = 0;
+
+	while (i < model->source_count && model->sources[i].name != interned)
+		i++;
+	if (i == model->source_count) {
+		array_reserve(model->sources, model->source_count, model->source_cap);
+		model->source_count++;
+	}
+	model->sources[i] = (struct model_source){interned, hits, produced, delivered, lost};
+}
+
+void model_set_overhead(struct model *model, const struct model_overhead *overhead)
+{
+	model->overhead = *overhead;
+}
+
+void model_set_host(struct model *model, const struct model_host *host)
+{
+	model->host = *host;
+}
+
+void model_set_census(struct model *model, uint32_t target, const struct model_census *census)
+{
+	if (target < model->target_count)
+		model->targets[target]->census = *census;
+}
+
+void model_set_clock(struct model *model, uint64_t mono_ns, uint64_t real_ns, uint64_t end_mono_ns)
+{
+	model->mono_ns = mono_ns;
+	model->real_ns = real_ns;
+	model->end_mono_ns = end_mono_ns;
+	for (size_t i = 0; end_mono_ns && i < model->target_count; i++) {
+		struct target_state *target = model->targets[i];
+
+		if (target->spike_open)
+			spike_count_causes(
+				model, target, &target->pub.spikes[target->pub.spike_count - 1]);
+	}
+}
+
+void model_add_incomplete(struct model *model, const char *reason)
+{
+	array_reserve(model->incomplete, model->incomplete_count, model->incomplete_cap);
+	model->incomplete[model->incomplete_count++] = copy_string(reason);
+}
+
+/* ---- reading ---- */
+
+size_t model_target_count(const struct model *model)
+{
+	return model->target_count;
+}
+
+const struct target *model_target(const struct model *model, uint32_t id)
+{
+	return id < model->target_count ? &model->targets[id]->pub : NULL;
+}
+
+size_t model_site_count(const struct model *model)
+{
+	return model->site_count;
+}
+
+const struct site *model_site(const struct model *model, uint32_t id)
+{
+	return id && id <= model->site_count ? model->sites[id - 1] : NULL;
+}
+
+size_t model_container_count(const struct model *model)
+{
+	return model->container_count;
+}
+
+const struct container *model_container(const struct model *model, uint32_t id)
+{
+	return id < model->container_count ? model->containers[id] : NULL;
+}
+
+size_t model_skip_count(const struct model *model)
+{
+	return model->skip_count;
+}
+
+const struct model_skip *model_skip(const struct model *model, size_t i)
+{
+	return i < model->skip_count ? &model->skips[i] : NULL;
+}
+
+size_t model_source_count(const struct model *model)
+{
+	return model->source_count;
+}
+
+const struct model_source *model_source(const struct model *model, size_t i)
+{
+	return i < model->source_count ? &model->sources[i] : NULL;
+}
+
+const struct model_overhead *model_overhead(const struct model *model)
+{
+	return &model->overhead;
+}
+
+const struct model_host *model_host(const struct model *model)
+{
+	return &model->host;
+}
+
+const struct model_census *model_census(const struct model *model, uint32_t target)
+{
+	return target < model->target_count ? &model->targets[target]->census : NULL;
+}
+
+void model_clock(const struct model *model, uint64_t *ret_mono_ns, uint64_t *ret_real_ns,
+	uint64_t *ret_end_mono_ns)
+{
+	*ret_mono_ns = model->mono_ns;
+	*ret_real_ns = model->real_ns;
+	*ret_end_mono_ns = model->end_mono_ns;
+}
+
+size_t model_incomplete_count(const struct model *model)
+{
+	return model->incomplete_count;
+}
+
+const char *model_incomplete(const struct model *model, size_t i)
+{
+	return i < model->incomplete_count ? model->incomplete[i] : NULL;
+}
+
+bool model_complete(const struct model *model)
+{
+	if (model->incomplete_count)
+		return false;
+	for (size_t i = 0; i < model->source_count; i++) {
+		const struct model_source *source = &model->sources[i];
+
+		if (source->lost || source->produced != source->delivered + source->lost)
+			return false;
+	}
+	return true;
+}
+
+uint64_t model_invalid_events(const struct model *model)
+{
+	return model->invalid_events;
+}

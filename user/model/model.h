@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The model: everything that is known about the targets of one session, built from events alone.
+ *
+ * It is filled by model_apply() (live, read or replayed) and then read by rules and sinks through
+ * the structs below, which they must not change. It is bounded (MODEL_MAX_*): what does not fit goes
+ * to an "other" entry and is counted. No locks: one thread owns it.
+ */
+#ifndef MEMTRACE_MODEL_MODEL_H
+#define MEMTRACE_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/event.h"
+
+#define MODEL_MAX_TARGETS    256
+#define MODEL_MAX_CONTAINERS 4096 /* per target; the smallest make room */
+#define MODEL_MAX_SITES	     8192 /* per target; then site "other" */
+#define MODEL_SLOTS	     64	  /* length history of a container */
+#define MODEL_RATE_SLOTS     64	  /* per-second history of a site: more than the longest spike */
+#define MODEL_USAGE_SAMPLES  6000 /* 600 s at 10 Hz */
+#define MODEL_HEAP_SAMPLES   600
+#define MODEL_GENERATIONS    16	  /* containers of one site, one after the other */
+#define MODEL_MAX_FRAMES     32
+#define MODEL_MAX_SPIKES     64	  /* per target; the smallest make room */
+#define MODEL_MAX_STRINGS    131072 /* interned; then unknown */
+
+/* ---- what a target is ---- */
+
+struct model_target_info {
+	int pid;
+	uint64_t start_time;
+	const char *comm, *exe, *cgroup, *build_id;
+	const char *runtime; /* "go", "" = none known */
+	const char *version; /* "go1.23.5" */
+	uint64_t limit_bytes;
+	bool has_limit;
+	uint64_t age_ns; /* of the process at attach */
+};
+
+struct usage_sample {
+	uint64_t time_ns, rss_bytes;
+};
+
+struct heap_sample {
+	uint64_t time_ns, total_alloc_bytes, live_bytes;
+	uint32_t gc_cycles;
+	bool gc_running;
+};
+
+/* One step of RSS: up from start to end. */
+struct spike {
+	uint64_t start_ns, end_ns;
+	uint64_t before_bytes, after_bytes;
+	bool start_up;	/* before the target had settled */
+	uint64_t explained_bytes; /* <= after - before */
+	uint64_t avoidable_bytes; /* of them arrays that growth replaced: a size hint saves them */
+	uint32_t cause_count;
+	struct spike_cause {
+		uint32_t site; /* 0 = unknown */
+		uint64_t bytes;
+		enum family family; /* NONE: faults at the site, no container known */
+	} causes[8];
+};
+
+struct target {
+	uint32_t id;
+	int pid;
+	uint64_t start_time;
+	char *comm, *exe, *cgroup, *build_id, *runtime, *version;
+	uint64_t limit_bytes;
+	bool has_limit;
+	uint64_t attach_ns, last_ns; /* first and last event */
+	uint64_t age_ns;	     /* at attach */
+	uint64_t epoch_ns;	     /* when the program of today began: attach or the last exec */
+
+	/* usage: newest last, usage[usage_count - 1]; decimated by half when full */
+	struct usage_sample *usage;
+	size_t usage_count;
+	uint64_t rss_bytes, file_bytes, peak_bytes;
+	uint64_t first_cpu_ns, cpu_ns; /* at attach, now */
+
+	struct heap_sample *heap_samples;
+	size_t heap_count;
+	bool has_heap;
+	struct event_heap heap_first, heap; /* at attach, now */
+	uint64_t heap_ns;		    /* time of heap */
+
+	/* Start-up lasts until the target is 60 s old or RSS rises by < 1 % in 10 s, whichever is first. */
+	uint64_t steady_ns; /* 0 = still starting up */
+
+	bool exited;
+	struct event_exit exit;
+	uint32_t execs;
+	uint64_t faults; /* sampled faults, weighted */
+
+	/* Per family: time its probes delivered, for open_share and "exact" */
+	struct family_share {
+		bool ever, open;
+		uint64_t opened_ns, open_total_ns, first_ns;
+	} shares[FAMILY_MAX];
+
+	struct spike *spikes;
+	size_t spike_count;
+	uint64_t spikes_dropped;
+
+	uint64_t growths; /* all families */
+	uint64_t containers_seen[FAMILY_MAX];
+	uint64_t containers_dropped; /* did not fit MODEL_MAX_CONTAINERS */
+};
+
+/* ---- sites ---- */
+
+struct model_frame {
+	const char *function, *file; /* interned */
+	uint32_t line;
+	bool internal, inlined;
+};
+
+struct rate_slot {
+	uint32_t second; /* time_ns / 1e9 */
+	uint32_t growths;
+	uint32_t faults; /* weighted samples */
+	uint64_t allocated_bytes, garbage_bytes;
+};
+
+/* A container that has ended, or was followed by the next one of its site. */
+struct generation {
+	uint64_t first_ns, last_ns;
+	uint64_t key, peak_held_bytes, garbage_bytes;
+	uint64_t serial; /* of the container */
+	bool ended;	 /* known to be dead, not only followed by the next one */
+};
+
+struct site {
+	uint32_t id, target;
+	enum family family;
+	uint32_t type;	       /* interned, 0 = unknown */
+	const char *function, *file; /* of the first frame outside runtime and standard library */
+	uint32_t line;	       /* 0 = unknown */
+	uint32_t frame_count;
+	struct model_frame *frames; /* innermost first, as symbolized */
+	bool other;	       /* stands for all sites that did not fit */
+
+	uint64_t growths, same_size;
+	uint64_t containers; /* distinct, as far as followed */
+	uint64_t allocated_bytes, garbage_bytes;
+	uint64_t fault_count; /* weighted samples at this site */
+	uint64_t first_ns, last_ns;
+	struct rate_slot rates[MODEL_RATE_SLOTS]; /* ring by second % MODEL_RATE_SLOTS */
+	uint64_t lengths[32]; /* histogram of final lengths: [i] counts lengths in [2^i, 2^(i+1)) */
+	uint64_t length_max;
+	struct generation generations[MODEL_GENERATIONS]; /* ring, newest at (generation_count - 1) % N */
+	uint64_t generation_count;
+	uint32_t newest; /* container id grown last at this site, valid while its serial is: */
+	uint64_t newest_serial;
+};
+
+/* ---- containers ---- */
+
+/* One slot of a container's history; a slot's width doubles when the ring is full. */
+struct length_slot {
+	uint64_t start_ns;
+	uint64_t min, max, last;
+	uint32_t gc_cycles; /* completed when the slot began */
+	bool gc_running;    /* a cycle was under way when the slot began */
+};
+
+#define MODEL_CONTAINER_SITES 4
+
+struct container {
+	uint32_t id, target;
+	uint64_t serial; /* ids are used again after eviction, serials (from 1) never */
+	enum family family;
+	uint64_t key;
+	uint32_t type, owner; /* interned, 0 = unknown */
+	bool before_attach;
+	bool dead;
+	bool looked; /* look below is valid */
+	uint64_t first_ns, last_ns, dead_ns;
+	uint64_t grown_ns; /* last growth, 0 = never seen growing */
+	uint64_t written_ns; /* last time look.stamp changed, first look if never */
+	uint64_t writes;     /* times that look.stamp had changed between two looks */
+
+	struct event_look look; /* newest; what a shallow look leaves out is kept from the last deep one */
+	uint64_t first_look_ns, look_ns;
+	uint64_t looks;
+	uint64_t looks_known; /* looks with has_length */
+	uint64_t length_peak;
+	uint64_t peak_ns;	      /* when length_peak last rose */
+	uint64_t capacity_changed_ns; /* last change of look.capacity; first look if never */
+	bool has_length_at_growth;
+	uint64_t length_at_growth, capacity_at_growth;
+	uint64_t held_bytes; /* newest of look and growth */
+	uint64_t held_peak_bytes;
+	uint64_t array_bytes;	     /* made by the last growth */
+	uint64_t overlap_peak_bytes; /* most that one growth had at once, old and new */
+	uint64_t growths, same_size, garbage_bytes, allocated_bytes;
+	uint64_t created_capacity; /* makechan size, makemap hint where seen */
+
+	/* Sites by bytes allocated; [0] is the container's site (its largest array). */
+	struct {
+		uint32_t site;
+		uint64_t bytes;
+	} sites[MODEL_CONTAINER_SITES];
+
+	struct length_slot slots[MODEL_SLOTS];
+	uint32_t slot_count;
+	uint64_t slot_ns; /* width */
+
+	/* Held bytes: when they last changed, for "stable since" */
+	uint64_t held_changed_ns;
+};
+
+/* ---- what else a report says ---- */
+
+struct model_skip {
+	char *what, *reason;
+};
+
+struct model_source {
+	const char *name; /* interned: "map", "slice", "channel", "faults", "control" */
+	uint64_t hits, produced, delivered, lost;
+};
+
+struct model_overhead {
+	uint64_t probe_hits;
+	double ns_per_hit;
+	uint64_t probe_cpu_ns, target_cpu_ns; /* while attached */
+	double budget_pct;
+	uint64_t tracer_cpu_ns, tracer_rss_bytes, parser_rss_bytes;
+	uint64_t attach_ns, detach_ns;
+};
+
+struct model_host {
+	char kernel[72];
+	int cpus;
+	char attach_mode[48]; /* "uprobe_multi", "perf uprobes", "none (reading only)" */
+};
+
+struct model_census {
+	bool done, complete;
+	uint64_t objects, bytes, maps, channels, duration_ns;
+};
+
+struct model; /* opaque: reach it through the functions below */
+
+struct model *model_new(void);
+void model_free(struct model *model);
+
+/* ---- filling ---- */
+
+/* Interns a string; 0 is always the unknown (empty) one. Names are kept as they are: sinks escape. */
+uint32_t model_intern(struct model *model, const char *s);
+const char *model_string(const struct model *model, uint32_t id);
+
+/* Strings are copied. Returns the target's index (0, 1, ...). */
+uint32_t model_add_target(struct model *model, const struct model_target_info *info);
+
+/* Limits and names change on exec: replaces the description, keeps history. */
+void model_update_target(struct model *model, uint32_t target, const struct model_target_info *info);
+
+/*
+ * The site of a symbolized stack (frames innermost first; strings copied). The same (target, family,
+ * type, function, file, line) is one site; the first stack seen is kept. Returns its id (>= 1), or
+ * the id of "other" when MODEL_MAX_SITES are taken.
+ */
+uint32_t model_add_site(struct model *model, uint32_t target, enum family family, uint32_t type,
+	const struct model_frame *frames, size_t frame_count);
+
+/* Takes one event in. 0, or -EINVAL where it names an unknown target or kind (counted, ignored). */
+int model_apply(struct model *model, const struct event *event);
+
+void model_add_skip(struct model *model, const char *what, const char *reason);
+void model_set_source(struct model *model, const char *name, uint64_t hits, uint64_t produced,
+	uint64_t delivered, uint64_t lost);
+void model_set_overhead(struct model *model, const struct model_overhead *overhead);
+void model_set_host(struct model *model, const struct model_host *host);
+void model_set_census(struct model *model, uint32_t target, const struct model_census *census);
+
+/* Begin and end of the session: monotonic and wall clock at the start, monotonic at the end. */
+void model_set_clock(struct model *model, uint64_t mono_ns, uint64_t real_ns, uint64_t end_mono_ns);
+
+/* A reason why the data is incomplete, besides loss ("the census ran out of time"). */
+void model_add_incomplete(struct model *model, const char *reason);
+
+/* ---- reading ---- */
+
+size_t model_target_count(const struct model *model);
+const struct target *model_target(const struct model *model, uint32_t id);
+
+size_t model_site_count(const struct model *model); /* sites have ids 1 .. count */
+const struct site *model_site(const struct model *model, uint32_t id); /* NULL for 0 or unknown */
+
+size_t model_container_count(const struct model *model); /* ids 0 .. count - 1, dead ones included */
+const struct container *model_container(const struct model *model, uint32_t id);
+const struct container *model_find_container(const struct model *model, uint32_t target,
+	enum family family, uint64_t key); /* the living one with that key, or NULL */
+
+/*
+ * Proof that a container is alive: a GC that began after t0_ns found it, a global variable points to it,
+ * or the program has written or grown it since. False = not proven, which is not the same as dead.
+ */
+bool model_container_alive_since(
+	const struct model *model, const struct container *container, uint64_t t0_ns);
+
+/* What happened at a site from the second of from_ns to that of to_ns, both included. */
+void model_site_window(const struct site *site, uint64_t from_ns, uint64_t to_ns, struct rate_slot *ret);
+
+/* GC cycles completed since t_ns, as far as seen (never too many). */
+uint32_t model_gc_cycles_since(const struct target *target, uint64_t t_ns);
+
+/* Highest RSS sample in [from_ns, to_ns]; 0 = none. */
+uint64_t model_rss_max(const struct target *target, uint64_t from_ns, uint64_t to_ns);
+
+/* Events that model_apply() refused. */
+uint64_t model_invalid_events(const struct model *model);
+
+size_t model_skip_count(const struct model *model);
+const struct model_skip *model_skip(const struct model *model, size_t i);
+size_t model_source_count(const struct model *model);
+const struct model_source *model_source(const struct model *model, size_t i);
+const struct model_overhead *model_overhead(const struct model *model);
+const struct model_host *model_host(const struct model *model);
+const struct model_census *model_census(const struct model *model, uint32_t target);
+void model_clock(const struct model *model, uint64_t *ret_mono_ns, uint64_t *ret_real_ns,
+	uint64_t *ret_end_mono_ns);
+size_t model_incomplete_count(const struct model *model);
+const char *model_incomplete(const struct model *model, size_t i);
+
+/* True where nothing was lost, produced == delivered + lost, and no reason for "incomplete" exists. */
+bool model_complete(const struct model *model);
+
+/* Share of the session in which a family's probes delivered: 1.0 = exact counts, 0 = never attached. */
+double model_open_share(const struct model *model, uint32_t target, enum family family);
+
+/*
+ * Scales what was counted while the probes were open (1/open_share); the figure itself where
+ * open_share is 1 or 0.
+ */
+uint64_t model_scale(const struct model *model, uint32_t target, enum family family, uint64_t counted);
+
+/* RSS slope in bytes per second over the last window_ns (least squares); 0 where too few samples. */
+double model_rss_slope(const struct target *target, uint64_t window_ns);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Names: interned strings, and the words for the enums of events and findings. A name comes from the
+ * target, so there may be very many and very long ones: both are bounded.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "model/finding.h"
+#include "model/private.h"
+
+#define NAME_BYTES 1024
+
+const char *names_get(const struct names *names, uint32_t id)
+{
+	return id && id < names->count ? names->strings[id] : "";
+}
+
+uint32_t names_add(struct names *names, const char *s)
+{
+	char name[NAME_BYTES];
+	uint64_t hash, id;
+
+	if (!s || !*s)
+		return 0;
+	text_copy(name, sizeof(name), s);
+	/* Two names with one hash: the second lives at the next free number. */
+	for (hash = hash_string(0, name); table_get(&names->by_hash, hash, &id); hash++)
+		if (!strcmp(names->strings[id], name))
+			return (uint32_t)id;
+	if (names->count >= MODEL_MAX_STRINGS)
+		return 0;
+	if (!names->count) {
+		array_reserve(names->strings, names->count, names->cap);
+		names->strings[names->count++] = xstrdup("");
+	}
+	array_reserve(names->strings, names->count, names->cap);
+	names->strings[names->count] = xstrdup(name);
+	table_set(&names->by_hash, hash, names->count);
+	return (uint32_t)names->count++;
+}
+
+void names_done(struct names *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		free(names->strings[i]);
+	free(names->strings);
+	table_done(&names->by_hash);
+}
+
+#define NAME_OF(table, value) ((size_t)(value) < ARRAY_SIZE(table) ? (table)[value] : "")
+
+const char *family_name(enum family family)
+{
+	static const char *const names[] = {"", "map", "slice", "channel"};
+
+	return NAME_OF(names, family);
+}
+
+const char *class_name(enum finding_class class)
+{
+	static const char *const names[] = {"growing", "held", "churn", "one-time"};
+
+	return NAME_OF(names, class);
+}
+
+const char *severity_name(enum severity severity)
+{
+	static const char *const names[] = {"INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL"};
+
+	return NAME_OF(names, severity);
+}
+
+const char *confidence_name(enum confidence confidence)
+{
+	static const char *const names[] = {"exact", "estimated", "partial"};
+
+	return NAME_OF(names, confidence);
+}

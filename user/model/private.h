@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the model share and nobody else sees. */
+#ifndef MEMTRACE_MODEL_PRIVATE_H
+#define MEMTRACE_MODEL_PRIVATE_H
+
+#include "base/table.h"
+#include "model/model.h"
+
+/* Interned strings: [0] is the empty one. */
+struct names {
+	char **strings;
+	size_t count, cap;
+	struct table by_hash;
+};
+
+const char *names_get(const struct names *names, uint32_t id);
+uint32_t names_add(struct names *names, const char *s);
+void names_done(struct names *names);
+
+/* How many containers are picked for eviction at once, so that picking costs little per growth. */
+#define VICTIMS 256
+
+struct victim {
+	uint32_t id;
+	bool dead;
+	uint64_t serial, held_bytes, last_ns;
+};
+
+struct target_state {
+	struct target pub;
+	struct table keys[FAMILY_MAX]; /* address -> id, living containers only */
+	uint32_t *containers;          /* ids */
+	size_t container_count, container_cap;
+	struct victim victims[VICTIMS]; /* the next to go is the last */
+	size_t victim_count;
+	uint32_t *sites; /* ids */
+	size_t site_count, site_cap;
+	uint32_t other_site;
+	size_t usage_cap, heap_cap, spike_cap;
+	bool spike_open;           /* the newest spike may still rise */
+	uint64_t spike_floor_ns;   /* samples before belong to spikes already told */
+	uint64_t spike_counted_ns; /* when the causes of the open spike were last counted */
+	struct rate_slot fault_rates[MODEL_RATE_SLOTS]; /* all sampled faults, known place or not */
+	struct model_census census;
+};
+
+struct model {
+	struct names names;
+	struct target_state **targets;
+	size_t target_count, target_cap;
+	struct site **sites; /* id - 1 */
+	size_t site_count, site_cap;
+	struct table sites_by_key;
+	struct container **containers; /* id */
+	size_t container_count, container_cap;
+	uint64_t serial;
+	struct model_skip *skips;
+	size_t skip_count, skip_cap;
+	struct model_source *sources;
+	size_t source_count, source_cap;
+	char **incomplete;
+	size_t incomplete_count, incomplete_cap;
+	struct model_overhead overhead;
+	struct model_host host;
+	uint64_t mono_ns, real_ns, end_mono_ns;
+	uint64_t invalid_events;
+};
+
+struct site *site_find(struct model *model, uint32_t target, uint32_t id);
+void site_count_growth(struct site *site, const struct event_growth *growth, uint64_t time_ns);
+struct rate_slot *rate_slot_at(struct rate_slot slots[MODEL_RATE_SLOTS], uint64_t time_ns);
+void rate_window(const struct rate_slot slots[MODEL_RATE_SLOTS], uint64_t from_ns, uint64_t to_ns,
+	struct rate_slot *ret);
+void site_add_length(struct site *site, uint64_t length);
+void site_follow(struct model *model, struct site *site, const struct container *next);
+void site_end_generation(struct site *site, const struct container *container);
+
+void container_apply_growth(
+	struct model *model, struct target_state *target, const struct event *event);
+void container_apply_create(
+	struct model *model, struct target_state *target, const struct event *event);
+void container_apply_look(
+	struct model *model, struct target_state *target, const struct event *event);
+void container_apply_faults(
+	struct model *model, struct target_state *target, const struct event *event);
+void container_end_all(struct model *model, struct target_state *target, uint64_t time_ns);
+
+void timeline_apply_usage(
+	struct model *model, struct target_state *target, const struct event *event);
+void timeline_apply_heap(struct target_state *target, const struct event *event);
+void timeline_apply_share(struct target_state *target, const struct event *event);
+void timeline_settle(struct target *target, uint64_t now_ns);
+
+void spike_apply_usage(struct model *model, struct target_state *target, uint64_t now_ns);
+void spike_count_causes(
+	const struct model *model, struct target_state *target, struct spike *spike);
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * retained-buckets: a map that is nearly empty and keeps the arrays of its fuller days. Neither delete
+ * nor clear() shrinks a Go map (classic and Swiss alike).
+ *
+ * Silent where it was refilled past half of its load limit without growing: then the arrays are reused
+ * and giving them back would only make garbage of the next ones.
+ *
+ * Evidence: length, length_peak, slots, load_pct, held_bytes, resident_bytes, need_bytes, retained_bytes,
+ * since_ns, gc_cycles, looks, seen_once.
+ */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "rules/support.h"
+
+/* The time for which the map has been nearly empty: its slots first .. slot_count - 1. */
+struct period {
+	uint32_t first;
+	uint64_t start_ns, duration_ns;
+	uint32_t gc_cycles;
+	bool unchanged;
+};
+
+static uint64_t slots_max(const struct container *container, uint32_t from, uint32_t to)
+{
+	uint64_t max = 0;
+
+	for (uint32_t i = from; i < to; i++)
+		max = MAX(max, container->slots[i].max);
+	return max;
+}
+
+static uint64_t slots_min(const struct container *container, uint32_t from, uint32_t to)
+{
+	uint64_t min = UINT64_MAX;
+
+	for (uint32_t i = from; i < to; i++)
+		min = MIN(min, container->slots[i].min);
+	return min;
+}
+
+static uint64_t share_of_limit(
+	const struct rule_context *context, const struct container *container, const char *field)
+{
+	return (uint64_t)((double)container->look.load_limit * threshold_get(context, field) / 100);
+}
+
+/* False where the map is not nearly empty, or was a moment ago (in the newest slot). */
+static bool find_period(
+	const struct rule_context *context, const struct container *container, struct period *ret)
+{
+	uint64_t low = share_of_limit(context, container, "max_load_pct");
+	uint32_t first = container->slot_count;
+
+	while (first && container->slots[first - 1].max <= low)
+		first--;
+	if (first == container->slot_count)
+		return false;
+	ret->first = first;
+	ret->start_ns = container->slots[first].start_ns;
+	ret->duration_ns = minus(container->look_ns, ret->start_ns);
+	ret->gc_cycles = model_gc_cycles_since(
+		model_target(context->model, container->target), ret->start_ns);
+	ret->unchanged = slots_min(container, first, container->slot_count) ==
+			 slots_max(container, first, container->slot_count);
+	return true;
+}
+
+/* The newest quarter against what was before; few slots against the lowest. */
+static bool is_rising(const struct rule_context *context, const struct container *container,
+	const struct period *period)
+{
+	uint32_t end = container->slot_count, count = end - period->first;
+	uint64_t step = share_of_limit(context, container, "rise_pct");
+
+	if (count < 4)
+		return container->look.length > slots_min(container, period->first, end) + step;
+	return slots_max(container, end - count / 4, end) >
+	       slots_max(container, period->first, end - count / 4) + step;
+}
+
+/* Found when we came, not at its first filling. */
+static bool was_there(const struct target *target, const struct container *container)
+{
+	return container->before_attach && target->age_ns >= NSEC_PER_SEC &&
+	       minus(container->first_ns, target->attach_ns) < NSEC_PER_SEC;
+}
+
+/*
+ * Full, low, and full again, in arrays of the same size. The first filling of a map that was made with a
+ * size hint is no refill: a low time counts only after a full one, or in a map that was there before us. In
+ * a slot that saw both, its last length tells the order.
+ */
+static bool is_reused(const struct rule_context *context, const struct container *container,
+	const struct period *period)
+{
+	uint64_t low = share_of_limit(context, container, "max_load_pct");
+	uint64_t high = share_of_limit(context, container, "reuse_pct");
+	uint64_t same_since_ns = MAX(container->grown_ns, container->capacity_changed_ns);
+	bool was_full = was_there(model_target(context->model, container->target), container);
+	bool was_low = false;
+
+	for (uint32_t i = 0; i < period->first; i++) {
+		const struct length_slot *slot = &container->slots[i];
+		bool full = slot->max >= high;
+		bool empty = slot->min <= low && slot->start_ns >= same_since_ns;
+
+		if (full && (was_low || (empty && was_full && slot->last >= high)))
+			return true;
+		was_full |= full;
+		was_low |= empty && was_full && (!full || slot->last <= low);
+	}
+	return false;
+}
+
+static bool lasts(const struct rule_context *context, const struct period *period)
+{
+	return period->duration_ns >= threshold_ns(context, "seconds") ||
+	       period->gc_cycles >= threshold_get(context, "gcs");
+}
+
+static uint64_t smallest_worth_it(
+	const struct rule_context *context, const struct container *container)
+{
+	const struct target *target = model_target(context->model, container->target);
+
+	return MAX(threshold_bytes(context, "min_bytes"),
+		(uint64_t)((double)target->rss_bytes * threshold_get(context, "min_pct_rss") /
+			   100));
+}
+
+static void write_since(const struct target *target, const struct container *container,
+	const struct period *period, bool once, struct finding *finding)
+{
+	struct numbers n = {0};
+
+	if (once)
+		say(finding->since, "Seen once, by reading: what it was before is not known.");
+	else if (period->unchanged && !period->first)
+		say(finding->since, "Unchanged %s (%s, %u GCs).",
+			since_words(target, container->first_look_ns),
+			number_duration(&n, period->duration_ns), period->gc_cycles);
+	else
+		say(finding->since, "At most %s of its load limit for %s (%u GCs).",
+			number_pct(&n,
+				(double)slots_max(container, period->first, container->slot_count),
+				(double)container->look.load_limit),
+			number_duration(&n, period->duration_ns), period->gc_cycles);
+}
+
+static void write_text(
+	const struct model *model, const struct container *container, struct finding *finding)
+{
+	const struct event_look *look = &container->look;
+	const char *type = code_type(model, container->type, FAMILY_MAP);
+	struct numbers n = {0};
+
+	say(finding->message,
+		"%s entries in %s slots (%s); holds %s, %s resident; %s need %s. delete and clear "
+		"never shrink a Go map.",
+		number_count(&n, look->length), number_count(&n, look->capacity),
+		number_pct(&n, (double)look->length, (double)look->capacity),
+		number_bytes(&n, look->held_bytes),
+		look->has_resident ? number_bytes(&n, look->resident_bytes) : "unknown",
+		number_count(&n, look->length), number_bytes(&n, look->need_bytes));
+	say(finding->in_code, "copy the survivors into make(%.140s, len(m)) after large expiries.",
+		type);
+	if (look->has_resident && !look->resident_bytes)
+		say(finding->right_now,
+			"nothing to gain: 0 of RSS, none of its pages are resident.");
+	else
+		say(finding->right_now,
+			"nothing but a restart frees it (GOGC and FreeOSMemory do not).");
+}
+
+static void write_evidence(const struct container *container, const struct period *period,
+	bool once, struct finding *finding)
+{
+	const struct event_look *look = &container->look;
+
+	evidence_add(finding, "length", (double)look->length);
+	evidence_add(finding, "length_peak", (double)container->length_peak);
+	evidence_add(finding, "slots", (double)look->capacity);
+	evidence_add(finding, "load_pct", pct((double)look->length, (double)look->capacity));
+	evidence_add(finding, "held_bytes", (double)look->held_bytes);
+	evidence_add_known(
+		finding, "resident_bytes", look->has_resident, (double)look->resident_bytes);
+	evidence_add(finding, "need_bytes", (double)look->need_bytes);
+	evidence_add(finding, "retained_bytes", (double)finding->saves_bytes);
+	evidence_add(finding, "since_ns", (double)period->duration_ns);
+	evidence_add(finding, "gc_cycles", period->gc_cycles);
+	evidence_add(finding, "looks", (double)container->looks);
+	evidence_add(finding, "seen_once", once);
+}
+
+static void evaluate_container(
+	const struct rule_context *context, const struct container *container)
+{
+	const struct target *target = model_target(context->model, container->target);
+	const struct event_look *look = &container->look;
+	uint64_t retained = minus(look->held_bytes, look->need_bytes);
+	struct finding finding = finding_of_container(container, CLASS_HELD);
+	struct period period;
+	bool once;
+
+	if (!look->load_limit || retained < smallest_worth_it(context, container) ||
+		!find_period(context, container, &period))
+		return;
+	once = !lasts(context, &period);
+	if (once && !is_read_only(context->model, target))
+		return;
+	if (is_rising(context, container, &period) || is_reused(context, container, &period))
+		return;
+	finding.candidate =
+		!model_container_alive_since(context->model, container, period.start_ns);
+	finding.bytes = look->held_bytes;
+	finding.saves_bytes = retained;
+	finding.saves_rss_bytes =
+		look->has_resident ? minus(look->resident_bytes, look->need_bytes) : 0;
+	write_evidence(container, &period, once, &finding);
+	write_text(context->model, container, &finding);
+	write_since(target, container, &period, once, &finding);
+	context->emit(&finding, context->arg);
+}
+
+static void evaluate(const struct rule_context *context)
+{
+	for (uint32_t i = 0; i < model_container_count(context->model); i++) {
+		const struct container *container = model_container(context->model, i);
+
+		if (container->family == FAMILY_MAP && !container->dead && container->looked &&
+			container->look.has_length)
+			evaluate_container(context, container);
+	}
+}
+
+const struct rule rule_retained_buckets = {
+	.kind = "retained-buckets",
+	.help = "a nearly empty map that keeps the arrays of its fuller days",
+	.thresholds =
+		{
+			{"seconds", UNIT_SECONDS, 60, "nearly empty for so long, or"},
+			{"gcs", UNIT_NONE, 2, "... for so many GC cycles"},
+			{"min_bytes", UNIT_BYTES, 4 << 20, "retained at least, and"},
+			{"min_pct_rss", UNIT_PCT, 2, "... at least this part of RSS"},
+			{"max_load_pct", UNIT_PCT, 25,
+				"nearly empty: length at most this part of the load limit"},
+			{"reuse_pct", UNIT_PCT, 50,
+				"reused: refilled past this part of the load limit"},
+			{"rise_pct", UNIT_PCT, 1,
+				"rising: by more than this part of the load limit"},
+		},
+	.exclusive = EXCLUSIVE_CONTAINER,
+	.evaluate = evaluate,
+};

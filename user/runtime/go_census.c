@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Census: every map and channel of a Go heap, from outside, while the program runs.
+ *
+ * A map's header is an object of its own, 48 bytes with pointers; a channel's too (one slot with its
+ * ring, or of the header's size class). So all slots of those classes are read, numbers that cannot
+ * be filter nearly all, the arrays' span slots the rest, and what is left must be confirmed by its
+ * arrays (go_map_check(), go_chan_check()) and be allocated. Slots are not asked first whether they
+ * are free: that would be torn by the sweeper, and the few that survive are asked anyway.
+ *
+ * runtime/mheap.go: mheap.allspans lists every mspan there is.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "runtime/go_census.h"
+#include "runtime/go_chan.h"
+
+#define SPAN_BATCH	1024
+#define MAX_SPANS	(1u << 26)
+#define MAX_INDEX_PAGES (1ull << 22) /* 32 GiB of heap; above, a span is found by bisection */
+#define WHOLE_SLOTS	4096	     /* larger slots: only their first bytes are read */
+#define CHECK_BATCH	256
+#define CHECK_ATTEMPTS	8
+#define MAX_PROFILED	1024 /* arrays of one container that are asked for their stack */
+#define MAX_TABLE_BYTES (264ull << 10) /* 128 groups of at most 2,056 bytes, as allocated */
+
+struct candidate {
+	enum family family;
+	uint64_t key;
+	union {
+		struct go_map_header map;
+		struct go_chan_header chan;
+	};
+};
+
+struct candidates {
+	struct candidate *list;
+	size_t count, capacity;
+};
+
+int census_progress(struct census *census, uint64_t bytes)
+{
+	const struct runtime_census_options *options = census->options;
+
+	census->done += bytes;
+	census->stats.bytes += bytes;
+	if (options->deadline_ns && clock_mono_ns() >= options->deadline_ns)
+		return -ETIME;
+	if (options->progress &&
+		options->progress(MIN(census->done, census->total), census->total, options->arg))
+		return -EINTR;
+	return 0;
+}
+
+int census_read(struct census *census, uint64_t addr, void *buf, uint64_t bytes)
+{
+	uint64_t end = addr + bytes, next;
+	int r = target_mem_read(census->process->mem, addr, buf, bytes);
+
+	if (r != -EFAULT)
+		return r;
+	memset(buf, 0, bytes);
+	for (uint64_t at = addr; at < end; at = next) {
+		next = MIN((at / TARGET_PAGE_BYTES + 1) * TARGET_PAGE_BYTES, end);
+		r = target_mem_read(
+			census->process->mem, at, (uint8_t *)buf + (at - addr), next - at);
+		if (r == -ESRCH)
+			return r;
+		if (r < 0)
+			memset((uint8_t *)buf + (at - addr), 0, next - at);
+	}
+	return 0;
+}
+
+/* ---- spans ---- */
+
+static int compare_spans(const void *a, const void *b)
+{
+	const struct census_span *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static void take_span(struct census *census, const struct go_span *span)
+{
+	if (span->state == GO_SPAN_MANUAL)
+		census->process->stack_bytes += span->pages * GO_PAGE_BYTES;
+	if (span->state != GO_SPAN_IN_USE || span->pages > UINT32_MAX)
+		return;
+	census->spans[census->span_count++] = (struct census_span){
+		.start = span->start,
+		.elemsize = span->elemsize,
+		.large_type = span->large_type,
+		.pages = (uint32_t)span->pages,
+		.nelems = (uint32_t)span->nelems,
+		.class = span->class,
+	};
+}
+
+static int read_span_batch(struct census *census, const uint64_t *mspans, size_t count)
+{
+	uint32_t bytes = census->process->facts.layout.mspan_size;
+	struct target_piece pieces[SPAN_BATCH];
+	uint8_t(*raw)[GO_MSPAN_MAX] = (void *)census->buffer;
+	int r;
+
+	for (size_t i = 0; i < count; i++)
+		pieces[i] = (struct target_piece){mspans[i], raw[i], bytes, false};
+	r = target_mem_read_pieces(census->process->mem, pieces, count);
+	for (size_t i = 0; r >= 0 && i < count; i++) {
+		struct go_span span;
+
+		if (pieces[i].done && go_heap_parse_span(census->process, mspans[i], raw[i], &span))
+			take_span(census, &span);
+	}
+	return r < 0 ? r : 0;
+}
+
+static void index_spans(struct census *census)
+{
+	const struct census_span *last = &census->spans[census->span_count - 1];
+
+	census->first_page = census->spans[0].start >> GO_PAGE_SHIFT;
+	census->page_count = (last->start >> GO_PAGE_SHIFT) + last->pages - census->first_page;
+	if (census->page_count > MAX_INDEX_PAGES)
+		return;
+	census->page_span = xcalloc(census->page_count, sizeof(*census->page_span));
+	for (size_t i = 0; i < census->span_count; i++) {
+		uint64_t page = (census->spans[i].start >> GO_PAGE_SHIFT) - census->first_page;
+
+		for (uint32_t j = 0; j < census->spans[i].pages && page + j < census->page_count; j++)
+			census->page_span[page + j] = (uint32_t)i + 1;
+	}
+}
+
+static int read_spans(struct census *census)
+{
+	struct runtime_process *process = census->process;
+	uint64_t slice[2], *mspans = NULL;
+	int r = target_mem_read(process->mem,
+		process->facts.mheap + process->facts.layout.heap_allspans, slice, sizeof(slice));
+
+	if (r < 0)
+		return r;
+	if (!slice[1] || slice[1] > MAX_SPANS)
+		return -EBADMSG;
+	process->stack_bytes = 0;
+	mspans = xcalloc(slice[1], sizeof(*mspans));
+	r = target_mem_read(process->mem, slice[0], mspans, slice[1] * 8);
+	census->spans = xcalloc(slice[1], sizeof(*census->spans));
+	for (uint64_t i = 0; !r && i < slice[1]; i += SPAN_BATCH)
+		r = read_span_batch(census, mspans + i, MIN(slice[1] - i, (uint64_t)SPAN_BATCH));
+	free(mspans);
+	if (r < 0 || !census->span_count)
+		return r < 0 ? r : -EBADMSG;
+	qsort(census->spans, census->span_count, sizeof(*census->spans), compare_spans);
+	index_spans(census);
+	return 0;
+}
+
+const struct census_span *census_find_span(const struct census *census, uint64_t addr)
+{
+	uint64_t page = (addr >> GO_PAGE_SHIFT) - census->first_page;
+	const struct census_span *span;
+	size_t low = 0, high = census->span_count;
+
+	if (page >= census->page_count)
+		return NULL;
+	if (census->page_span)
+		return census->page_span[page] ? &census->spans[census->page_span[page] - 1] : NULL;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (census->spans[middle].start <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	span = low ? &census->spans[low - 1] : NULL;
+	return span && addr - span->start < (uint64_t)span->pages * GO_PAGE_BYTES ? span : NULL;
+}
+
+/* ---- candidates ---- */
+
+/* Bytes of the slot that starts at addr (or 8 bytes before it, behind a malloc header), 0 = none. */
+static uint64_t slot_bytes(const struct census *census, uint64_t addr)
+{
+	const struct census_span *span = census_find_span(census, addr);
+	uint64_t skip;
+
+	if (!span)
+		return 0;
+	skip = (addr - span->start) % span->elemsize;
+	return skip == 0 || skip == GO_MALLOC_HEADER ? span->elemsize : 0;
+}
+
+/* Do the slots that a header points to have possible sizes, and do they reach the floor? */
+static bool map_possible(const struct census *census, const struct go_map_header *header)
+{
+	uint64_t bytes = header->array ? slot_bytes(census, header->array) : 0;
+
+	if (!bytes)
+		return false;
+	if (header->tables)
+		return header->tables * 8 <= bytes &&
+			header->tables * MAX_TABLE_BYTES >= census->options->floor_bytes;
+	if (header->extra ? slot_bytes(census, header->extra) != GO_MAP_EXTRA_BYTES
+			  : header->b >= GO_MAP_EXTRA_B)
+		return false;
+	if (header->old)
+		bytes += slot_bytes(census, header->old);
+	/* Overflow buckets are outside; a map rarely has as many of them as buckets. */
+	return 2 * bytes + GO_MAP_HEADER_BYTES >= census->options->floor_bytes;
+}
+
+static void add_candidate(struct candidates *candidates, const struct candidate *candidate)
+{
+	array_reserve(candidates->list, candidates->count, candidates->capacity);
+	candidates->list[candidates->count++] = *candidate;
+}
+
+static void try_map(struct census *census, uint64_t key, const uint8_t *raw, struct candidates *ret)
+{
+	struct candidate candidate = {.family = FAMILY_MAP, .key = key};
+
+	if (go_map_parse(census->process, raw, &candidate.map) &&
+		map_possible(census, &candidate.map))
+		add_candidate(ret, &candidate);
+}
+
+static void try_channel(
+	struct census *census, uint64_t key, const uint8_t *raw, struct candidates *ret)
+{
+	struct candidate candidate = {.family = FAMILY_CHANNEL, .key = key};
+
+	if (go_chan_parse(census->process, key, raw, &candidate.chan))
+		add_candidate(ret, &candidate);
+}
+
+typedef void try_fn(
+	struct census *census, uint64_t key, const uint8_t *raw, struct candidates *ret);
+
+/* What can start in the slots of a span, if anything. */
+static try_fn *span_try(const struct census *census, const struct census_span *span)
+{
+	bool noscan = span->class & 1;
+	uint64_t channel = go_size_alloc(
+		&census->process->facts, census->process->facts.layout.chan_header, false);
+
+	if (!noscan && span->elemsize == GO_MAP_HEADER_BYTES)
+		return try_map;
+	if (!noscan && span->elemsize == channel)
+		return try_channel;
+	if (noscan && span->elemsize >= channel && span->elemsize >= census->options->floor_bytes)
+		return try_channel;
+	return NULL;
+}
+
+static void try_slots(struct census *census, const struct census_span *span, try_fn *try,
+	const uint8_t *bytes, struct candidates *ret)
+{
+	for (uint32_t i = 0; i < span->nelems; i++)
+		try(census, span->start + i * span->elemsize, bytes + i * span->elemsize, ret);
+	census->stats.objects += span->nelems;
+}
+
+/* Spans of small slots, many in one gathered read. */
+static int scan_small(struct census *census, const struct census_span **spans, size_t count,
+	struct candidates *ret)
+{
+	struct target_piece pieces[SPAN_BATCH];
+	uint64_t bytes = 0;
+	int r;
+
+	for (size_t i = 0; i < count; i++) {
+		uint32_t span_bytes = spans[i]->pages * (uint32_t)GO_PAGE_BYTES;
+
+		pieces[i] = (struct target_piece){
+			spans[i]->start, census->buffer + bytes, span_bytes, false};
+		bytes += span_bytes;
+	}
+	r = target_mem_read_pieces(census->process->mem, pieces, count);
+	for (size_t i = 0; r >= 0 && i < count; i++) {
+		if (!pieces[i].done)
+			r = census_read(census, pieces[i].addr, pieces[i].buf, pieces[i].bytes);
+		if (r >= 0)
+			try_slots(census, spans[i], span_try(census, spans[i]), pieces[i].buf, ret);
+	}
+	return r < 0 ? r : census_progress(census, bytes);
+}
+
+/* A span of large slots: their first bytes only. */
+static int scan_large(struct census *census, const struct census_span *span, struct candidates *ret)
+{
+	try_fn *try = span_try(census, span);
+	int r = 0;
+
+	for (uint32_t i = 0; i < span->nelems && !r; i++) {
+		uint64_t key = span->start + i * span->elemsize;
+		uint8_t raw[GO_CHAN_HEADER_BYTES];
+
+		r = target_mem_read(census->process->mem, key, raw, sizeof(raw));
+		if (!r)
+			try(census, key, raw, ret);
+		r = r == -ESRCH ? r : 0;
+	}
+	census->stats.objects += span->nelems;
+	return r;
+}
+
+static int scan_spans(struct census *census, struct candidates *ret)
+{
+	const struct census_span *batch[SPAN_BATCH];
+	uint64_t bytes = 0;
+	size_t count = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < census->span_count && !r; i++) {
+		const struct census_span *span = &census->spans[i];
+		uint64_t span_bytes = span->pages * GO_PAGE_BYTES;
+
+		if (!span_try(census, span))
+			continue;
+		if (span->elemsize >= WHOLE_SLOTS || span_bytes > CENSUS_SLICE_BYTES / 4) {
+			r = scan_large(census, span, ret);
+			continue;
+		}
+		if (count == SPAN_BATCH || bytes + span_bytes > CENSUS_SLICE_BYTES) {
+			r = scan_small(census, batch, count, ret);
+			count = bytes = 0;
+		}
+		batch[count++] = span;
+		bytes += span_bytes;
+	}
+	return r ? r : scan_small(census, batch, count, ret);
+}
+
+/* ---- confirmation ---- */
+
+/* Reads a candidate's header again; false where it is none any more. */
+static bool reread(struct census *census, struct candidate *candidate)
+{
+	uint8_t raw[GO_CHAN_HEADER_BYTES];
+	bool map = candidate->family == FAMILY_MAP;
+
+	if (target_mem_read(census->process->mem, candidate->key, raw,
+		    map ? GO_MAP_HEADER_BYTES : GO_CHAN_HEADER_BYTES))
+		return false;
+	return map ? go_map_parse(census->process, raw, &candidate->map)
+		   : go_chan_parse(census->process, candidate->key, raw, &candidate->chan);
+}
+
+/* A map that is written to all the time never agrees with itself: then its structure must do. */
+static int confirm_map(struct census *census, struct candidate *candidate, struct go_map_guess *ret)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; i < CHECK_ATTEMPTS && r == -EAGAIN; i++) {
+		if (i && !reread(census, candidate))
+			return -ENOENT;
+		r = go_map_check(census->process, candidate->key, &candidate->map, NULL, ret);
+	}
+	return r == -EAGAIN ? 0 : r;
+}
+
+static int walk_candidate(struct census *census, struct candidate *candidate,
+	const struct go_map_guess *guess, struct go_shape *ret)
+{
+	int r = -EFAULT;
+
+	for (int i = 0; i < CHECK_ATTEMPTS && r == -EFAULT; i++) {
+		if (i && !reread(census, candidate))
+			return -EFAULT;
+		r = candidate->family == FAMILY_MAP
+			? go_map_walk(census->process, candidate->key, &candidate->map,
+				  guess->group_bytes, ret)
+			: go_chan_walk(census->process, candidate->key, &candidate->chan, ret);
+	}
+	return r;
+}
+
+/* The stack of the largest array, or of any: of a Swiss map's many tables few are sampled. */
+static void find_stack(struct runtime_process *process, uint64_t largest, uint64_t *ret_pcs)
+{
+	const struct go_extents *extents = &process->extents;
+
+	if (largest && go_profile_find_stack(process, largest, ret_pcs))
+		return;
+	for (size_t i = 0; i < MIN(extents->count, (size_t)MAX_PROFILED); i++)
+		if (extents->list[i].bytes > GO_MALLOC_HEADER_FROM &&
+			go_profile_find_stack(process, extents->list[i].start, ret_pcs))
+			return;
+}
+
+static void remember(struct census *census, const struct candidate *candidate,
+	const struct go_object *object, const struct go_map_guess *guess, const struct go_shape *shape)
+{
+	struct runtime_process *process = census->process;
+	uint64_t type = candidate->family == FAMILY_CHANNEL ? candidate->chan.elem_type
+		: guess->type_count == 1 ? guess->types[0]->type + process->slide
+					 : 0;
+	struct go_container *container =
+		go_container_make(process, candidate->family, candidate->key, type);
+	struct census_find *find;
+
+	if (candidate->family == FAMILY_MAP) {
+		go_container_set_map(container, &candidate->map);
+		container->group_bytes = guess->group_bytes;
+		go_map_guess_name(guess, container->type_name, sizeof(container->type_name));
+	} else {
+		go_container_set_channel(container, &candidate->chan);
+	}
+	container->shape = *shape;
+	container->walked = true;
+	container->walked_array = container->array;
+	container->walked_count =
+		candidate->family == FAMILY_MAP ? go_map_walk_mark(&candidate->map) : 0;
+	go_container_verify(container, object);
+	go_container_set_arrays(process, container);
+	array_reserve(census->finds, census->find_count, census->find_capacity);
+	find = &census->finds[census->find_count++];
+	*find = (struct census_find){
+		.family = candidate->family, .key = candidate->key, .guess = *guess};
+	if (census->has_profile)
+		find_stack(process, shape->largest, find->site_pcs);
+}
+
+static int confirm(struct census *census, struct candidate *candidate, const struct go_object *object)
+{
+	bool map = candidate->family == FAMILY_MAP;
+	struct go_map_guess guess = {};
+	struct go_shape shape;
+	uint64_t seen;
+	int r;
+
+	if (object->state == GO_OBJECT_NONE || object->state == GO_OBJECT_FREE)
+		return 0;
+	if (map && table_get(&census->array_seen, candidate->map.array, &seen))
+		return 0;
+	r = map ? confirm_map(census, candidate, &guess)
+		: go_chan_check(census->process, candidate->key, &candidate->chan);
+	if (!r)
+		r = walk_candidate(census, candidate, &guess, &shape);
+	if (r == -ENOENT || r == -EFAULT)
+		return 0;
+	if (r < 0)
+		return r;
+	if (map)
+		table_set(&census->array_seen, candidate->map.array, 1);
+	census->stats.containers++;
+	if (shape.held >= census->options->floor_bytes)
+		remember(census, candidate, object, &guess, &shape);
+	return 0;
+}
+
+static int confirm_all(struct census *census, struct candidates *candidates)
+{
+	struct go_object objects[CHECK_BATCH];
+	int r = 0;
+
+	for (size_t start = 0; start < candidates->count && !r; start += CHECK_BATCH) {
+		size_t count = MIN(candidates->count - start, (size_t)CHECK_BATCH);
+
+		for (size_t i = 0; i < count; i++)
+			objects[i].addr = candidates->list[start + i].key;
+		r = go_heap_find_objects(census->process, objects, count);
+		for (size_t i = 0; i < count && !r; i++)
+			r = confirm(census, &candidates->list[start + i], &objects[i]);
+		if (!r)
+			r = census_progress(census, 0);
+	}
+	return r;
+}
+
+/* ---- report ---- */
+
+/* A field's type is taken over where it is a map type whose groups have the size that we found. */
+static bool owner_type_fits(struct census *census, const struct census_find *find)
+{
+	const struct go_type *type = go_typecache_get(census->process, find->owner_type);
+
+	return find->family == FAMILY_MAP && type && type->group_size == find->guess.group_bytes;
+}
+
+static void set_root(struct go_container *container, const struct census_owner *owner)
+{
+	if (owner->global)
+		container->root = (struct go_root){.slot = owner->global, .value = container->key};
+	else if (owner->hop_global)
+		container->root = (struct go_root){.slot = owner->hop_global,
+			.value = owner->hop_value,
+			.hop = owner->slot->addr};
+	container->rooted = container->root.slot != 0;
+}
+
+static void emit(struct census *census, const struct census_find *find,
+	void (*found)(const struct runtime_container *container, void *arg))
+{
+	struct runtime_process *process = census->process;
+	struct runtime_container out = {.family = find->family, .key = find->key};
+	struct go_container *container = go_container_find(process, find->key);
+	uint64_t tagged;
+
+	if (!container) { /* more were found than are remembered */
+		if (go_look(process, find->family, &find->key, NULL, NULL, 1, true, &out.look) ||
+			!(container = go_container_find(process, find->key)))
+			return;
+	}
+	census_name_owner(census, find, out.owner, sizeof(out.owner));
+	if (!container->type && owner_type_fits(census, find))
+		go_container_make(process, find->family, find->key, find->owner_type);
+	tagged = container->type | (uint64_t)find->family << GO_TYPE_FAMILY_SHIFT;
+	out.type = container->type ? tagged : 0;
+	go_typecache_name(process, out.type, out.type_name, sizeof(out.type_name));
+	if (!out.type_name[0])
+		text_copy(out.type_name, sizeof(out.type_name), container->type_name);
+	set_root(container, &find->owner);
+	go_container_fill(process, container, 0, &out.look);
+	memcpy(out.site_pcs, find->site_pcs, sizeof(out.site_pcs));
+	found(&out, census->options->found_arg);
+}
+
+static void add_work(struct census *census)
+{
+	for (size_t i = 0; i < census->span_count; i++) {
+		const struct census_span *span = &census->spans[i];
+		uint64_t bytes = span->pages * GO_PAGE_BYTES;
+
+		if (span_try(census, span) && span->elemsize < WHOLE_SLOTS)
+			census->total += bytes;
+		if (census->options->find_owners && !(span->class & 1))
+			census->total += bytes;
+	}
+}
+
+int go_census(struct runtime_process *process, const struct runtime_census_options *options,
+	void (*found)(const struct runtime_container *container, void *arg),
+	struct runtime_census_stats *ret_stats)
+{
+	struct census census = {.process = process, .options = options};
+	struct candidates candidates = {};
+	uint64_t start_ns = clock_mono_ns();
+	int r;
+
+	census.buffer = xcalloc(1, CENSUS_SLICE_BYTES + GO_PAGE_BYTES);
+	census.has_profile = go_profile_enabled(process);
+	r = read_spans(&census);
+	if (!r) {
+		add_work(&census);
+		r = scan_spans(&census, &candidates);
+	}
+	if (!r)
+		r = confirm_all(&census, &candidates);
+	if (!r && options->find_owners)
+		r = census_find_owners(&census);
+	census.stats.complete = r == 0;
+	if (r == -EINTR || r == -ETIME) /* what was found until then is still true */
+		r = 0;
+	for (size_t i = 0; !r && i < census.find_count; i++)
+		emit(&census, &census.finds[i], found);
+	census.stats.duration_ns = clock_mono_ns() - start_ns;
+	if (!r)
+		*ret_stats = census.stats;
+	table_done(&census.array_seen);
+	free(candidates.list);
+	free(census.finds);
+	free(census.page_span);
+	free(census.spans);
+	free(census.buffer);
+	return r;
+}

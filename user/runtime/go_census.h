@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Private to the census: a snapshot of Go's spans, the containers found in them, and who points to
+ * those (go_owner.c).
+ */
+#ifndef MEMTRACE_RUNTIME_GO_CENSUS_H
+#define MEMTRACE_RUNTIME_GO_CENSUS_H
+
+#include "runtime/go_heap.h"
+#include "runtime/go_map.h"
+
+#define CENSUS_SLICE_BYTES (2u << 20)
+
+/* A span of the garbage collected heap at the time of the snapshot. */
+struct census_span {
+	uint64_t start, elemsize, large_type;
+	uint32_t pages, nelems;
+	uint8_t class; /* size class * 2 + noscan */
+};
+
+#define CENSUS_SLOTS 4
+#define CENSUS_PCS   16 /* as in struct runtime_container */
+
+/* A pointer to a container, found in a heap object. */
+struct census_slot {
+	uint64_t addr;
+	uint64_t object, end; /* the span slot that holds it; 0 = none */
+	bool typed;	      /* the allocator knows the object's type */
+};
+
+struct census_owner {
+	uint64_t global; /* address of a global variable that points to it, 0 = none */
+	struct census_slot slots[CENSUS_SLOTS];
+	struct census_slot *slot; /* the one that counts, or NULL */
+	uint64_t hop_global;	  /* a global variable that points into its object, 0 = none */
+	uint64_t hop_value;	  /* what that holds */
+};
+
+struct census_find {
+	enum family family;
+	uint64_t key;
+	struct go_map_guess guess; /* maps */
+	struct census_owner owner;
+	char owner_name[160]; /* by the type of the object that points to it; "" = unknown */
+	uint64_t owner_type;  /* the container's own type as that says it, 0 = unknown */
+	uint64_t site_pcs[CENSUS_PCS];
+};
+
+struct census {
+	struct runtime_process *process;
+	const struct runtime_census_options *options;
+	struct runtime_census_stats stats;
+	uint64_t done, total; /* bytes */
+
+	struct census_span *spans; /* by start */
+	size_t span_count;
+	uint32_t *page_span; /* page - first_page -> index into spans + 1; NULL = too many pages */
+	uint64_t first_page, page_count;
+
+	struct census_find *finds;
+	size_t find_count, find_capacity;
+	struct table array_seen; /* array -> 1: two headers with one array cannot both be maps */
+	uint8_t *buffer;	 /* CENSUS_SLICE_BYTES and a page */
+	bool has_profile;
+};
+
+/* The span that holds addr, or NULL. */
+const struct census_span *census_find_span(const struct census *census, uint64_t addr);
+
+/* Counts bytes as read. Non-zero: stop (asked to, or out of time). */
+int census_progress(struct census *census, uint64_t bytes);
+
+/*
+ * Reads memory into buf page by page; what is not present reads as zero. 0 or -ESRCH.
+ */
+int census_read(struct census *census, uint64_t addr, void *buf, uint64_t bytes);
+
+/* Finds out who points to the finds. */
+int census_find_owners(struct census *census);
+
+/* "main.cache", "main.Cache.m", "" = unknown. */
+void census_name_owner(
+	struct census *census, const struct census_find *find, char *buf, size_t bytes);
+
+/* ---- go_profile.c ---- */
+
+/*
+ * The stack at which the object at addr was allocated, from Go's own allocation profile. True where
+ * it was sampled; ret_pcs is zero-terminated unless full.
+ */
+bool go_profile_find_stack(
+	struct runtime_process *process, uint64_t addr, uint64_t ret_pcs[CENSUS_PCS]);
+
+/* False where the program keeps no profile. */
+bool go_profile_enabled(struct runtime_process *process);
+
+#endif

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Go's heap from outside (go_heap.h). runtime/mheap.go: address -> arena (64 MiB) -> span of the
+ * 8 KiB page; runtime/mbitmap.go: slot -> allocBits, gcmarkBits; 1.26, mgcmark_greenteagc.go: the
+ * mark bits of small objects live in the last 128 bytes of the page until the span is swept.
+ *
+ * Is a slot in use? runtime/mgcsweep.go: span.sweepgen says whether the sweeper has been there since
+ * the last cycle (heap.sweepgen): heap-2 not yet, heap-1 just now, heap done, heap+1 cached before the
+ * sweep and not yet swept, heap+3 cached after it. Unswept: the mark bit decides. Swept, or during
+ * marking (which starts only after all is swept): slots below freeindex and those with an alloc bit.
+ *
+ * Torn readings: the span is read before and after its bits, the collector's state around all of
+ * it. In state heap-1 the bits are being exchanged, so only a set mark bit is believed there.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "runtime/go_heap.h"
+#include "runtime/go_size.h"
+
+#define ATTEMPTS	 6
+#define ARENA_BIAS	 0x800000000000ull /* runtime.arenaBaseOffset, amd64 */
+#define L2_ENTRIES	 (1ull << 22)
+#define INLINE_MARKS_END 64 /* spanInlineMarkBits.marks: the last 64 bytes of the page */
+#define INLINE_MARKS_MAX (63 * 8)
+#define ABSENT_16	 0xffffu
+
+static uint64_t load(const uint8_t *raw, uint32_t off, uint32_t bytes)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, raw + off, bytes);
+	return value;
+}
+
+int go_heap_read_gc(struct runtime_process *process, struct go_gc *ret)
+{
+	struct go_gc gc;
+	struct target_piece pieces[] = {
+		{process->facts.mheap + process->facts.layout.heap_sweepgen, &gc.sweepgen, 4, false},
+		{process->facts.gcphase, &gc.phase, 4, false},
+	};
+	int r = target_mem_read_pieces(process->mem, pieces, ARRAY_SIZE(pieces));
+
+	if (r < 0)
+		return r;
+	if (r < (int)ARRAY_SIZE(pieces))
+		return -EFAULT;
+	*ret = gc;
+	return 0;
+}
+
+bool go_heap_parse_span(
+	const struct runtime_process *process, uint64_t addr, const void *bytes, struct go_span *ret)
+{
+	const struct go_layout *layout = &process->facts.layout;
+	const uint8_t *raw = bytes;
+
+	*ret = (struct go_span){
+		.addr = addr,
+		.start = load(raw, layout->span_start, 8),
+		.pages = load(raw, layout->span_npages, 8),
+		.elemsize = load(raw, layout->span_elemsize, 8),
+		.freeindex = load(raw, layout->span_freeindex, layout->span_index_bytes),
+		.nelems = load(raw, layout->span_nelems, layout->span_index_bytes),
+		.alloc_bits = load(raw, layout->span_alloc_bits, 8),
+		.mark_bits = load(raw, layout->span_mark_bits, 8),
+		.specials = load(raw, layout->span_specials, 8),
+		.sweepgen = (uint32_t)load(raw, layout->span_sweepgen, 4),
+		.class = raw[layout->span_class],
+		.state = raw[layout->span_state],
+	};
+	/* Only a large object with pointers has set it; in other spans an older value stays behind. */
+	if (layout->span_large_type != ABSENT_16 && ret->class == 0)
+		ret->large_type = load(raw, layout->span_large_type, 8);
+	if (!ret->pages || ret->pages > GO_MAX_BYTES >> GO_PAGE_SHIFT || ret->start % GO_PAGE_BYTES ||
+		!ret->start || ret->start > GO_MAX_BYTES)
+		return false;
+	if (ret->state != GO_SPAN_IN_USE)
+		return true;
+	return ret->elemsize && ret->nelems && ret->nelems <= GO_PAGE_BYTES * ret->pages / 8 &&
+		ret->elemsize <= (ret->pages << GO_PAGE_SHIFT) / ret->nelems;
+}
+
+uint64_t go_span_slot(const struct go_span *span, uint64_t addr)
+{
+	return span->start + (addr - span->start) / span->elemsize * span->elemsize;
+}
+
+bool go_span_has_headers(const struct runtime_process *process, const struct go_span *span)
+{
+	return process->facts.layout.malloc_headers && !go_span_noscan(span) && span->class >> 1 &&
+		span->elemsize > GO_MALLOC_HEADER_FROM;
+}
+
+bool go_span_starts_at(
+	const struct runtime_process *process, const struct go_span *span, uint64_t addr)
+{
+	uint64_t header = go_span_has_headers(process, span) ? GO_MALLOC_HEADER : 0;
+
+	return span->state == GO_SPAN_IN_USE && addr - header == go_span_slot(span, addr);
+}
+
+/* ---- address -> mspan, in rounds of gathered reads ---- */
+
+/* What one look-up needs between its rounds. */
+struct lookup {
+	struct go_object *object;
+	uint64_t arena, mspan;
+	uint8_t before[GO_MSPAN_MAX], after[GO_MSPAN_MAX];
+	uint8_t alloc, mark, inline_page, inline_mark;
+	size_t first_piece, piece_count; /* of its bits */
+	bool in_span;
+};
+
+/* The look-ups of one call and room for their pieces. */
+struct batch {
+	struct lookup *lookups;
+	size_t count;
+	struct target_piece *pieces;
+	size_t piece_count;
+};
+
+#define PIECES_PER_LOOKUP 5
+
+static void batch_open(struct batch *batch, struct go_object *objects, size_t count)
+{
+	batch->lookups = xcalloc(count, sizeof(*batch->lookups));
+	batch->pieces = xcalloc(count * PIECES_PER_LOOKUP, sizeof(*batch->pieces));
+	batch->count = count;
+	for (size_t i = 0; i < count; i++)
+		batch->lookups[i].object = &objects[i];
+}
+
+static void batch_close(struct batch *batch)
+{
+	free(batch->lookups);
+	free(batch->pieces);
+}
+
+static void batch_add(struct batch *batch, uint64_t addr, void *buf, uint32_t bytes)
+{
+	batch->pieces[batch->piece_count++] = (struct target_piece){addr, buf, bytes, false};
+}
+
+static int batch_read(struct runtime_process *process, struct batch *batch)
+{
+	int r = target_mem_read_pieces(process->mem, batch->pieces, batch->piece_count);
+
+	return r < 0 ? r : 0;
+}
+
+static uint64_t arena_index(uint64_t addr)
+{
+	return (addr + ARENA_BIAS) >> GO_ARENA_SHIFT;
+}
+
+static uint64_t page_in_arena(uint64_t addr)
+{
+	return (addr >> GO_PAGE_SHIFT) % GO_ARENA_PAGES;
+}
+
+/* heapArena of an address, or 0. Arenas are never unmapped, so a found one is kept. */
+static int find_arena(struct runtime_process *process, uint64_t addr, uint64_t *ret)
+{
+	uint64_t index = arena_index(addr), arena = 0;
+	int r = 0;
+
+	if (addr >= GO_MAX_BYTES || index >= L2_ENTRIES)
+		goto out;
+	if (table_get(&process->arena_of, index, ret))
+		return 0;
+	r = target_mem_read_u64(process->mem, process->arenas + 8 * index, &arena);
+	if (r == -ESRCH)
+		return r;
+	if (r < 0)
+		arena = 0; /* this part of the table was never written */
+	if (arena)
+		table_set(&process->arena_of, index, arena);
+out:
+	*ret = arena;
+	return 0;
+}
+
+static int read_mspan_pointers(struct runtime_process *process, struct batch *batch)
+{
+	int r;
+
+	batch->piece_count = 0;
+	for (size_t i = 0; i < batch->count; i++) {
+		struct lookup *lookup = &batch->lookups[i];
+		uint64_t addr = lookup->object->addr;
+
+		r = find_arena(process, addr, &lookup->arena);
+		if (r < 0)
+			return r;
+		lookup->mspan = 0;
+		if (lookup->arena)
+			batch_add(batch,
+				lookup->arena + process->facts.layout.arena_spans +
+					8 * page_in_arena(addr),
+				&lookup->mspan, 8);
+	}
+	r = batch_read(process, batch);
+	for (size_t i = 0; i < batch->piece_count; i++)
+		if (!batch->pieces[i].done)
+			memset(batch->pieces[i].buf, 0, 8);
+	return r;
+}
+
+/* Sets span and base. An object outside of its span's slots is in none. */
+static void take_span(struct runtime_process *process, struct lookup *lookup)
+{
+	struct go_object *object = lookup->object;
+	struct go_span *span = &object->span;
+
+	if (!go_heap_parse_span(process, lookup->mspan, lookup->before, span) ||
+		span->state != GO_SPAN_IN_USE || object->addr < span->start ||
+		object->addr >= span->start + span->elemsize * span->nelems)
+		return;
+	lookup->in_span = true;
+	object->base = go_span_slot(span, object->addr);
+}
+
+static int read_spans(struct runtime_process *process, struct batch *batch)
+{
+	size_t at = 0;
+	int r;
+
+	batch->piece_count = 0;
+	for (size_t i = 0; i < batch->count; i++)
+		if (batch->lookups[i].mspan)
+			batch_add(batch, batch->lookups[i].mspan, batch->lookups[i].before,
+				process->facts.layout.mspan_size);
+	r = batch_read(process, batch);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < batch->count; i++) {
+		struct lookup *lookup = &batch->lookups[i];
+
+		lookup->in_span = false;
+		lookup->object->state = GO_OBJECT_NONE;
+		if (lookup->mspan && batch->pieces[at++].done)
+			take_span(process, lookup);
+	}
+	return 0;
+}
+
+int go_heap_find_spans(struct runtime_process *process, struct go_object *objects, size_t count)
+{
+	struct batch batch = {};
+	int r;
+
+	batch_open(&batch, objects, count);
+	r = read_mspan_pointers(process, &batch);
+	if (r >= 0)
+		r = read_spans(process, &batch);
+	for (size_t i = 0; r >= 0 && i < count; i++)
+		if (batch.lookups[i].in_span)
+			objects[i].state = GO_OBJECT_ALLOCATED;
+	batch_close(&batch);
+	return r;
+}
+
+/* ---- is the slot in use? ---- */
+
+static bool uses_inline_marks(const struct runtime_process *process, const struct go_span *span)
+{
+	return process->facts.layout.inline_marks && span->elemsize >= 16 &&
+		span->elemsize <= GO_MALLOC_HEADER_FROM && span->pages == 1;
+}
+
+static uint64_t slot_index(const struct go_object *object)
+{
+	return (object->base - object->span.start) / object->span.elemsize;
+}
+
+/* The bits of an object, and its span once more. */
+static void add_bits(struct runtime_process *process, struct batch *batch, struct lookup *lookup)
+{
+	const struct go_layout *layout = &process->facts.layout;
+	const struct go_span *span = &lookup->object->span;
+	uint64_t index = slot_index(lookup->object);
+
+	lookup->first_piece = batch->piece_count;
+	lookup->inline_page = lookup->inline_mark = 0;
+	batch_add(batch, span->alloc_bits + index / 8, &lookup->alloc, 1);
+	batch_add(batch, span->mark_bits + index / 8, &lookup->mark, 1);
+	if (uses_inline_marks(process, span) && index < INLINE_MARKS_MAX) {
+		batch_add(batch,
+			lookup->arena + layout->arena_inline_marks +
+				page_in_arena(lookup->object->addr) / 8,
+			&lookup->inline_page, 1);
+		batch_add(batch, span->start + GO_PAGE_BYTES - INLINE_MARKS_END + index / 8,
+			&lookup->inline_mark, 1);
+	}
+	batch_add(batch, span->addr, lookup->after, layout->mspan_size);
+	lookup->piece_count = batch->piece_count - lookup->first_piece;
+}
+
+static bool kept_still(struct runtime_process *process, const struct batch *batch,
+	const struct lookup *lookup)
+{
+	const struct go_span *before = &lookup->object->span;
+	struct go_span after;
+
+	for (size_t i = 0; i < lookup->piece_count; i++)
+		if (!batch->pieces[lookup->first_piece + i].done)
+			return false;
+	return go_heap_parse_span(process, lookup->mspan, lookup->after, &after) &&
+		before->start == after.start && before->elemsize == after.elemsize &&
+		before->sweepgen == after.sweepgen && before->alloc_bits == after.alloc_bits &&
+		before->mark_bits == after.mark_bits && before->state == after.state;
+}
+
+static enum go_object_state judge(const struct lookup *lookup, const struct go_gc *gc)
+{
+	const struct go_span *span = &lookup->object->span;
+	uint64_t index = slot_index(lookup->object);
+	uint8_t page_bit = (uint8_t)(1u << page_in_arena(lookup->object->addr) % 8);
+	uint8_t bit = (uint8_t)(1u << index % 8);
+	int32_t relative = (int32_t)(span->sweepgen - gc->sweepgen);
+	bool marked = lookup->mark & bit ||
+		(lookup->inline_page & page_bit && lookup->inline_mark & bit);
+
+	if (gc->phase == 0 && (relative == -2 || relative == 1))
+		return marked ? GO_OBJECT_ALLOCATED : GO_OBJECT_FREE;
+	if (relative == -1)
+		return marked ? GO_OBJECT_ALLOCATED : GO_OBJECT_UNREAD;
+	if (relative != 0 && relative != 3)
+		return GO_OBJECT_UNREAD;
+	return index < span->freeindex || lookup->alloc & bit ? GO_OBJECT_ALLOCATED : GO_OBJECT_FREE;
+}
+
+static int read_bits(struct runtime_process *process, struct batch *batch, const struct go_gc *gc)
+{
+	int r;
+
+	batch->piece_count = 0;
+	for (size_t i = 0; i < batch->count; i++)
+		if (batch->lookups[i].in_span)
+			add_bits(process, batch, &batch->lookups[i]);
+	r = batch_read(process, batch);
+	for (size_t i = 0; r >= 0 && i < batch->count; i++) {
+		struct lookup *lookup = &batch->lookups[i];
+
+		if (lookup->in_span)
+			lookup->object->state = kept_still(process, batch, lookup)
+				? judge(lookup, gc)
+				: GO_OBJECT_UNREAD;
+	}
+	return r;
+}
+
+/* One attempt for all that is left; keeps those that must be tried again. */
+static int try_batch(struct runtime_process *process, struct batch *batch, const struct go_gc *gc)
+{
+	struct go_gc after;
+	size_t left = 0;
+	bool moved;
+	int r = read_mspan_pointers(process, batch);
+
+	if (r >= 0)
+		r = read_spans(process, batch);
+	if (r >= 0)
+		r = read_bits(process, batch, gc);
+	if (r >= 0)
+		r = go_heap_read_gc(process, &after);
+	if (r < 0)
+		return r;
+	moved = after.sweepgen != gc->sweepgen || after.phase != gc->phase;
+	for (size_t i = 0; i < batch->count; i++) {
+		struct go_object *object = batch->lookups[i].object;
+
+		if (moved)
+			object->state = GO_OBJECT_UNREAD;
+		object->gc = *gc;
+		if (object->state == GO_OBJECT_UNREAD)
+			batch->lookups[left++].object = object;
+	}
+	batch->count = left;
+	return 0;
+}
+
+int go_heap_find_objects(struct runtime_process *process, struct go_object *objects, size_t count)
+{
+	struct batch batch = {};
+	struct go_gc gc;
+	int r = 0;
+
+	batch_open(&batch, objects, count);
+	for (int i = 0; i < ATTEMPTS && batch.count && !r; i++) {
+		r = go_heap_read_gc(process, &gc);
+		if (!r)
+			r = try_batch(process, &batch, &gc);
+	}
+	batch_close(&batch);
+	return r;
+}
+
+int go_heap_read_state(struct runtime_process *process, struct event_heap *ret)
+{
+	const struct go_layout *layout = &process->facts.layout;
+	uint64_t gc = process->facts.gc_controller, stats = process->facts.memstats;
+	struct event_heap heap = {.stack_bytes = process->stack_bytes};
+	uint32_t phase = 0;
+	struct target_piece pieces[] = {
+		{gc + layout->gc_heap_live, &heap.allocated_bytes, 8, false},
+		{gc + layout->gc_heap_marked, &heap.live_bytes, 8, false},
+		{gc + layout->gc_heap_in_use, &heap.in_use_bytes, 8, false},
+		{gc + layout->gc_heap_released, &heap.released_bytes, 8, false},
+		{gc + layout->gc_heap_free, &heap.free_bytes, 8, false},
+		{gc + layout->gc_total_alloc, &heap.total_alloc_bytes, 8, false},
+		{gc + layout->gc_goal, &heap.goal_bytes, 8, false},
+		{stats + layout->stats_num_gc, &heap.gc_cycles, 4, false},
+		{stats + layout->stats_pause_total, &heap.pause_total_ns, 8, false},
+		{process->facts.gcphase, &phase, 4, false},
+	};
+	int r = target_mem_read_pieces(process->mem, pieces, ARRAY_SIZE(pieces));
+
+	if (r < 0)
+		return r;
+	if (r < (int)ARRAY_SIZE(pieces))
+		return -EFAULT;
+	heap.gc_running = phase != 0;
+	/* memstats.pause_ns is a ring of 256; the last one is at (numgc + 255) % 256 */
+	if (heap.gc_cycles)
+		target_mem_read_u64(process->mem,
+			stats + layout->stats_pause_ns + 8 * ((heap.gc_cycles + 255) % 256),
+			&heap.pause_last_ns);
+	*ret = heap;
+	return 0;
+}

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Looks at many containers at once. A round of 1,000 headers is one gathered read; whatever costs
+ * more is done only where it can have changed:
+ *
+ * - An object found allocated stays so until the heap is swept again, so liveness is asked anew only
+ *   after heap.sweepgen has moved on (and then, between deep looks, twice a second).
+ * - Arrays are walked on deep looks and when the header points to other ones.
+ *
+ * An address is no identity: after a collection another map may live there. It is the same one if
+ * its seed is, or its array is; a seed is legitimately drawn anew when a map becomes empty or is
+ * cleared (runtime/map.go mapdelete, mapclear; maps.(*Map).Delete, Clear).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "runtime/go_chan.h"
+#include "runtime/go_map.h"
+
+#define LOOK_CHUNK     1024
+#define HEADER_BYTES   64 /* of a channel; a map's is shorter */
+#define STALE_NS       (500 * NSEC_PER_MSEC)
+#define WALK_ATTEMPTS  3
+
+struct look_item {
+	uint64_t key;
+	struct go_container *container;
+	struct go_object object;
+	uint8_t raw[HEADER_BYTES];
+	uint64_t slot_value, hop_value; /* of the root */
+	bool parsed;			/* the header holds possible numbers */
+	bool verify, dead;
+	union {
+		struct go_map_header map;
+		struct go_chan_header chan;
+	};
+};
+
+/* ---- one family: what a header says ---- */
+
+static const uint32_t header_bytes[FAMILY_MAX] = {
+	[FAMILY_MAP] = GO_MAP_HEADER_BYTES,
+	[FAMILY_CHANNEL] = GO_CHAN_HEADER_BYTES,
+};
+
+static bool parse_header(struct runtime_process *process, struct look_item *item)
+{
+	switch (item->container->family) {
+	case FAMILY_MAP:
+		return go_map_parse(process, item->raw, &item->map);
+	case FAMILY_CHANNEL:
+		return go_chan_parse(process, item->container->key, item->raw, &item->chan);
+	default:
+		return true;
+	}
+}
+
+static uint64_t stamp_of(const struct look_item *item)
+{
+	switch (item->container->family) {
+	case FAMILY_MAP:
+		return item->map.stamp;
+	case FAMILY_CHANNEL:
+		return item->chan.stamp;
+	default:
+		return 0;
+	}
+}
+
+/* Is what the header describes the container that we know? */
+static bool same_container(const struct look_item *item)
+{
+	const struct go_container *container = item->container;
+
+	if (container->family == FAMILY_MAP)
+		return item->map.seed == container->seed || item->map.array == container->array ||
+			!container->length || item->map.clear_seq > container->clear_seq;
+	if (container->family == FAMILY_CHANNEL)
+		return item->chan.ring == container->array &&
+			item->chan.elem_type == container->type;
+	return item->object.base == container->base &&
+		item->object.span.elemsize == container->elemsize;
+}
+
+/* Is the object at the key of the right kind? */
+static bool right_object(struct runtime_process *process, const struct look_item *item)
+{
+	const struct go_object *object = &item->object;
+
+	if (object->state != GO_OBJECT_ALLOCATED ||
+		!go_span_starts_at(process, &object->span, object->addr))
+		return false;
+	return item->container->family != FAMILY_MAP ||
+		(object->span.elemsize == GO_MAP_HEADER_BYTES && !go_span_noscan(&object->span));
+}
+
+/* A container that we were only told of: do its arrays agree? */
+static bool check_new(struct runtime_process *process, struct look_item *item)
+{
+	struct go_container *container = item->container;
+	const struct go_type *type = go_typecache_get(process, container->type);
+	struct go_map_guess guess;
+	int r;
+
+	switch (container->family) {
+	case FAMILY_MAP:
+		if (!item->map.array)
+			return true; /* nothing put in yet */
+		r = go_map_check(process, container->key, &item->map, type, &guess);
+		if (!r && !container->group_bytes) {
+			container->group_bytes = guess.group_bytes;
+			go_map_guess_name(&guess, container->type_name, sizeof(container->type_name));
+		}
+		return !r || r == -EAGAIN;
+	case FAMILY_CHANNEL:
+		container->type = item->chan.elem_type;
+		return !go_chan_check(process, container->key, &item->chan);
+	default:
+		return true;
+	}
+}
+
+static void take_header(struct look_item *item)
+{
+	if (item->container->family == FAMILY_MAP)
+		go_container_set_map(item->container, &item->map);
+	else if (item->container->family == FAMILY_CHANNEL)
+		go_container_set_channel(item->container, &item->chan);
+}
+
+/* ---- is it alive? ---- */
+
+static bool needs_verify(const struct look_item *item, const struct go_gc *gc, bool deep)
+{
+	const struct go_container *container = item->container;
+
+	if (!container->verified)
+		return true;
+	if (container->sweepgen == gc->sweepgen)
+		return false;
+	return deep || !item->parsed || stamp_of(item) != container->stamp ||
+		clock_mono_ns() - container->verified_ns >= STALE_NS;
+}
+
+static int find_objects(struct runtime_process *process, struct look_item *items, size_t count)
+{
+	struct go_object *objects = xcalloc(count, sizeof(*objects));
+	size_t wanted = 0, at = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (items[i].verify)
+			objects[wanted++].addr = items[i].container->key;
+	if (wanted)
+		r = go_heap_find_objects(process, objects, wanted);
+	for (size_t i = 0; i < count; i++)
+		if (items[i].verify)
+			items[i].object = objects[at++];
+	free(objects);
+	return r;
+}
+
+static void judge(struct runtime_process *process, struct look_item *item)
+{
+	struct go_container *container = item->container;
+
+	if (item->object.state == GO_OBJECT_UNREAD)
+		return; /* what was known before still stands */
+	if (!item->parsed || !right_object(process, item)) {
+		item->dead = true;
+		return;
+	}
+	if (container->verified ? !same_container(item) : !check_new(process, item)) {
+		item->dead = true;
+		return;
+	}
+	go_container_verify(container, &item->object);
+}
+
+/* Does the global variable still lead to it? */
+static int read_roots(struct runtime_process *process, struct look_item *items, size_t count, bool deep)
+{
+	struct target_piece *pieces = xcalloc(2 * count, sizeof(*pieces));
+	size_t piece_count = 0;
+	int r;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct go_root *root = &items[i].container->root;
+
+		items[i].slot_value = items[i].hop_value = 0;
+		if (!root->slot || !(deep || items[i].verify))
+			continue;
+		pieces[piece_count++] =
+			(struct target_piece){root->slot, &items[i].slot_value, 8, false};
+		if (root->hop)
+			pieces[piece_count++] =
+				(struct target_piece){root->hop, &items[i].hop_value, 8, false};
+	}
+	r = target_mem_read_pieces(process->mem, pieces, piece_count);
+	for (size_t i = 0; r >= 0 && i < count; i++) {
+		struct go_container *container = items[i].container;
+		const struct go_root *root = &container->root;
+
+		if (root->slot && (deep || items[i].verify))
+			container->rooted = items[i].slot_value == root->value &&
+				(root->hop ? items[i].hop_value : items[i].slot_value) ==
+					container->key;
+	}
+	free(pieces);
+	return r < 0 ? r : 0;
+}
+
+/* ---- what does it hold? ---- */
+
+static int walk_slice(struct runtime_process *process, struct go_container *container)
+{
+	const struct go_type *elem = go_typecache_get(process, container->type);
+	uint64_t usable = container->elemsize - (container->key - container->base);
+
+	container->shape = (struct go_shape){.held = container->elemsize,
+		.largest = container->key,
+		.capacity = elem && elem->size ? usable / elem->size : 0};
+	go_extents_clear(&process->extents);
+	go_extents_add(&process->extents, container->base, container->elemsize, false);
+	return 0;
+}
+
+static bool needs_walk(const struct look_item *item, bool deep)
+{
+	const struct go_container *container = item->container;
+
+	if (deep || !container->walked)
+		return true;
+	if (container->family == FAMILY_MAP)
+		return item->map.array != container->walked_array ||
+			go_map_walk_mark(&item->map) != container->walked_count;
+	return false;
+}
+
+static int walk_once(struct runtime_process *process, struct look_item *item)
+{
+	struct go_container *container = item->container;
+	int r;
+
+	switch (container->family) {
+	case FAMILY_MAP:
+		r = go_map_walk(process, container->key, &item->map, container->group_bytes,
+			&container->shape);
+		if (!r) {
+			container->walked_array = item->map.array;
+			container->walked_count = go_map_walk_mark(&item->map);
+		}
+		return r;
+	case FAMILY_CHANNEL:
+		return go_chan_walk(process, container->key, &item->chan, &container->shape);
+	default:
+		return walk_slice(process, container);
+	}
+}
+
+/* The program goes on meanwhile: where the arrays do not fit the header, it is read again. */
+static int walk(struct runtime_process *process, struct look_item *item, bool deep)
+{
+	uint32_t bytes = header_bytes[item->container->family];
+	int r = walk_once(process, item);
+
+	for (int i = 1; i < WALK_ATTEMPTS && r == -EFAULT && bytes; i++) {
+		if (target_mem_read(process->mem, item->container->key, item->raw, bytes) ||
+			!parse_header(process, item))
+			break;
+		take_header(item);
+		r = walk_once(process, item);
+	}
+	if (r == -EFAULT)
+		return 0;
+	if (r < 0)
+		return r;
+	item->container->walked = true;
+	return deep ? go_container_set_arrays(process, item->container) : 0;
+}
+
+static int finish(struct runtime_process *process, struct look_item *item, enum family family,
+	bool deep, uint64_t length_peak, struct event_look *ret)
+{
+	struct go_container *container = go_container_find(process, item->key);
+	int r = 0;
+
+	if (!container || item->dead) { /* none: the same key twice in one call, and dead */
+		*ret = (struct event_look){.family = family, .key = item->key};
+		if (container)
+			go_container_remove(process, container);
+		return 0;
+	}
+	if (item->parsed && container->verified) {
+		take_header(item);
+		if (needs_walk(item, deep))
+			r = walk(process, item, deep);
+	}
+	go_container_fill(process, container, length_peak, ret);
+	ret->has_length = ret->has_length && item->parsed;
+	return r;
+}
+
+/* ---- many ---- */
+
+static int read_headers(struct runtime_process *process, struct look_item *items, size_t count)
+{
+	struct target_piece *pieces = xcalloc(count, sizeof(*pieces));
+	int r = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct go_container *container = items[i].container;
+
+		pieces[i] = (struct target_piece){
+			container->key, items[i].raw, header_bytes[container->family], false};
+	}
+	if (pieces[0].bytes)
+		r = target_mem_read_pieces(process->mem, pieces, count);
+	for (size_t i = 0; i < count; i++)
+		items[i].parsed = (!pieces[i].bytes || pieces[i].done) &&
+			parse_header(process, &items[i]);
+	free(pieces);
+	return r < 0 ? r : 0;
+}
+
+static int look_chunk(struct runtime_process *process, enum family family,
+	struct look_item *items, size_t count, bool deep, const uint64_t *length_peaks, struct event_look *ret)
+{
+	struct go_gc gc;
+	int r = go_heap_read_gc(process, &gc);
+
+	if (!r)
+		r = read_headers(process, items, count);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++)
+		items[i].verify = needs_verify(&items[i], &gc, deep);
+	r = find_objects(process, items, count);
+	for (size_t i = 0; !r && i < count; i++)
+		if (items[i].verify)
+			judge(process, &items[i]);
+	if (!r)
+		r = read_roots(process, items, count, deep);
+	for (size_t i = 0; !r && i < count; i++)
+		r = finish(process, &items[i], family, deep, length_peaks ? length_peaks[i] : 0, &ret[i]);
+	return r;
+}
+
+int go_look(struct runtime_process *process, enum family family, const uint64_t *keys,
+	const uint64_t *types, const uint64_t *length_peaks, size_t count, bool deep,
+	struct event_look *ret)
+{
+	struct look_item *items = xcalloc(LOOK_CHUNK, sizeof(*items));
+	int r = family > FAMILY_NONE && family < FAMILY_MAX ? 0 : -EINVAL;
+
+	for (size_t start = 0; !r && start < count; start += LOOK_CHUNK) {
+		size_t part = MIN(count - start, (size_t)LOOK_CHUNK);
+
+		memset(items, 0, part * sizeof(*items));
+		for (size_t i = 0; i < part; i++) {
+			items[i].key = keys[start + i];
+			items[i].container = go_container_make(
+				process, family, keys[start + i], types ? types[start + i] : 0);
+		}
+		r = look_chunk(process, family, items, part, deep,
+			length_peaks ? length_peaks + start : NULL, ret + start);
+	}
+	free(items);
+	return r;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Private to the Go process facts (go.c, go_heap.c, go_map.c, go_chan.c, go_census.c, go_owner.c,
+ * go_decode.c): one Go process that is being read, and what is remembered of its containers.
+ *
+ * Remembered are facts that cost reads (walks of Swiss tables, span sizes) and what a proof of life
+ * needs: when a container was first seen and in which GC cycle that was.
+ */
+#ifndef MEMTRACE_RUNTIME_GO_PROCESS_H
+#define MEMTRACE_RUNTIME_GO_PROCESS_H
+
+#include "base/table.h"
+#include "runtime/go_facts.h"
+#include "runtime/parser.h"
+#include "runtime/runtime.h"
+#include "target/mem.h"
+
+#define GO_MAX_CONTAINERS 16384
+#define GO_MAX_ARRAYS	  262144 /* of all containers together, for owner_of() */
+#define GO_MAX_TYPES	  65536	 /* type descriptions cached */
+
+/*
+ * The model wants one number per type of container. A map has a type of its own; of a slice and a
+ * channel we know the element type, so the family is added in the bits that no address has.
+ */
+#define GO_TYPE_FAMILY_SHIFT 56
+#define GO_TYPE_ADDR(type)   ((type) & ((1ull << GO_TYPE_FAMILY_SHIFT) - 1))
+
+/* Arrays and bytes of a container: what a walk finds. */
+struct go_shape {
+	uint64_t capacity, load_limit, tombstones;
+	uint64_t held, old;	     /* bytes; old is part of held */
+	uint64_t resident, old_resident;
+	uint64_t largest;	     /* address of the largest array, 0 = none */
+	uint64_t group_bytes;	     /* bucket or group, 0 = unknown */
+	bool group_has_pointers;
+	bool has_resident;
+};
+
+struct go_extent {
+	uint64_t start, bytes;
+	bool old;
+};
+
+/* Arrays found by a walk, header included; reused from walk to walk. */
+struct go_extents {
+	struct go_extent *list;
+	size_t count, capacity;
+};
+
+/* A pointer in a global variable that leads to a container: straight, or through one object. */
+struct go_root {
+	uint64_t slot;	/* address of the global pointer, 0 = none */
+	uint64_t value; /* what it held */
+	uint64_t hop;	/* address of the pointer inside the object it leads to, 0 = straight */
+};
+
+struct go_container {
+	enum family family;
+	uint64_t key, type; /* type: run-time address (map, or element), 0 = unknown */
+	char type_name[160]; /* where type is 0: what the census inferred */
+	uint64_t seed, array, length, clear_seq; /* identity: as last seen */
+	uint64_t stamp;
+	uint64_t base, elemsize;		 /* of its span slot */
+	uint64_t group_bytes;			 /* map: of a bucket or group; 0 = unknown */
+	uint32_t proof_cycle;	/* surviving this cycle proves that it is reachable */
+	uint32_t sweepgen;	/* at which it was last found allocated */
+	uint64_t verified_ns, looked_ns;
+	struct go_root root;
+	bool verified; /* found allocated at least once */
+	bool rooted, walked;
+	uint64_t walked_array, walked_count; /* what the header said at the last walk */
+	uint64_t walk;			     /* number of that walk: owner_of()'s entries carry it */
+	struct go_shape shape;
+};
+
+struct go_array {
+	uint64_t start, end, key, walk;
+};
+
+struct runtime_process {
+	struct target_mem *mem;
+	struct parser *parser; /* NULL in tests: no type is known then */
+	uint32_t file_id;
+	uint64_t slide;
+	struct go_facts facts; /* addresses are run-time addresses */
+	uint64_t arenas;       /* run-time address of the arena table */
+	struct table arena_of; /* arena index -> heapArena; an arena is never unmapped */
+	uint64_t stack_bytes;  /* goroutine stacks, from the last census */
+
+	struct table type_of; /* run-time type address -> index into types, UINT64_MAX = none */
+	struct go_type **types;
+	size_t type_count, type_capacity;
+	struct go_type *map_types; /* all of the file, by group address */
+	size_t map_type_count;
+	bool map_types_read;
+	struct table call_types; /* return pc of a growslice call -> element type, 0 = unknown */
+
+	struct table container_of; /* key -> index into containers */
+	struct go_container **containers;
+	size_t container_count, container_capacity;
+
+	struct go_array *arrays;
+	size_t array_count, array_capacity;
+	bool arrays_sorted;
+	uint64_t walks;
+	struct go_extents extents; /* scratch of the walk going on */
+
+	struct table grown; /* hmap -> B and count of its last growth: see go_decode.c */
+};
+
+/* ---- go_typecache.c ---- */
+
+/* Description of a type by its run-time address, cached; NULL where there is none. */
+const struct go_type *go_typecache_get(struct runtime_process *process, uint64_t type);
+
+/* All map types of the file, sorted by group address (as linked). Returns how many. */
+size_t go_typecache_maps(struct runtime_process *process, const struct go_type **ret);
+
+/*
+ * The map types whose bucket or group type is at a run-time address: ret points to the first,
+ * the others follow it. Returns how many.
+ */
+size_t go_typecache_find_group(
+	struct runtime_process *process, uint64_t group, const struct go_type **ret);
+
+/* Name of a tagged type (GO_TYPE_FAMILY_SHIFT); "" = unknown. */
+void go_typecache_name(struct runtime_process *process, uint64_t type, char *buf, size_t bytes);
+void go_typecache_done(struct runtime_process *process);
+
+/* ---- go_extents.c ---- */
+
+void go_extents_clear(struct go_extents *extents);
+void go_extents_add(struct go_extents *extents, uint64_t start, uint64_t bytes, bool old);
+
+/* Sorts the extents and counts which of their bytes lie in present pages. 0 or -ESRCH. */
+int go_extents_read_resident(struct target_mem *mem, struct go_extents *extents,
+	uint64_t *ret_bytes, uint64_t *ret_old_bytes);
+
+/* ---- go_container.c ---- */
+
+struct go_chan_header;
+struct go_map_header;
+struct go_object;
+
+/* The container remembered under key, or NULL; and the same, made where there is none yet. */
+struct go_container *go_container_find(struct runtime_process *process, uint64_t key);
+struct go_container *go_container_make(
+	struct runtime_process *process, enum family family, uint64_t key, uint64_t type);
+void go_container_remove(struct runtime_process *process, struct go_container *container);
+void go_container_done(struct runtime_process *process);
+
+/* Takes note that the object at a container's key was found allocated. */
+void go_container_verify(struct go_container *container, const struct go_object *object);
+
+/* Takes over what a header says now: identity, length, stamp. */
+void go_container_set_map(struct go_container *container, const struct go_map_header *header);
+void go_container_set_channel(struct go_container *container, const struct go_chan_header *header);
+
+/* Counts residency of the scratch extents into the shape, and keeps them for owner_of(). */
+int go_container_set_arrays(struct runtime_process *process, struct go_container *container);
+
+/* Fills in what the container's state and shape say. */
+void go_container_fill(struct runtime_process *process, const struct go_container *container,
+	uint64_t length_peak, struct event_look *ret);
+
+uint64_t go_owner_of(struct runtime_process *process, uint64_t addr);
+
+/* ---- go_look.c ---- */
+
+int go_look(struct runtime_process *process, enum family family, const uint64_t *keys,
+	const uint64_t *types, const uint64_t *length_peaks, size_t count, bool deep,
+	struct event_look *ret);
+
+/* ---- go_census.c ---- */
+
+int go_census(struct runtime_process *process, const struct runtime_census_options *options,
+	void (*found)(const struct runtime_container *container, void *arg),
+	struct runtime_census_stats *ret_stats);
+
+/* ---- go_decode.c ---- */
+
+int go_decode(struct runtime_process *process, const struct runtime_probe *probe,
+	const struct mt_record *record, struct event *ret, uint64_t *ret_type);
+
+#endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* All runtimes, asked in this order. The only place that names them. */
+#ifndef MEMTRACE_RUNTIME_LIST_H
+#define MEMTRACE_RUNTIME_LIST_H
+
+#include "runtime/runtime.h"
+
+extern const struct runtime runtime_go;
+
+static const struct runtime *const runtimes[] = {&runtime_go};
+
+#endif

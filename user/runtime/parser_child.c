@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The child's side of the parser. It holds nothing but its socket and the descriptors it was
+ * handed, serves one request after the other, and ends when the socket closes. Files are parsed
+ * when first asked about; the few used last stay parsed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "runtime/elf_file.h"
+#include "runtime/go_call_type.h"
+#include "runtime/go_file.h"
+#include "runtime/go_lines.h"
+#include "runtime/go_types.h"
+#include "runtime/list.h"
+#include "runtime/parser_wire.h"
+
+#define MAX_FILES  4096
+#define MAX_PARSED 8 /* kept parsed at a time: bounds our memory */
+#define SOCKET_FD  3
+
+struct child_file {
+	int fd; /* -1 = not handed over */
+	struct elf_file *elf;
+	struct go_file *go;
+	uint64_t used; /* turn of the last request */
+};
+
+struct child {
+	int socket;
+	uint64_t turn;
+	struct child_file files[MAX_FILES];
+	uint8_t *reply;
+	size_t reply_bytes;
+};
+
+/* ---- files ---- */
+
+static void file_forget(struct child_file *file)
+{
+	go_file_close(file->go);
+	elf_file_close(file->elf);
+	file->go = NULL;
+	file->elf = NULL;
+}
+
+static void file_drop(struct child_file *file)
+{
+	file_forget(file);
+	if (file->fd >= 0)
+		close(file->fd);
+	file->fd = -1;
+}
+
+static void forget_oldest(struct child *child)
+{
+	struct child_file *oldest = NULL;
+	size_t i, parsed = 0;
+
+	for (i = 0; i < MAX_FILES; i++) {
+		struct child_file *file = &child->files[i];
+
+		if (!file->elf)
+			continue;
+		parsed++;
+		if (!oldest || file->used < oldest->used)
+			oldest = file;
+	}
+	if (parsed >= MAX_PARSED)
+		file_forget(oldest);
+}
+
+static int file_open_elf(struct child *child, struct child_file *file)
+{
+	file->used = ++child->turn;
+	if (file->elf)
+		return 0;
+	if (file->fd < 0)
+		return -ENOENT;
+	forget_oldest(child);
+	return elf_file_open(file->fd, &file->elf);
+}
+
+static int file_open_go(struct child *child, struct child_file *file)
+{
+	int err = file_open_elf(child, file);
+
+	if (err || file->go)
+		return err;
+	return go_file_open(file->elf, &file->go);
+}
+
+/* ---- requests: each leaves its payload in child->reply and returns the status ---- */
+
+static void *reply_room(struct child *child, size_t bytes)
+{
+	free(child->reply);
+	child->reply = xcalloc(1, bytes + 1);
+	child->reply_bytes = bytes;
+	return child->reply;
+}
+
+static int serve_drop(
+	struct child *child, struct child_file *file, const struct parser_request *request)
+{
+	(void)child;
+	(void)request;
+	file_drop(file);
+	return 0;
+}
+
+static int identify(struct elf_file *elf, struct runtime_file *ret)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(runtimes); i++) {
+		int mine = runtimes[i]->identify(elf, ret);
+
+		if (mine)
+			return mine < 0 ? mine : 0;
+	}
+	text_copy(ret->build_id, sizeof(ret->build_id), elf_file_build_id(elf));
+	ret->pie = elf_file_is_pie(elf);
+	ret->stripped = !elf_file_has_symbols(elf);
+	ret->load_vaddr = elf_file_load_vaddr(elf);
+	return 0;
+}
+
+static int serve_identify(
+	struct child *child, struct child_file *file, const struct parser_request *request)
+{
+	int err = file_open_elf(child, file);
+
+	(void)request;
+	return err ? err : identify(file->elf, reply_room(child, sizeof(struct runtime_file)));
+}
+
+static int serve_lines(
+	struct child *child, struct child_file *file, const struct parser_request *request)
+{
+	size_t max = MIN(request->max, PARSER_MAX_FRAMES), count = 0, i;
+	struct parser_frame *frames;
+	int err = file_open_go(child, file);
+
+	if (err)
+		return err;
+	frames = reply_room(child, max * sizeof(*frames));
+	for (i = 0; i < MIN(request->number, PARSER_MAX_PCS); i++) {
+		size_t found =
+			go_lines_find(file->go, request->pcs[i], frames + count, max - count);
+
+		while (found--)
+			frames[count++].pc_index = i;
+	}
+	child->reply_bytes = count * sizeof(*frames);
+	return (int)count;
+}
+
+static int serve_type(
+	struct child *child, struct child_file *file, const struct parser_request *request)
+{
+	int err = file_open_go(child, file);
+
+	return err ? err
+		   : go_type_read(
+			     file->go, request->addr, reply_room(child, sizeof(struct go_type)));
+}
+
+static int serve_types(
+	struct child *child, struct child_file *file, const struct parser_request *request)
+{
+	size_t max = MIN(request->max, PARSER_REPLY_BYTES / sizeof(struct go_type)), count;
+	int err = file_open_go(child, file);
+
+	if (err)
+		return err;
+	count = go_type_list(
+		file->go, request->number, reply_room(child, max * sizeof(struct go_type)), max);
+	child->reply_bytes = MIN(count, max) * sizeof(struct go_type);
+	return (int)count;
+}
+
+static int serve_call_type(
+	struct child *child, struct child_file *file, const struct parser_request *request)
+{
+	int err = file_open_go(child, file);
+
+	return err ? err
+		   : go_call_type_find(
+			     file->go, request->addr, reply_room(child, sizeof(struct go_type)));
+}
+
+static int serve_symbol(
+	struct child *child, struct child_file *file, const struct parser_request *request)
+{
+	struct parser_symbol_reply *reply;
+	int err = file_open_elf(child, file);
+	const char *name;
+	uint64_t offset;
+
+	if (err)
+		return err;
+	name = elf_file_data_symbol(file->elf, request->addr, &offset);
+	if (!name)
+		return -ENOENT;
+	reply = reply_room(child, sizeof(*reply));
+	reply->offset = offset;
+	text_copy(reply->name, sizeof(reply->name), name);
+	return 0;
+}
+
+static int serve_field(
+	struct child *child, struct child_file *file, const struct parser_request *request)
+{
+	struct parser_field_reply *reply;
+	int err = file_open_go(child, file);
+
+	if (err)
+		return err;
+	reply = reply_room(child, sizeof(*reply));
+	return go_type_field(file->go, request->addr, request->number, reply->name,
+		sizeof(reply->name), &reply->type);
+}
+
+static int (*const serve[PARSER_OP_MAX])(
+	struct child *child, struct child_file *file, const struct parser_request *request) = {
+	[PARSER_OP_DROP] = serve_drop,
+	[PARSER_OP_IDENTIFY] = serve_identify,
+	[PARSER_OP_LINES] = serve_lines,
+	[PARSER_OP_TYPE] = serve_type,
+	[PARSER_OP_TYPES] = serve_types,
+	[PARSER_OP_CALL_TYPE] = serve_call_type,
+	[PARSER_OP_SYMBOL] = serve_symbol,
+	[PARSER_OP_FIELD] = serve_field,
+};
+
+/* ---- socket ---- */
+
+static int receive(int socket, struct parser_request *ret, int *ret_fd)
+{
+	char control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {ret, sizeof(*ret)};
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *header;
+	ssize_t n;
+
+	do {
+		n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)sizeof(*ret))
+		return -EPIPE;
+	header = CMSG_FIRSTHDR(&message);
+	*ret_fd = -1;
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+		memcpy(ret_fd, CMSG_DATA(header), sizeof(int));
+	return 0;
+}
+
+static int send_reply(const struct child *child, int status, size_t total)
+{
+	size_t sent = 0;
+
+	do {
+		struct parser_reply packet = {.status = status};
+
+		packet.bytes = MIN(total - sent, PARSER_PACKET_BYTES);
+		packet.left = total - sent - packet.bytes;
+		if (packet.bytes)
+			memcpy(packet.payload, child->reply + sent, packet.bytes);
+		if (send(child->socket, &packet, PARSER_REPLY_HEAD + packet.bytes, MSG_NOSIGNAL) <
+			0)
+			return -errno;
+		sent += packet.bytes;
+	} while (sent < total);
+	return 0;
+}
+
+static int answer(struct child *child, const struct parser_request *request, int fd)
+{
+	struct child_file *file;
+
+	if (request->op >= PARSER_OP_MAX || request->file >= MAX_FILES)
+		return -EINVAL;
+	file = &child->files[request->file];
+	if (request->op == PARSER_OP_TAKE) {
+		file_drop(file);
+		file->fd = fd;
+		return fd < 0 ? -EBADF : 0;
+	}
+	return serve[request->op](child, file, request);
+}
+
+/* ---- life ---- */
+
+static void keep_only(int socket)
+{
+	int null;
+
+	if (socket != SOCKET_FD)
+		dup2(socket, SOCKET_FD);
+	null = open("/dev/null", O_RDWR);
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+	}
+	close_range(SOCKET_FD + 1, ~0u, 0);
+}
+
+/* Ctrl-C goes to the whole process group; our end is the end of the socket. */
+static void set_signals(void)
+{
+	static const int ignored[] = {SIGINT, SIGHUP, SIGTERM, SIGQUIT, SIGPIPE, SIGTSTP};
+	sigset_t none;
+	size_t i;
+	int number;
+
+	for (number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
+	for (i = 0; i < ARRAY_SIZE(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Gives up what parsing does not need. The one place for it: runs before the first request. */
+static void confine(void)
+{
+	const struct rlimit zero = {0, 0};
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	setrlimit(RLIMIT_CORE, &zero);
+	setrlimit(RLIMIT_FSIZE, &zero);
+}
+
+void parser_child_run(int socket, int parent_pid)
+{
+	struct parser_request request;
+	struct child *child;
+	int fd, status;
+	size_t i;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent_pid)
+		_exit(1);
+	set_signals();
+	keep_only(socket);
+	confine();
+	child = xcalloc(1, sizeof(*child));
+	child->socket = SOCKET_FD;
+	for (i = 0; i < MAX_FILES; i++)
+		child->files[i].fd = -1;
+	while (!receive(child->socket, &request, &fd)) {
+		child->reply_bytes = 0;
+		status = answer(child, &request, fd);
+		if (send_reply(child, status, status < 0 ? 0 : child->reply_bytes))
+			break;
+	}
+	_exit(0);
+}

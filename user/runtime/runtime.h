@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A runtime: a language or library whose containers we know. One const struct at the end of one
+ * file (go.c), listed once in list.h. To add one: write that struct, a workload with .expect, and a
+ * line in list.h. Nothing above this layer changes.
+ *
+ * It has two halves. File facts are found by parsing the target's executable and run only in the
+ * parser child (parser.h): they touch hostile files. Process facts run in the tracer, are given the
+ * target's memory (target_mem) and the file facts, and treat both as hostile.
+ */
+#ifndef MEMTRACE_RUNTIME_RUNTIME_H
+#define MEMTRACE_RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "memtrace.h"
+#include "model/event.h"
+#include "runtime/go_facts.h"
+
+struct elf_file;
+struct parser;
+struct runtime_process;
+struct target_mem;
+
+#define RUNTIME_MAX_PROBES 16
+#define RUNTIME_MAX_SKIPS  16
+#define RUNTIME_CODE_BYTES 16
+
+/*
+ * One uprobe, placed: everything that attaching and decoding need. probe is the runtime's own row
+ * number and comes back in decode(). Offsets are file offsets, as the kernel wants them.
+ */
+struct runtime_probe {
+	uint16_t probe;
+	uint8_t family; /* enum family: probes of one family share a link and the governor's verdict */
+	bool emulated;	/* the kernel emulates this instruction (~0.6 us); else single-step (~10 us) */
+	uint64_t vaddr;	/* of the probed instruction, as linked */
+	uint64_t file_offset;
+	uint8_t code[RUNTIME_CODE_BYTES]; /* bytes at file_offset: must equal memory before attaching */
+	uint8_t code_bytes;
+	char symbol[96]; /* "runtime.hashGrow" */
+	int32_t delta;	 /* probed instruction - symbol start */
+	struct mt_attachment attachment; /* kind, flags, sources; link is filled in when attaching */
+};
+
+/* What was not attached or not known, and why, in words for the report. */
+struct runtime_skip {
+	char what[64];
+	char reason[160];
+};
+
+/* File facts. Crosses the socket between child and tracer as it is. */
+struct runtime_file {
+	char runtime[16]; /* name of the runtime, "" = none known */
+	char version[64]; /* "go1.23.5", with experiments "go1.24.4 X:noswissmap" */
+	char build_id[72]; /* GNU build-id in hex, else a hash of Go's own id; "" = none */
+	bool pie;
+	bool stripped; /* no .symtab */
+	bool reading;  /* layout known: containers can be read from outside */
+	uint64_t load_vaddr; /* p_vaddr - p_offset of the first PT_LOAD: slide = map start - this */
+	uint32_t probe_count, skip_count;
+	struct runtime_probe probes[RUNTIME_MAX_PROBES];
+	struct runtime_skip skips[RUNTIME_MAX_SKIPS];
+	union {
+		struct go_facts go;
+	};
+};
+
+/* What a census hands out per container; key is the container's address. */
+struct runtime_container {
+	enum family family;
+	uint64_t key;
+	uint64_t type; /* runtime's own type pointer (run-time address), 0 = unknown */
+	char type_name[160];
+	char owner[160]; /* "main.cache", "main.Cache.m", "" = unknown */
+	struct event_look look;
+	uint64_t site_pcs[16]; /* allocation profile: stack of the largest array, "0" ends it */
+};
+
+struct runtime_census_stats {
+	uint64_t objects;    /* looked at */
+	uint64_t bytes;	     /* read */
+	uint64_t containers; /* found */
+	uint64_t duration_ns;
+	bool complete; /* false: interrupted or out of time */
+};
+
+struct runtime_census_options {
+	uint64_t floor_bytes; /* report only containers holding at least this */
+	uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0 = none */
+	bool find_owners;     /* one hop: who points to the containers above the floor */
+	/* Called now and then with what is done of all; non-zero stops the census. May be NULL. */
+	int (*progress)(uint64_t done, uint64_t total, void *arg);
+	void *arg;	 /* for progress */
+	void *found_arg; /* for the callback of census() */
+};
+
+struct runtime {
+	const char *name;
+
+	/* ---- file facts: parser child only ---- */
+
+	/* 1 = mine, ret filled in (version, layout, probes, skips); 0 = not mine; <0 = mine but broken. */
+	int (*identify)(struct elf_file *elf, struct runtime_file *ret);
+
+	/* ---- process facts: tracer only ---- */
+
+	/*
+	 * Starts reading one process. slide = run-time address - linked address. Checks the layout's
+	 * invariants against memory: -ENOTSUP where they do not hold (reason says which). parser
+	 * answers type and line questions and must outlive the process.
+	 */
+	int (*process_open)(const struct runtime_file *file, struct target_mem *mem, struct parser *parser,
+		uint32_t file_id, uint64_t slide, struct runtime_process **ret, char reason[160]);
+	void (*process_close)(struct runtime_process *process);
+
+	/*
+	 * Turns a record into an event (GROWTH or CREATE; target, time and site are the caller's).
+	 * ret_type gets the runtime's type pointer for model interning by the caller through
+	 * type_name(). 0, -ENODATA where the record says nothing (for example a first allocation),
+	 * -EBADMSG where its numbers cannot be true.
+	 */
+	int (*decode)(struct runtime_process *process, const struct runtime_probe *probe,
+		const struct mt_record *record, struct event *ret, uint64_t *ret_type);
+
+	/* Name of a type pointer or "" (buf is always terminated). May ask the parser; cached. */
+	void (*type_name)(struct runtime_process *process, uint64_t type, char *buf, size_t bytes);
+
+	/*
+	 * Reads all containers of the heap, newest state, and calls found for each one. The callback's
+	 * struct is only valid during the call.
+	 */
+	int (*census)(struct runtime_process *process, const struct runtime_census_options *options,
+		void (*found)(const struct runtime_container *container, void *arg),
+		struct runtime_census_stats *ret_stats);
+
+	/*
+	 * Looks at containers learned from census() or decode(): length, capacity, held, liveness.
+	 * deep also walks what the header does not say (Swiss tables, residency). A container first
+	 * seen here by key is checked before it is believed; length_peak is the highest length the
+	 * caller has seen. ret[i].liveness is DEAD where keys[i] holds something else now.
+	 */
+	int (*look)(struct runtime_process *process, enum family family, const uint64_t *keys,
+		const uint64_t *types, const uint64_t *length_peaks, size_t count, bool deep,
+		struct event_look *ret);
+
+	/* State of heap and GC now. */
+	int (*heap)(struct runtime_process *process, struct event_heap *ret);
+
+	/* The container whose array holds addr, or 0: only among those looked at lately. */
+	uint64_t (*owner_of)(struct runtime_process *process, uint64_t addr);
+};
+
+#endif

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * JSON of targets, sites, containers, findings, spikes, skips. Keys and meanings: tests/schema.json.
+ * Figures that were counted while the probes were open part of the time are scaled, and the
+ * open_share beside them says so.
+ */
+#include "sink/json_parts.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "sink/json_value.h"
+#include "sink/summary.h"
+
+/* ---- cursor ---- */
+
+void json_cursor_init(struct json_cursor *cursor, const struct report *report)
+{
+	const struct model *model = report->model;
+	size_t count = report->finding_count + report->candidate_count;
+
+	memset(cursor, 0, sizeof(*cursor));
+	cursor->report = report;
+	cursor->site_held = xcalloc(model_site_count(model) + 1, sizeof(*cursor->site_held));
+	cursor->container_is_named =
+		xcalloc(model_container_count(model) + 1, sizeof(*cursor->container_is_named));
+	for (size_t i = 0; i < model_container_count(model); i++) {
+		const struct container *container = model_container(model, (uint32_t)i);
+
+		if (!container->dead && container->sites[0].site <= model_site_count(model))
+			cursor->site_held[container->sites[0].site] +=
+				summary_held_bytes(container);
+	}
+	for (size_t i = 0; i < count; i++) {
+		int64_t id = report->findings[i].container;
+
+		if (id >= 0 && (uint64_t)id < model_container_count(model))
+			cursor->container_is_named[id] = true;
+	}
+}
+
+void json_cursor_done(struct json_cursor *cursor)
+{
+	free(cursor->site_held);
+	free(cursor->container_is_named);
+}
+
+void json_cursor_rewind(struct json_cursor *cursor)
+{
+	cursor->next = 0;
+	cursor->inner = 0;
+}
+
+static void add_family(struct json_object *object, enum family family)
+{
+	json_add_name(object, "family", family == FAMILY_NONE ? NULL : family_name(family));
+}
+
+static void add_target_of(struct json_object *object, const struct model *model, uint32_t target_id)
+{
+	const struct target *target = model_target(model, target_id);
+
+	json_add_uint(object, "target", target_id);
+	json_add_int(object, "pid", target->pid);
+}
+
+static void add_runtime_of(
+	struct json_object *object, const struct model *model, uint32_t target_id)
+{
+	json_add_name(object, "runtime", model_target(model, target_id)->runtime);
+}
+
+/* ---- targets ---- */
+
+static const char *const waterfall_keys[WATERFALL_PARTS] = {
+	[WATERFALL_KEPT] = "kept_by_findings",
+	[WATERFALL_OTHER_LIVE] = "other_live_heap",
+	[WATERFALL_GARBAGE] = "garbage",
+	[WATERFALL_FREE_HEAP] = "free_heap",
+	[WATERFALL_STACKS] = "stacks",
+	[WATERFALL_FILES] = "files",
+	[WATERFALL_RUNTIME] = "runtime",
+};
+
+static struct json_object *waterfall_of(const struct report *report, const struct target *target)
+{
+	struct waterfall waterfall;
+	struct json_object *object;
+
+	if (!summary_waterfall(report, target, &waterfall))
+		return NULL;
+	object = json_object_new_object();
+	for (size_t i = 0; i < WATERFALL_PARTS; i++)
+		json_add_uint(object, waterfall_keys[i], waterfall.bytes[i]);
+	json_add_int(object, "unexplained", waterfall.unexplained_bytes);
+	return object;
+}
+
+static struct json_object *gc_of(const struct target *target)
+{
+	struct json_object *object;
+
+	if (!target->has_heap)
+		return NULL;
+	object = json_object_new_object();
+	json_add_uint(object, "cycles", target->heap.gc_cycles);
+	json_add_uint(object, "cycles_since_attach",
+		target->heap.gc_cycles - target->heap_first.gc_cycles);
+	json_add_uint(object, "pause_total_ns", target->heap.pause_total_ns);
+	json_add_uint(object, "live_bytes", target->heap.live_bytes);
+	json_add_uint(object, "goal_bytes", target->heap.goal_bytes);
+	return object;
+}
+
+static struct json_object *exit_of(const struct target *target)
+{
+	struct json_object *object = json_object_new_object();
+	int status = target->exit.status;
+	bool known = target->exit.has_status;
+
+	json_add_known(object, "status", known && WIFEXITED(status), (uint64_t)WEXITSTATUS(status));
+	json_add_known(object, "signal", known && WIFSIGNALED(status), (uint64_t)WTERMSIG(status));
+	return object;
+}
+
+static struct json_object *census_of(const struct model *model, const struct target *target)
+{
+	const struct model_census *census = model_census(model, target->id);
+	struct json_object *object;
+
+	if (!census || !census->done)
+		return NULL;
+	object = json_object_new_object();
+	json_add_bool(object, "complete", census->complete);
+	json_add_uint(object, "objects", census->objects);
+	json_add_uint(object, "bytes", census->bytes);
+	json_add_uint(object, "maps", census->maps);
+	json_add_uint(object, "channels", census->channels);
+	json_add_uint(object, "duration_ns", census->duration_ns);
+	return object;
+}
+
+static struct json_object *runtimes_of(const struct target *target)
+{
+	struct json_object *array = json_object_new_array(), *runtime;
+
+	if (!target->runtime[0])
+		return array;
+	runtime = json_object_new_object();
+	json_add_name(runtime, "name", target->runtime);
+	json_add_name(runtime, "version", target->version);
+	json_object_array_add(array, runtime);
+	return array;
+}
+
+static struct json_object *seen_of(const struct target *target)
+{
+	struct json_object *object = json_object_new_object();
+
+	for (int family = FAMILY_NONE + 1; family < FAMILY_MAX; family++)
+		json_add_uint(object, family_name(family), target->containers_seen[family]);
+	json_add_uint(object, "dropped", target->containers_dropped);
+	return object;
+}
+
+struct json_object *json_next_target(struct json_cursor *cursor)
+{
+	const struct model *model = cursor->report->model;
+	const struct target *target;
+	struct json_object *object;
+
+	if (cursor->next >= model_target_count(model))
+		return NULL;
+	target = model_target(model, (uint32_t)cursor->next++);
+	object = json_object_new_object();
+	json_add_uint(object, "id", target->id);
+	json_add_int(object, "pid", target->pid);
+	json_add_uint(object, "start_time", target->start_time);
+	json_add_name(object, "comm", target->comm);
+	json_add_name(object, "exe", target->exe);
+	json_add_name(object, "build_id", target->build_id);
+	json_add(object, "runtimes", runtimes_of(target));
+	json_add_name(object, "cgroup", target->cgroup);
+	json_add_known(object, "rss_bytes", target->rss_bytes, target->rss_bytes);
+	json_add_known(object, "rss_peak_bytes", target->peak_bytes, target->peak_bytes);
+	json_add_known(object, "limit_bytes", target->has_limit, target->limit_bytes);
+	if (target->exited)
+		json_add(object, "exit", exit_of(target));
+	json_add_uint(object, "execs", target->execs);
+	json_add_uint(object, "growths", target->growths);
+	json_add_uint(object, "faults", target->faults);
+	json_add(object, "containers_seen", seen_of(target));
+	json_add(object, "waterfall", waterfall_of(cursor->report, target));
+	json_add(object, "gc", gc_of(target));
+	json_add(object, "census", census_of(model, target));
+	return object;
+}
+
+/* ---- sites ---- */
+
+static struct json_object *stack_of(const struct site *site)
+{
+	struct json_object *stack = json_object_new_array();
+
+	for (uint32_t i = 0; i < site->frame_count; i++) {
+		const struct model_frame *frame = &site->frames[i];
+		struct json_object *object = json_object_new_object();
+
+		json_add_name(object, "function", frame->function);
+		json_add_name(object, "file", frame->file);
+		json_add_known(object, "line", frame->line, frame->line);
+		json_add_bool(object, "internal", frame->internal);
+		json_add_bool(object, "inlined", frame->inlined);
+		json_object_array_add(stack, object);
+	}
+	return stack;
+}
+
+static void add_scaled(struct json_object *object, const char *key, const struct model *model,
+	const struct site *site, uint64_t counted)
+{
+	json_add_uint(object, key, model_scale(model, site->target, site->family, counted));
+}
+
+static void add_place(struct json_object *object, const struct site *site)
+{
+	json_add_name(object, "function", site ? site->function : NULL);
+	json_add_name(object, "file", site ? site->file : NULL);
+	json_add_known(object, "line", site && site->line, site ? site->line : 0);
+}
+
+struct json_object *json_next_site(struct json_cursor *cursor)
+{
+	const struct model *model = cursor->report->model;
+	const struct site *site;
+	struct json_object *object;
+
+	if (cursor->next >= model_site_count(model))
+		return NULL;
+	site = model_site(model, (uint32_t)++cursor->next);
+	object = json_object_new_object();
+	json_add_uint(object, "id", site->id);
+	add_target_of(object, model, site->target);
+	add_runtime_of(object, model, site->target);
+	add_family(object, site->family);
+	json_add_name(object, "type", model_string(model, site->type));
+	add_place(object, site);
+	if (site->other)
+		json_add_bool(object, "other", true);
+	json_add(object, "stack", stack_of(site));
+	add_scaled(object, "growths", model, site, site->growths);
+	add_scaled(object, "same_size", model, site, site->same_size);
+	json_add_uint(object, "containers", site->containers);
+	add_scaled(object, "allocated_bytes", model, site, site->allocated_bytes);
+	add_scaled(object, "garbage_bytes", model, site, site->garbage_bytes);
+	json_add_null(object, "uncollected_bytes"); /* needs a walk of the spans: not known yet */
+	json_add_uint(object, "held_bytes", cursor->site_held[site->id]);
+	json_add_uint(object, "faults", site->fault_count);
+	json_add_double(object, "open_share", model_open_share(model, site->target, site->family));
+	return object;
+}
+
+/* ---- containers ---- */
+
+static void add_sizes(struct json_object *object, const struct container *container)
+{
+	const struct event_look *look = &container->look;
+	bool looked = container->looked, counted = looked && look->has_length;
+	uint64_t capacity = looked ? look->capacity : container->capacity_at_growth;
+	uint64_t retained =
+		look->held_bytes > look->need_bytes ? look->held_bytes - look->need_bytes : 0;
+
+	json_add_known(object, "length", counted, look->length);
+	if (container->family == FAMILY_SLICE || container->has_length_at_growth)
+		json_add_known(object, "length_at_growth", container->has_length_at_growth,
+			container->length_at_growth);
+	json_add_known(
+		object, "length_peak", counted || container->length_peak, container->length_peak);
+	json_add_known(object, "capacity", looked || capacity, capacity);
+	json_add_known(object, "held_bytes", looked || container->held_peak_bytes,
+		summary_held_bytes(container));
+	json_add_known(object, "retained_bytes", counted, retained);
+	json_add_known(
+		object, "resident_bytes", looked && look->has_resident, look->resident_bytes);
+	if (container->family == FAMILY_MAP)
+		json_add_known(object, "tombstones", looked, look->tombstones);
+}
+
+static struct json_object *container_object(
+	const struct model *model, const struct container *container)
+{
+	struct json_object *object = json_object_new_object();
+	uint32_t site = container->sites[0].site;
+
+	json_add_uint(object, "id", container->id);
+	add_target_of(object, model, container->target);
+	json_add_known(object, "site", site, site);
+	json_add_address(object, "address", container->key);
+	add_runtime_of(object, model, container->target);
+	add_family(object, container->family);
+	json_add_name(object, "type", model_string(model, container->type));
+	json_add_name(object, "owner", model_string(model, container->owner));
+	add_sizes(object, container);
+	json_add_uint(object, "growths", container->growths);
+	json_add_bool(object, "before_attach", container->before_attach);
+	json_add_text(object, "alive", summary_alive(container));
+	return object;
+}
+
+struct json_object *json_next_container(struct json_cursor *cursor)
+{
+	const struct model *model = cursor->report->model;
+
+	while (cursor->next < model_container_count(model)) {
+		const struct container *container = model_container(model, (uint32_t)cursor->next);
+
+		if (!container->dead || cursor->container_is_named[cursor->next]) {
+			cursor->next++;
+			return container_object(model, container);
+		}
+		cursor->next++;
+	}
+	return NULL;
+}
+
+/* ---- findings ---- */
+
+static struct json_object *evidence_of(const struct finding *finding)
+{
+	struct json_object *evidence = json_object_new_object();
+
+	for (size_t i = 0; i < finding->evidence_count; i++) {
+		const struct evidence *item = &finding->evidence[i];
+
+		if (item->known)
+			json_add_double(evidence, item->key, item->value);
+		else
+			json_add_null(evidence, item->key);
+	}
+	return evidence;
+}
+
+static void add_what(
+	struct json_object *object, const struct model *model, const struct finding *finding)
+{
+	const struct container *container =
+		finding->container < 0 ? NULL
+				       : model_container(model, (uint32_t)finding->container);
+	const struct site *site = model_site(model, finding->site);
+
+	add_runtime_of(object, model, finding->target);
+	add_family(object, container ? container->family : site ? site->family : FAMILY_NONE);
+	json_add_name(object, "type",
+		model_string(model, container ? container->type
+				    : site    ? site->type
+					      : 0));
+	if (container)
+		json_add_name(object, "owner", model_string(model, container->owner));
+	add_place(object, site);
+	json_add_known(object, "site", finding->site, finding->site);
+	if (container)
+		json_add_uint(object, "container", container->id);
+}
+
+static struct json_object *finding_object(const struct model *model, const struct finding *finding)
+{
+	struct json_object *object = json_object_new_object(), *pids = json_object_new_array();
+	const struct target *target = model_target(model, finding->target);
+
+	json_object_array_add(pids, json_object_new_int(target->pid));
+	json_add_hash(object, "id", finding->id);
+	json_add_text(object, "kind", finding->kind);
+	json_add_text(object, "class", class_name(finding->class));
+	json_add_text(object, "severity", severity_name(finding->severity));
+	json_add_text(object, "confidence", confidence_name(finding->confidence));
+	add_target_of(object, model, finding->target);
+	json_add(object, "pids", pids);
+	json_add_name(object, "comm", target->comm);
+	add_what(object, model, finding);
+	json_add_uint(object, "bytes", finding->bytes);
+	json_add_uint(object, "saves_bytes", finding->saves_bytes);
+	json_add_uint(object, "saves_rss_bytes", finding->saves_rss_bytes);
+	if (finding->class == CLASS_CHURN || finding->class == CLASS_GROWING)
+		json_add_uint(object, "bytes_per_second", finding->bytes_per_second);
+	if (finding->limit_ns)
+		json_add_uint(object, "limit_ns", finding->limit_ns);
+	json_add(object, "evidence", evidence_of(finding));
+	json_add_text(object, "message", finding->message);
+	json_add_text(object, "since", finding->since);
+	json_add_text(object, "in_code", finding->in_code);
+	json_add_text(object, "right_now", finding->right_now);
+	return object;
+}
+
+struct json_object *json_next_finding(struct json_cursor *cursor)
+{
+	const struct report *report = cursor->report;
+
+	if (cursor->next >= report->finding_count)
+		return NULL;
+	return finding_object(report->model, &report->findings[cursor->next++]);
+}
+
+struct json_object *json_next_candidate(struct json_cursor *cursor)
+{
+	const struct report *report = cursor->report;
+
+	if (cursor->next >= report->candidate_count)
+		return NULL;
+	return finding_object(
+		report->model, &report->findings[report->finding_count + cursor->next++]);
+}
+
+/* ---- spikes, skips ---- */
+
+static struct json_object *causes_of(const struct spike *spike)
+{
+	struct json_object *causes = json_object_new_array();
+
+	for (uint32_t i = 0; i < spike->cause_count; i++) {
+		const struct spike_cause *cause = &spike->causes[i];
+		struct json_object *object = json_object_new_object();
+
+		json_add_known(object, "site", cause->site, cause->site);
+		add_family(object, cause->family);
+		json_add_uint(object, "bytes", cause->bytes);
+		json_object_array_add(causes, object);
+	}
+	return causes;
+}
+
+static struct json_object *spike_object(
+	const struct model *model, const struct target *target, const struct spike *spike)
+{
+	struct json_object *object = json_object_new_object();
+
+	add_target_of(object, model, target->id);
+	json_add_uint(object, "start_ns", spike->start_ns);
+	json_add_uint(object, "end_ns", spike->end_ns);
+	json_add_int(object, "delta_bytes", (int64_t)(spike->after_bytes - spike->before_bytes));
+	json_add_uint(object, "explained_bytes", spike->explained_bytes);
+	json_add_bool(object, "start_up", spike->start_up);
+	json_add(object, "causes", causes_of(spike));
+	return object;
+}
+
+struct json_object *json_next_spike(struct json_cursor *cursor)
+{
+	const struct model *model = cursor->report->model;
+
+	for (; cursor->next < model_target_count(model); cursor->next++, cursor->inner = 0) {
+		const struct target *target = model_target(model, (uint32_t)cursor->next);
+
+		if (cursor->inner < target->spike_count)
+			return spike_object(model, target, &target->spikes[cursor->inner++]);
+	}
+	return NULL;
+}
+
+struct json_object *json_next_skip(struct json_cursor *cursor)
+{
+	const struct model *model = cursor->report->model;
+	const struct model_skip *skip;
+	struct json_object *object;
+
+	if (cursor->next >= model_skip_count(model))
+		return NULL;
+	skip = model_skip(model, cursor->next++);
+	object = json_object_new_object();
+	json_add_text(object, "what", skip->what);
+	json_add_text(object, "reason", skip->reason);
+	return object;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One JSON object for each thing a report names. The caller frees them with json_object_put(). */
+#ifndef MEMTRACE_SINK_JSON_PARTS_H
+#define MEMTRACE_SINK_JSON_PARTS_H
+
+#include "sink/sink.h"
+
+struct json_object;
+
+/* Of the session: the keys of the document that are no lists. */
+struct json_object *json_tool(const struct report *report);
+struct json_object *json_host(const struct report *report);
+struct json_object *json_clock(const struct report *report);
+struct json_object *json_duration(const struct report *report);
+struct json_object *json_complete(const struct report *report);
+struct json_object *json_incomplete(const struct report *report);
+struct json_object *json_events(const struct report *report);
+struct json_object *json_overhead(const struct report *report);
+
+/* Elements of the lists; NULL at the end. A list leaves out what has no place in it. */
+struct json_cursor {
+	const struct report *report;
+	size_t next;
+	size_t inner;             /* spikes: of target next */
+	uint64_t *site_held;      /* bytes held now by the living containers of each site, by id */
+	bool *container_is_named; /* by a finding or candidate, by id */
+};
+void json_cursor_init(struct json_cursor *cursor, const struct report *report);
+void json_cursor_done(struct json_cursor *cursor);
+void json_cursor_rewind(struct json_cursor *cursor);
+
+struct json_object *json_next_target(struct json_cursor *cursor);
+struct json_object *json_next_site(struct json_cursor *cursor);
+struct json_object *json_next_container(struct json_cursor *cursor);
+struct json_object *json_next_finding(struct json_cursor *cursor);
+struct json_object *json_next_candidate(struct json_cursor *cursor);
+struct json_object *json_next_spike(struct json_cursor *cursor);
+struct json_object *json_next_skip(struct json_cursor *cursor);
+
+#endif

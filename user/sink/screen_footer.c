@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The end of a block: what jumped, what was looked at, what it cost, and everything that keeps the
+ * report from being complete or exact. Silence alone is not trusted.
+ */
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "sink/screen.h"
+#include "sink/summary.h"
+
+#define INDENT     3
+#define MAX_SPIKES 3
+#define MAX_CAUSES 3
+#define MAX_SKIPS  3
+
+/* ---- spikes ---- */
+
+/* Grows by sentences; what does not fit is cut, never written past the end. */
+struct sentences {
+	char text[PAGE_TEXT_BYTES];
+	size_t used;
+};
+
+static void __attribute__((format(printf, 2, 3)))
+say(struct sentences *sentences, const char *format, ...)
+{
+	size_t room = sizeof(sentences->text) - sentences->used;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(sentences->text + sentences->used, room, format, args);
+	va_end(args);
+	if (n > 0)
+		sentences->used += MIN((size_t)n, room - 1);
+}
+
+static void say_cause(struct sentences *sentences, const struct model *model,
+	const struct spike_cause *cause, const char *before)
+{
+	const struct site *site = model_site(model, cause->site);
+	char size[TEXT_NUMBER_BYTES], place[PAGE_TEXT_BYTES];
+	const char *family = cause->family ? family_name(cause->family) : "faults";
+
+	screen_place(site, place, sizeof(place));
+	if (!place[0] && site && site->function)
+		text_copy(place, sizeof(place), site->function);
+	say(sentences, "%s %s %s%s%.80s", before, text_bytes(size, cause->bytes), family,
+		place[0] ? " at " : "", place);
+}
+
+static void put_spike(struct page *page, const struct model *model, const struct target *target,
+	const struct spike *spike)
+{
+	struct sentences sentences = {.used = 0};
+	char delta[TEXT_NUMBER_BYTES], within[TEXT_NUMBER_BYTES], after[TEXT_NUMBER_BYTES];
+	char explained[TEXT_NUMBER_BYTES];
+	uint64_t start = MAX(spike->start_ns, target->attach_ns) - target->attach_ns;
+
+	say(&sentences, "RSS jumped by %s within %s, %s%s attach; explained %s",
+		text_bytes(delta, spike->after_bytes - spike->before_bytes),
+		text_duration(within, spike->end_ns - spike->start_ns),
+		start ? text_duration(after, start) : "at", start ? " after" : "",
+		text_bytes(explained, spike->explained_bytes));
+	for (uint32_t i = 0; i < MIN(spike->cause_count, (uint32_t)MAX_CAUSES); i++)
+		if (spike->causes[i].bytes)
+			say_cause(&sentences, model, &spike->causes[i], i ? "," : ":");
+	say(&sentences, ".");
+	page_wrap(page, STYLE_PLAIN, INDENT, sentences.text);
+}
+
+/* Then the finding has said it already. */
+static bool is_spike_found(const struct report *report, const struct target *target)
+{
+	for (size_t i = 0; i < report->finding_count; i++)
+		if (report->findings[i].target == target->id &&
+			summary_gates(&report->findings[i]) &&
+			!strcmp(report->findings[i].kind, "rss-spike"))
+			return true;
+	return false;
+}
+
+void screen_spikes(struct page *page, const struct report *report, const struct target *target)
+{
+	size_t shown = 0;
+
+	if (!report->verbose && is_spike_found(report, target))
+		return;
+	for (size_t i = 0; i < target->spike_count; i++) {
+		const struct spike *spike = &target->spikes[i];
+
+		if (spike->after_bytes <= spike->before_bytes ||
+			(spike->start_up && !report->verbose))
+			continue;
+		if (shown++ < MAX_SPIKES || report->verbose)
+			put_spike(page, report->model, target, spike);
+	}
+	if (shown > MAX_SPIKES && !report->verbose) {
+		page_add(page, STYLE_PLAIN, "and %zu more jumps: -v shows all", shown - MAX_SPIKES);
+		page_end(page);
+	}
+}
+
+/* ---- looked at ---- */
+
+/* The census looks at every container, the model follows those that matter. */
+static void say_looked(
+	struct sentences *sentences, const struct model *model, const struct target *target)
+{
+	const struct model_census *census = model_census(model, target->id);
+	const uint64_t *seen = target->containers_seen;
+	uint64_t maps = MAX(seen[FAMILY_MAP], census ? census->maps : 0);
+	uint64_t channels = MAX(seen[FAMILY_CHANNEL], census ? census->channels : 0);
+	uint64_t cycles = target->heap.gc_cycles - target->heap_first.gc_cycles;
+	char many[64];
+
+	say(sentences, "Looked at %s", screen_many(many, maps, "map"));
+	if (seen[FAMILY_SLICE])
+		say(sentences, ", %s", screen_many(many, seen[FAMILY_SLICE], "array"));
+	if (channels)
+		say(sentences, ", %s", screen_many(many, channels, "channel"));
+	say(sentences, ", %s", screen_many(many, cycles, "GC"));
+	say(sentences, ", %s.", screen_many(many, target->growths, "growth"));
+	if (target->containers_dropped)
+		say(sentences, "  %s did not fit.",
+			screen_many(many, target->containers_dropped, "smaller container"));
+}
+
+static void say_session(struct sentences *sentences, const struct report *report, const char *whose)
+{
+	struct summary_events events;
+	char number[TEXT_NUMBER_BYTES];
+	double pct;
+
+	if (summary_read_only(report->model)) {
+		say(sentences, "Read only: nothing was loaded into the kernel.");
+		return;
+	}
+	summary_events(report->model, &events);
+	say(sentences, "Lost %s.", text_count(number, events.lost));
+	if (!summary_cost_pct(report->model, &pct))
+		say(sentences, "  Cost unknown.");
+	else
+		say(sentences, "  Cost %s of %s CPU.", screen_pct(number, pct), whose);
+}
+
+/* Loss and cost belong to the session: with several targets they come once, at the end. */
+static void say_session_of(
+	struct sentences *sentences, const struct report *report, const struct target *target)
+{
+	char whose[80];
+
+	snprintf(whose, sizeof(whose), "%s's", target->comm);
+	if (model_target_count(report->model) == 1)
+		say_session(sentences, report, whose);
+}
+
+void screen_looked(struct page *page, const struct report *report, const struct target *target)
+{
+	struct sentences sentences = {.used = 0};
+
+	say_looked(&sentences, report->model, target);
+	say(&sentences, "  ");
+	say_session_of(&sentences, report, target);
+	page_wrap(page, STYLE_PLAIN, 0, sentences.text);
+}
+
+static const struct container *find_largest(const struct model *model, uint32_t target)
+{
+	const struct container *largest = NULL;
+
+	for (size_t i = 0; i < model_container_count(model); i++) {
+		const struct container *container = model_container(model, (uint32_t)i);
+
+		if (container->target == target && !container->dead &&
+			(!largest || summary_held_bytes(container) > summary_held_bytes(largest)))
+			largest = container;
+	}
+	return largest && summary_held_bytes(largest) ? largest : NULL;
+}
+
+static void say_largest(
+	struct sentences *sentences, const struct report *report, const struct target *target)
+{
+	const struct container *largest = find_largest(report->model, target->id);
+	char size[TEXT_NUMBER_BYTES];
+
+	if (!target->runtime[0])
+		say(sentences, "No known runtime in it: only its RSS was looked at.  ");
+	else if (largest)
+		say(sentences, "Largest: %s%s%.48s, %s.  ",
+			largest->owner ? family_name(largest->family) : "",
+			largest->owner ? " " : "",
+			model_string(
+				report->model, largest->owner ? largest->owner : largest->type),
+			text_bytes(size, summary_held_bytes(largest)));
+}
+
+void screen_nothing_found(
+	struct page *page, const struct report *report, const struct target *target)
+{
+	struct sentences sentences = {.used = 0};
+
+	page_add(page, STYLE_BOLD, "%s",
+		model_complete(report->model) ? "No findings."
+					      : "No findings, but the data is incomplete.");
+	say(&sentences, "  ");
+	say_looked(&sentences, report->model, target);
+	page_wrap(page, STYLE_PLAIN, 0, sentences.text);
+	sentences.used = 0;
+	sentences.text[0] = 0;
+	say_largest(&sentences, report, target);
+	say_session_of(&sentences, report, target);
+	page_wrap(page, STYLE_PLAIN, 0, sentences.text);
+}
+
+void screen_session(struct page *page, const struct report *report)
+{
+	struct sentences sentences = {.used = 0};
+
+	say_session(&sentences, report, "the targets'");
+	page_wrap(page, STYLE_PLAIN, 0, sentences.text);
+}
+
+/* ---- notes ---- */
+
+static void put_note(struct page *page, enum style style, const char *label, const char *text)
+{
+	page_add(page, style, "%s", label);
+	page_wrap(page, STYLE_PLAIN, 3, text);
+}
+
+static void put_losses(struct page *page, const struct model *model)
+{
+	for (size_t i = 0; i < model_source_count(model); i++) {
+		const struct model_source *source = model_source(model, i);
+		char lost[TEXT_NUMBER_BYTES], produced[TEXT_NUMBER_BYTES], text[320];
+
+		if (source->produced == source->delivered)
+			continue;
+		text_count(lost, source->lost);
+		text_count(produced, source->produced);
+		snprintf(text, sizeof(text),
+			source->produced == source->delivered + source->lost
+				? "%s of %s events of %.128s were lost."
+				: "%s of %s events of %.128s are known to be lost, others are "
+				  "unaccounted for.",
+			lost, produced, source->name);
+		put_note(page, STYLE_YELLOW, "Incomplete: ", text);
+	}
+}
+
+static void put_shares(struct page *page, const struct report *report, const struct target *target)
+{
+	for (int family = FAMILY_NONE + 1; family < FAMILY_MAX; family++) {
+		double share = model_open_share(report->model, target->id, family);
+		char pct[TEXT_NUMBER_BYTES], text[160];
+
+		if (!target->shares[family].ever || share >= 1)
+			continue;
+		snprintf(text, sizeof(text),
+			"%ss of %.64s were watched %s of the time: "
+			"their figures are estimated.",
+			family_name(family), target->comm, screen_pct(pct, 100 * share));
+		put_note(page, STYLE_YELLOW, "Estimated: ", text);
+	}
+}
+
+static void put_skips(struct page *page, const struct report *report)
+{
+	size_t count = model_skip_count(report->model);
+	size_t shown = report->verbose ? count : MIN(count, (size_t)MAX_SKIPS);
+
+	for (size_t i = 0; i < shown; i++) {
+		const struct model_skip *skip = model_skip(report->model, i);
+		char text[512];
+
+		snprintf(text, sizeof(text), "%.160s: %.300s", skip->what, skip->reason);
+		put_note(page, STYLE_PLAIN, "Skipped: ", text);
+	}
+	if (shown < count) {
+		page_add(page, STYLE_PLAIN, "Skipped: %zu more, -v shows all", count - shown);
+		page_end(page);
+	}
+}
+
+static void put_details(struct page *page, const struct model *model)
+{
+	const struct model_host *host = model_host(model);
+	const struct model_overhead *overhead = model_overhead(model);
+
+	page_add(page, STYLE_DIM, "Linux %s, %d CPUs, probes by %s, %.2f us a hit", host->kernel,
+		host->cpus, host->attach_mode[0] ? host->attach_mode : "?",
+		overhead->ns_per_hit / 1000);
+	page_end(page);
+	for (size_t i = 0; i < model_source_count(model); i++) {
+		const struct model_source *source = model_source(model, i);
+		char hits[TEXT_NUMBER_BYTES], delivered[TEXT_NUMBER_BYTES];
+
+		page_add(page, STYLE_DIM, "   %s: %s hits, %s events", source->name,
+			text_count(hits, source->hits), text_count(delivered, source->delivered));
+		page_end(page);
+	}
+}
+
+void screen_notes(struct page *page, const struct report *report)
+{
+	const struct model *model = report->model;
+
+	put_losses(page, model);
+	for (size_t i = 0; i < model_incomplete_count(model); i++)
+		put_note(page, STYLE_YELLOW, "Incomplete: ", model_incomplete(model, i));
+	for (uint32_t i = 0; i < model_target_count(model); i++)
+		put_shares(page, report, model_target(model, i));
+	put_skips(page, report);
+	if (report->verbose)
+		put_details(page, model);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Figures that several sinks show and that follow from the model: computed once, in one place. */
+#ifndef MEMTRACE_SINK_SUMMARY_H
+#define MEMTRACE_SINK_SUMMARY_H
+
+#include "sink/sink.h"
+
+/* Where a target's RSS is. The parts and the rest sum to rss_bytes exactly. */
+enum waterfall_part {
+	WATERFALL_KEPT,       /* what the findings would give back */
+	WATERFALL_OTHER_LIVE, /* live heap that no finding names */
+	WATERFALL_GARBAGE,    /* allocated, not yet collected */
+	WATERFALL_FREE_HEAP, /* spans kept for the next allocations, and the gaps inside used ones */
+	WATERFALL_STACKS,
+	WATERFALL_FILES, /* mapped files, shared memory */
+	WATERFALL_RUNTIME,
+	WATERFALL_PARTS,
+};
+
+struct waterfall {
+	uint64_t rss_bytes;
+	uint64_t bytes[WATERFALL_PARTS];
+	int64_t unexplained_bytes; /* below 0 where counted memory is not resident */
+};
+
+/* False where RSS or the state of the heap is unknown. */
+bool summary_waterfall(
+	const struct report *report, const struct target *target, struct waterfall *ret);
+
+/* A finding that counts: no candidate, above INFO. */
+bool summary_gates(const struct finding *finding);
+
+/* Bytes of RSS that a finding's fix gives back, 0 for churn (its cost is time, not residence). */
+uint64_t summary_gives_back(const struct finding *finding);
+
+struct summary_events {
+	uint64_t hits, produced, delivered, lost;
+};
+void summary_events(const struct model *model, struct summary_events *ret);
+
+/* Probe cost as percent of the targets' CPU time; false where either is unknown. */
+bool summary_cost_pct(const struct model *model, double *ret);
+
+/* True where nothing was attached: the session only read. */
+bool summary_read_only(const struct model *model);
+
+/* "proven", "unproven", "dead": by the newest look, or by a write seen since the first one. */
+const char *summary_alive(const struct container *container);
+
+/* What a container holds now; for one never looked at, what its last growth left. */
+uint64_t summary_held_bytes(const struct container *container);
+
+#endif

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memory of another process (mem.h), in two implementations behind one table of functions.
+ *
+ * A live process is read with process_vm_readv, many pieces a call, or, where that is refused (it
+ * checks capabilities at every call), through /proc/PID/mem, which was checked when it was opened.
+ * Both descriptors belong to the address space that existed at the open: after an exit or an exec
+ * pagemap gives nothing, so memory of a later owner of the pid is never read.
+ *
+ * pagemap: one word a page, bit 63 = present in RAM (Documentation/admin-guide/mm/pagemap.rst). Its
+ * answers are used within one call only; pages come and go.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/table.h"
+#include "target/mem.h"
+
+#define PAGEMAP_PRESENT	  (1ull << 63)
+#define PAGEMAP_WORDS	  512	      /* words read from pagemap at once */
+#define PAGE_GAP	  16	      /* pages: cheaper to read over than to start anew */
+#define SLICE_PIECES	  1024	      /* UIO_MAXIOV */
+#define SLICE_BYTES	  (2u << 20)  /* about 1 ms of copying: our share of the target's mmap_lock */
+#define TASK_END	  0x7ffffffff000ull /* x86_64, 4-level page tables: TASK_SIZE_MAX */
+#define IMAGE_MAGIC	  "mtimage1"
+#define IMAGE_MAGIC_BYTES 8
+
+struct target_mem_ops {
+	void (*close)(struct target_mem *mem);
+	int (*read)(struct target_mem *mem, uint64_t addr, void *buf, size_t bytes);
+	int (*read_pieces)(struct target_mem *mem, struct target_piece *pieces, size_t count);
+	long (*present)(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret);
+};
+
+struct target_mem {
+	const struct target_mem_ops *ops;
+	/* live */
+	int pid, mem_fd, pagemap_fd;
+	bool no_vm_readv;
+	/* image */
+	struct table pages; /* page number -> index into page_bytes */
+	uint8_t (*page_bytes)[TARGET_PAGE_BYTES];
+	size_t page_count, page_capacity;
+};
+
+static uint64_t page_of(uint64_t addr)
+{
+	return addr / TARGET_PAGE_BYTES;
+}
+
+/* Pages touched by [addr, addr + bytes); 0 where it is empty or wraps around. */
+static uint64_t pages_of(uint64_t addr, uint64_t bytes)
+{
+	if (!bytes || addr + (bytes - 1) < addr)
+		return 0;
+	return page_of(addr + (bytes - 1)) - page_of(addr) + 1;
+}
+
+/* ---- live ---- */
+
+/*
+ * Reads count pagemap words. Returns how many are there: less where the address space ends or a
+ * hole is not accounted for; -ESRCH where the address space has gone.
+ */
+static long live_read_pagemap(struct target_mem *mem, uint64_t page, uint64_t *words, size_t count)
+{
+	ssize_t got = pread(mem->pagemap_fd, words, count * 8, (off_t)(page * 8));
+
+	if (got < 0)
+		return errno == EINVAL ? 0 : -errno; /* above the top of the address space */
+	if (got == 0 && page < page_of(TASK_END)) /* no address space at all any more */
+		return -ESRCH;
+	return got / 8;
+}
+
+static long live_present(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret)
+{
+	uint64_t words[PAGEMAP_WORDS];
+	long present = 0;
+
+	for (uint64_t done = 0; done < pages;) {
+		size_t want = MIN(pages - done, (uint64_t)PAGEMAP_WORDS);
+		long got = live_read_pagemap(mem, page + done, words, want);
+
+		if (got < 0)
+			return got;
+		for (size_t i = 0; i < want; i++) {
+			bool is = (long)i < got && words[i] & PAGEMAP_PRESENT;
+
+			present += is;
+			if (ret)
+				ret[done + i] = is;
+		}
+		done += want;
+	}
+	return present;
+}
+
+static int live_copy(struct target_mem *mem, uint64_t addr, void *buf, size_t bytes)
+{
+	size_t done = 0;
+
+	while (done < bytes) {
+		ssize_t got = pread(mem->mem_fd, (char *)buf + done, bytes - done, (off_t)(addr + done));
+
+		if (got == 0)
+			return -ESRCH;
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return errno == EIO ? -EFAULT : -errno;
+		done += (size_t)got;
+	}
+	return 0;
+}
+
+static int live_read(struct target_mem *mem, uint64_t addr, void *buf, size_t bytes)
+{
+	uint64_t pages = pages_of(addr, bytes);
+	long present;
+
+	if (!bytes)
+		return 0;
+	if (!pages || pages > INT32_MAX || addr > INT64_MAX)
+		return -EFAULT;
+	present = live_present(mem, page_of(addr), pages, NULL);
+	if (present < 0)
+		return (int)present;
+	return (uint64_t)present == pages ? live_copy(mem, addr, buf, bytes) : -EFAULT;
+}
+
+/* A piece's pages, for sorting. */
+struct piece_pages {
+	uint64_t first, last;
+	struct target_piece *piece;
+};
+
+static int compare_pages(const void *a, const void *b)
+{
+	const struct piece_pages *x = a, *y = b;
+
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* Sets done where all pages of a piece are present. Neighbouring pieces share a pagemap read. */
+static int live_check_pieces(struct target_mem *mem, struct piece_pages *sorted, size_t count)
+{
+	bool present[PAGEMAP_WORDS];
+
+	for (size_t i = 0; i < count;) {
+		uint64_t first = sorted[i].first, last = sorted[i].last;
+		size_t end = i + 1;
+		long got;
+
+		while (end < count && sorted[end].first <= last + PAGE_GAP &&
+			MAX(last, sorted[end].last) - first < PAGEMAP_WORDS) {
+			last = MAX(last, sorted[end].last);
+			end++;
+		}
+		if (last - first >= PAGEMAP_WORDS) { /* one piece larger than the buffer */
+			got = live_present(mem, first, last - first + 1, NULL);
+			if (got < 0)
+				return (int)got;
+			sorted[i++].piece->done = (uint64_t)got == last - first + 1;
+			continue;
+		}
+		got = live_present(mem, first, last - first + 1, present);
+		if (got < 0)
+			return (int)got;
+		for (; i < end; i++) {
+			bool all = true;
+
+			for (uint64_t page = sorted[i].first; page <= sorted[i].last; page++)
+				all = all && present[page - first];
+			sorted[i].piece->done = all;
+		}
+	}
+	return 0;
+}
+
+/* Reads the pieces marked done in one go; unmarks those that failed after all. */
+static int live_read_marked(struct target_mem *mem, struct target_piece **marked, size_t count)
+{
+	struct iovec local[SLICE_PIECES], remote[SLICE_PIECES];
+	size_t start = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		local[i] = (struct iovec){.iov_base = marked[i]->buf, .iov_len = marked[i]->bytes};
+		remote[i] = (struct iovec){.iov_base = (void *)(uintptr_t)marked[i]->addr,
+			.iov_len = marked[i]->bytes};
+	}
+	while (start < count && !mem->no_vm_readv) {
+		size_t left = count - start;
+		ssize_t got = process_vm_readv(mem->pid, local + start, left, remote + start, left, 0);
+
+		if (got < 0 && (errno == EPERM || errno == ENOSYS)) {
+			mem->no_vm_readv = true;
+			break;
+		}
+		if (got < 0 && errno != EFAULT)
+			return -errno;
+		/* It stops at the first piece that it cannot read (process_vm_readv(2)). */
+		for (got = MAX(got, 0); start < count && (size_t)got >= local[start].iov_len; start++)
+			got -= (ssize_t)local[start].iov_len;
+		if (start < count)
+			marked[start++]->done = false;
+	}
+	for (; start < count; start++) {
+		struct target_piece *piece = marked[start];
+		int r = live_copy(mem, piece->addr, piece->buf, piece->bytes);
+
+		if (r == -ESRCH)
+			return r;
+		piece->done = r == 0;
+	}
+	return 0;
+}
+
+/* One slice of at most SLICE_PIECES pieces. Returns the number done or -ESRCH. */
+static int live_read_slice(struct target_mem *mem, struct target_piece *pieces, size_t count)
+{
+	struct piece_pages sorted[SLICE_PIECES];
+	struct target_piece *marked[SLICE_PIECES];
+	size_t usable = 0, marks = 0;
+	bool in_order = true;
+	int r, done = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t pages = pages_of(pieces[i].addr, pieces[i].bytes);
+		uint64_t first = page_of(pieces[i].addr);
+
+		pieces[i].done = false;
+		if (!pages || pieces[i].addr > INT64_MAX)
+			continue;
+		in_order = in_order && (!usable || sorted[usable - 1].first <= first);
+		sorted[usable++] = (struct piece_pages){first, first + pages - 1, &pieces[i]};
+	}
+	if (!in_order)
+		qsort(sorted, usable, sizeof(*sorted), compare_pages);
+	r = live_check_pieces(mem, sorted, usable);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < usable; i++)
+		if (sorted[i].piece->done)
+			marked[marks++] = sorted[i].piece;
+	r = live_read_marked(mem, marked, marks);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < marks; i++)
+		done += marked[i]->done;
+	return done;
+}
+
+static int live_read_pieces(struct target_mem *mem, struct target_piece *pieces, size_t count)
+{
+	int done = 0;
+
+	for (size_t start = 0; start < count;) {
+		size_t end = start, bytes = 0;
+		int r;
+
+		while (end < count && end - start < SLICE_PIECES &&
+			(end == start || bytes + pieces[end].bytes <= SLICE_BYTES))
+			bytes += pieces[end++].bytes;
+		r = live_read_slice(mem, pieces + start, end - start);
+		if (r < 0)
+			return r;
+		done += r;
+		start = end;
+	}
+	return done;
+}
+
+static void live_close(struct target_mem *mem)
+{
+	if (mem->mem_fd >= 0)
+		close(mem->mem_fd);
+	if (mem->pagemap_fd >= 0)
+		close(mem->pagemap_fd);
+}
+
+static const struct target_mem_ops live_ops = {
+	.close = live_close,
+	.read = live_read,
+	.read_pieces = live_read_pieces,
+	.present = live_present,
+};
+
+/* ---- image ---- */
+
+static uint8_t *image_page(struct target_mem *mem, uint64_t page)
+{
+	uint64_t index;
+
+	return table_get(&mem->pages, page, &index) ? mem->page_bytes[index] : NULL;
+}
+
+static uint8_t *image_make_page(struct target_mem *mem, uint64_t page)
+{
+	uint8_t *bytes = image_page(mem, page);
+
+	if (bytes)
+		return bytes;
+	array_reserve(mem->page_bytes, mem->page_count, mem->page_capacity);
+	table_set(&mem->pages, page, mem->page_count);
+	bytes = mem->page_bytes[mem->page_count++];
+	memset(bytes, 0, TARGET_PAGE_BYTES);
+	return bytes;
+}
+
+static int image_read(struct target_mem *mem, uint64_t addr, void *buf, size_t bytes)
+{
+	if (bytes && !pages_of(addr, bytes))
+		return -EFAULT;
+	for (size_t done = 0; done < bytes;) {
+		size_t skip = (addr + done) % TARGET_PAGE_BYTES;
+		size_t part = MIN(bytes - done, TARGET_PAGE_BYTES - skip);
+		const uint8_t *page = image_page(mem, page_of(addr + done));
+
+		if (!page)
+			return -EFAULT;
+		memcpy((char *)buf + done, page + skip, part);
+		done += part;
+	}
+	return 0;
+}
+
+static int image_read_pieces(struct target_mem *mem, struct target_piece *pieces, size_t count)
+{
+	int done = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct target_piece *piece = &pieces[i];
+
+		piece->done = piece->bytes && !image_read(mem, piece->addr, piece->buf, piece->bytes);
+		done += piece->done;
+	}
+	return done;
+}
+
+static long image_present(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret)
+{
+	long present = 0;
+
+	for (uint64_t i = 0; i < pages; i++) {
+		bool is = image_page(mem, page + i);
+
+		present += is;
+		if (ret)
+			ret[i] = is;
+	}
+	return present;
+}
+
+static void image_close(struct target_mem *mem)
+{
+	table_done(&mem->pages);
+	free(mem->page_bytes);
+}
+
+static const struct target_mem_ops image_ops = {
+	.close = image_close,
+	.read = image_read,
+	.read_pieces = image_read_pieces,
+	.present = image_present,
+};
+
+/* ---- public ---- */
+
+static int open_proc(int pid, const char *name)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	return fd;
+}
+
+int target_mem_open(int pid, struct target_mem **ret)
+{
+	struct target_mem *mem = xcalloc(1, sizeof(*mem));
+	int r = 0;
+
+	mem->ops = &live_ops;
+	mem->pid = pid;
+	mem->pagemap_fd = -1;
+	mem->mem_fd = open_proc(pid, "mem");
+	if (mem->mem_fd < 0) {
+		r = mem->mem_fd;
+		goto out;
+	}
+	mem->pagemap_fd = open_proc(pid, "pagemap");
+	if (mem->pagemap_fd < 0) {
+		r = mem->pagemap_fd;
+		goto out;
+	}
+	*ret = mem;
+	mem = NULL;
+out:
+	target_mem_close(mem);
+	return r;
+}
+
+struct target_mem *target_mem_new_image(void)
+{
+	struct target_mem *mem = xcalloc(1, sizeof(*mem));
+
+	mem->ops = &image_ops;
+	mem->mem_fd = mem->pagemap_fd = -1;
+	return mem;
+}
+
+int target_mem_add_image(struct target_mem *mem, uint64_t addr, const void *bytes, size_t count)
+{
+	if (mem->ops != &image_ops || (count && !pages_of(addr, count)))
+		return -EINVAL;
+	for (size_t done = 0; done < count;) {
+		size_t skip = (addr + done) % TARGET_PAGE_BYTES;
+		size_t part = MIN(count - done, TARGET_PAGE_BYTES - skip);
+
+		memcpy(image_make_page(mem, page_of(addr + done)) + skip, (const char *)bytes + done,
+			part);
+		done += part;
+	}
+	return 0;
+}
+
+/* File: magic, then per page its number (8 bytes, little-endian) and its bytes. */
+int target_mem_save(struct target_mem *mem, const char *path)
+{
+	uint64_t page, index;
+	size_t cursor = 0;
+	FILE *file;
+	bool ok;
+
+	if (mem->ops != &image_ops)
+		return -EINVAL;
+	file = fopen(path, "wxe");
+	if (!file)
+		return -errno;
+	ok = fwrite(IMAGE_MAGIC, IMAGE_MAGIC_BYTES, 1, file) == 1;
+	while (ok && table_next(&mem->pages, &cursor, &page, &index))
+		ok = fwrite(&page, sizeof(page), 1, file) == 1 &&
+			fwrite(mem->page_bytes[index], TARGET_PAGE_BYTES, 1, file) == 1;
+	ok = !fclose(file) && ok;
+	return ok ? 0 : -EIO;
+}
+
+int target_mem_open_image(const char *path, struct target_mem **ret)
+{
+	struct target_mem *mem = target_mem_new_image();
+	char magic[IMAGE_MAGIC_BYTES];
+	FILE *file = fopen(path, "re");
+	uint64_t page;
+	int r = -EBADMSG;
+
+	if (!file) {
+		r = -errno;
+		goto out;
+	}
+	if (fread(magic, sizeof(magic), 1, file) != 1 || memcmp(magic, IMAGE_MAGIC, sizeof(magic)))
+		goto out;
+	while (fread(&page, sizeof(page), 1, file) == 1)
+		if (page > page_of(UINT64_MAX) || image_page(mem, page) ||
+			fread(image_make_page(mem, page), TARGET_PAGE_BYTES, 1, file) != 1)
+			goto out;
+	if (ferror(file))
+		goto out;
+	*ret = mem;
+	mem = NULL;
+	r = 0;
+out:
+	if (file)
+		fclose(file);
+	target_mem_close(mem);
+	return r;
+}
+
+void target_mem_close(struct target_mem *mem)
+{
+	if (!mem)
+		return;
+	mem->ops->close(mem);
+	free(mem);
+}
+
+int target_mem_read(struct target_mem *mem, uint64_t addr, void *buf, size_t bytes)
+{
+	return mem->ops->read(mem, addr, buf, bytes);
+}
+
+int target_mem_read_u64(struct target_mem *mem, uint64_t addr, uint64_t *ret)
+{
+	uint64_t value;
+	int r = target_mem_read(mem, addr, &value, sizeof(value));
+
+	if (!r)
+		*ret = value;
+	return r;
+}
+
+int target_mem_read_u32(struct target_mem *mem, uint64_t addr, uint32_t *ret)
+{
+	uint32_t value;
+	int r = target_mem_read(mem, addr, &value, sizeof(value));
+
+	if (!r)
+		*ret = value;
+	return r;
+}
+
+int target_mem_read_pieces(struct target_mem *mem, struct target_piece *pieces, size_t count)
+{
+	return mem->ops->read_pieces(mem, pieces, count);
+}
+
+long target_mem_present(struct target_mem *mem, uint64_t addr, uint64_t bytes, bool *ret)
+{
+	return mem->ops->present(mem, page_of(addr), pages_of(addr, bytes), ret);
+}

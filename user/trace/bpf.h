@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The BPF object: loaded once a run, its maps and switches as plain functions. Everything is bound
+ * to descriptors of this process: whenever and however memtrace ends, the kernel is clean.
+ *
+ * After trace_bpf_load() all capabilities may go: reading, switching, detaching and new uprobe_multi
+ * links keep working. Not thread-safe, except trace_bpf_set_gate() and trace_bpf_read_counters().
+ */
+#ifndef MEMTRACE_TRACE_BPF_H
+#define MEMTRACE_TRACE_BPF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "memtrace.h"
+
+struct trace_bpf;
+
+struct trace_bpf_options {
+	uint32_t ring_bytes; /* a power of two >= 4096; 0 = 4 MiB */
+	bool no_kernel;      /* uprobes only: no faults, exec, exit, fork */
+	uint8_t verbose;     /* 1: libbpf's warnings go to stderr, 2: all it says */
+};
+
+/* The last gate belongs to memtrace itself: self-test and calibration. */
+#define TRACE_BPF_OWN_LINK (MT_MAX_LINKS - 1)
+
+/*
+ * Opens and loads. Where tp_btf is refused, the object is loaded without the kernel's own events. On
+ * failure error says in one sentence what is missing and what helps.
+ */
+int trace_bpf_load(
+	const struct trace_bpf_options *options, struct trace_bpf **ret, char error[256]);
+void trace_bpf_close(struct trace_bpf *bpf);
+
+/*
+ * Attaches exec, exit, fork and, with faults, page faults; nothing is reported until a target is
+ * added. Returns 0 or -errno; ret_fault_mode is "tp_btf", "perf" or "none".
+ */
+int trace_bpf_attach_kernel(struct trace_bpf *bpf, bool faults, const char **ret_fault_mode);
+void trace_bpf_detach_kernel(struct trace_bpf *bpf);
+
+/* Whose kernel events are wanted (pid: in our namespace); follow: its children's too. */
+int trace_bpf_add_target(struct trace_bpf *bpf, int pid, bool follow);
+int trace_bpf_remove_target(struct trace_bpf *bpf, int pid);
+
+/* User page faults of a target since it was added; after its exit: val[1] of its MT_EXIT. -ENOENT. */
+int trace_bpf_read_faults(struct trace_bpf *bpf, int pid, uint64_t *ret);
+
+/* Uprobes fire only in targets from now on: for links that the kernel does not filter by pid. */
+void trace_bpf_filter_uprobes(struct trace_bpf *bpf, bool on);
+
+/* One fault sample per so many faults of a process. */
+void trace_bpf_set_fault_period(struct trace_bpf *bpf, uint32_t faults);
+
+/*
+ * Numbers for a new attachment (its counters start at 0) and a new link's gate (shut). They go
+ * round, so that a number is not used again while records of its last owner may be queued. -ENOSPC.
+ */
+int trace_bpf_take_attachment(struct trace_bpf *bpf);
+void trace_bpf_give_attachment(struct trace_bpf *bpf, uint32_t id);
+int trace_bpf_take_link(struct trace_bpf *bpf);
+void trace_bpf_give_link(struct trace_bpf *bpf, uint32_t link);
+
+/* Row of an attachment (0 .. MT_MAX_ATTACHMENTS - 1, or MT_SRC_CALIBRATE); before attaching. */
+int trace_bpf_set_attachment(
+	struct trace_bpf *bpf, uint32_t id, const struct mt_attachment *attachment);
+
+/* Lets the probes of a link deliver, or not: takes effect at once, their traps stay. */
+void trace_bpf_set_gate(struct trace_bpf *bpf, uint32_t link, bool open);
+
+/* Sum over all CPUs. source: an attachment's id or enum mt_source_id. */
+int trace_bpf_read_counters(struct trace_bpf *bpf, uint32_t source, struct mt_counters *ret);
+
+/* Runs that the kernel skipped because a program was already running on that CPU: loss, too. */
+uint64_t trace_bpf_read_misses(struct trace_bpf *bpf);
+
+/* Descriptors, owned by bpf. The programs are -1 where the kernel did not take them. */
+int trace_bpf_ring_fd(const struct trace_bpf *bpf);
+int trace_bpf_control_fd(const struct trace_bpf *bpf);
+int trace_bpf_multi_fd(const struct trace_bpf *bpf);
+int trace_bpf_perf_fd(const struct trace_bpf *bpf);
+
+#endif

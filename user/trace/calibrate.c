@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Thread CPU time of batches of calls, the median batch, minus the same calls without a probe. The
+ * calls are made at some depth, so that the stack that is collected is of a usual length.
+ */
+#include "trace/calibrate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <bpf/libbpf.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "trace/bpf.h"
+#include "trace/closer.h"
+#include "trace/own_code.h"
+
+#define BATCHES     8
+#define BATCH_CALLS 250
+#define DEPTH       14
+
+struct calibration {
+	struct trace_bpf *bpf;
+	enum attach_mode mode;
+	struct ring_buffer *ring;
+	struct closer *closer;
+	int exe_fd;
+};
+
+static int throw_away(void *arg, void *data, size_t bytes)
+{
+	(void)arg, (void)data, (void)bytes;
+	return 0;
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Median over the batches of one call's nanoseconds. */
+static uint64_t measure(struct calibration *run, void (*function)(void))
+{
+	uint64_t batches[BATCHES];
+
+	for (size_t i = 0; i < BATCHES; i++) {
+		uint64_t start = clock_thread_cpu_ns();
+
+		own_code_call(function, BATCH_CALLS, DEPTH);
+		batches[i] = (clock_thread_cpu_ns() - start) / BATCH_CALLS;
+		ring_buffer__consume(run->ring);
+	}
+	qsort(batches, BATCHES, sizeof(batches[0]), compare_u64);
+	return batches[BATCHES / 2];
+}
+
+static int set_row(struct calibration *run, uint8_t flags)
+{
+	struct mt_attachment row = {
+		.kind = MT_GROW,
+		.flags = flags,
+		.link = TRACE_BPF_OWN_LINK,
+		/* As a typical probe: three registers and a word behind one of them. */
+		.addr = {MT_FROM_REG, MT_REG_BX, 0},
+		.val = {{MT_FROM_REG, MT_REG_AX, 0}, {MT_FROM_REG, MT_REG_CX, 0},
+			{MT_FROM_MEM, MT_REG_SP, 0}},
+	};
+
+	return trace_bpf_set_attachment(run->bpf, MT_SRC_CALIBRATE, &row);
+}
+
+static int measure_kinds(
+	struct calibration *run, void (*function)(void), uint64_t bare, struct calibrate_price *ret)
+{
+	uint64_t shut, record, stack;
+	int err = set_row(run, 0);
+
+	if (err)
+		return err;
+	shut = measure(run, function);
+	trace_bpf_set_gate(run->bpf, TRACE_BPF_OWN_LINK, true);
+	record = measure(run, function);
+	err = set_row(run, MT_ATTACH_STACK);
+	stack = measure(run, function);
+	trace_bpf_set_gate(run->bpf, TRACE_BPF_OWN_LINK, false);
+	ret->count_ns = shut - MIN(shut, bare);
+	ret->record_ns = MAX(record - MIN(record, bare), ret->count_ns);
+	ret->stack_ns = MAX(stack - MIN(stack, bare), ret->record_ns);
+	return err;
+}
+
+static int measure_function(
+	struct calibration *run, void (*function)(void), struct calibrate_price *ret)
+{
+	uint64_t bare = measure(run, function), offset;
+	int fds[ATTACH_OWN_FDS], count, err = own_code_offset(function, &offset);
+
+	if (err)
+		return err;
+	count = attach_own(run->bpf, run->mode, run->exe_fd, offset, fds);
+	if (count < 0)
+		return count;
+	err = measure_kinds(run, function, bare, ret);
+	closer_submit(run->closer, 0, fds, count);
+	return err;
+}
+
+static uint64_t wait_grace(struct closer *closer)
+{
+	struct closer_done done;
+	uint64_t shortest = UINT64_MAX;
+
+	closer_flush(closer);
+	while (closer_poll(closer, &done))
+		shortest = MIN(shortest, done.duration_ns);
+	return shortest;
+}
+
+static int measure_all(struct calibration *run, struct calibrate_prices *ret)
+{
+	int err = measure_function(run, own_code_push, &ret->emulated);
+
+	if (!err)
+		err = measure_function(run, own_code_mov, &ret->stepped);
+	if (!err)
+		ret->grace_ns = wait_grace(run->closer);
+	return err;
+}
+
+static int calibration_open(struct calibration *run)
+{
+	int err;
+
+	run->exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (run->exe_fd < 0)
+		return -errno;
+	run->ring = ring_buffer__new(trace_bpf_ring_fd(run->bpf), throw_away, NULL, NULL);
+	if (!run->ring)
+		return -errno;
+	err = trace_bpf_add_target(run->bpf, getpid(), false);
+	return err ? err : closer_start(&run->closer);
+}
+
+static void calibration_close(struct calibration *run)
+{
+	closer_stop(run->closer);
+	trace_bpf_remove_target(run->bpf, getpid());
+	ring_buffer__free(run->ring);
+	if (run->exe_fd >= 0)
+		close(run->exe_fd);
+}
+
+int calibrate_run(struct trace_bpf *bpf, enum attach_mode mode, struct calibrate_prices *ret)
+{
+	struct calibration run = {.bpf = bpf, .mode = mode, .exe_fd = -1};
+	struct calibrate_prices prices;
+	int err;
+
+	if (mode == ATTACH_NONE)
+		return -EINVAL;
+	err = calibration_open(&run);
+	if (!err)
+		err = measure_all(&run, &prices);
+	calibration_close(&run);
+	if (!err)
+		*ret = prices;
+	return err;
+}
+
+static const struct calibrate_price *price_of(
+	const struct calibrate_prices *prices, const struct runtime_probe *probe)
+{
+	return probe->emulated ? &prices->emulated : &prices->stepped;
+}
+
+uint64_t calibrate_open_ns(const struct calibrate_prices *prices, const struct runtime_probe *probe)
+{
+	const struct calibrate_price *price = price_of(prices, probe);
+
+	return probe->attachment.flags & MT_ATTACH_STACK ? price->stack_ns : price->record_ns;
+}
+
+uint64_t calibrate_shut_ns(const struct calibrate_prices *prices, const struct runtime_probe *probe)
+{
+	return price_of(prices, probe)->count_ns;
+}
+
+uint64_t calibrate_cost_ns(const struct calibrate_prices *prices, const struct runtime_probe *probe,
+	const struct mt_counters *counters)
+{
+	uint64_t records = MIN(counters->produced, counters->hits);
+
+	return records * calibrate_open_ns(prices, probe) +
+	       (counters->hits - records) * calibrate_shut_ns(prices, probe);
+}

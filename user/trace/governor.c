@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How closing is decided: only when the account is overdrawn *and* the open links spend more than
+ * half of what comes in. An account that is overdrawn by a link already closed recovers by itself,
+ * and closing the innocent would cost more than it saves.
+ *
+ * How dear the end of a window is: a target that spends the share u of its time in hits does
+ * (1 - u) work per u of hits; with the gate shut a hit costs only the share s of that, so of its time
+ * s / (1/u - 1 + s) still goes into traps until the link is detached. For a target that does nothing
+ * but hit (u = 1) that is everything, however cheap the shut gate.
+ */
+#include "trace/governor.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define SEC ((double)NSEC_PER_SEC)
+
+/* Clocks and prices are not exact: aim below the promise. */
+#define SAFETY 0.95
+
+#define START_NS        (2 * NSEC_PER_SEC)
+#define START_ALLOWANCE (20 * NSEC_PER_MSEC)
+#define LATER_ALLOWANCE (2 * NSEC_PER_MSEC)
+#define WINDOW_MIN_NS   (20 * NSEC_PER_MSEC)
+#define WINDOW_MAX_NS   (100 * NSEC_PER_MSEC)
+#define REOPEN_NS       (2 * NSEC_PER_SEC)
+#define RATE_MEMORY_NS  (500 * NSEC_PER_MSEC)
+#define CPU_MEMORY_NS   (1 * NSEC_PER_SEC)
+#define SAVINGS_NS      (10 * NSEC_PER_SEC) /* income that may be saved up */
+#define CALM_TICK_NS    (20 * NSEC_PER_MSEC)
+
+enum link_state {
+	LINK_NEW,     /* waits for its first opening */
+	LINK_OPENING, /* told to open */
+	LINK_OPEN,
+	LINK_CLOSING, /* gate shut, traps still there */
+	LINK_CLOSED,
+	LINK_FAILED,
+};
+
+struct link {
+	enum link_state state;
+	double shut_share;
+	uint64_t added_ns, opened_ns, measured_ns;
+	uint64_t open_total_ns; /* windows that have ended */
+	uint64_t windows;
+	uint64_t cost_ns;
+	double rate; /* ns of cost a second while open */
+	bool cut;
+};
+
+struct governor {
+	struct governor_config config;
+	uint64_t start_ns;
+	double balance;
+	uint64_t cpu_ns, cpu_measured_ns;
+	double cpu_rate; /* ns of target CPU a second */
+	bool has_cpu;
+	struct link links[GOVERNOR_MAX_LINKS];
+	size_t count;
+};
+
+/* A mean of what was seen since began, later one that forgets after memory_ns. */
+static void average(double *mean, double value, uint64_t dt, uint64_t elapsed, uint64_t memory_ns)
+{
+	double weight = (double)dt / (double)MAX(MIN(elapsed, memory_ns), 1u);
+
+	*mean += (value - *mean) * MIN(weight, 1.0);
+}
+
+static double income(const struct governor *governor)
+{
+	return governor->cpu_rate * governor->config.budget_pct / 100 * SAFETY;
+}
+
+static double allowance(const struct governor *governor, uint64_t now_ns)
+{
+	return now_ns - governor->start_ns < START_NS ? (double)governor->config.allowance_ns
+						      : (double)LATER_ALLOWANCE;
+}
+
+/* What the traps of a link will cost from the moment its gate is shut. */
+static double closing_cost(const struct governor *governor, const struct link *link)
+{
+	double cpu = MAX(governor->cpu_rate, link->rate), share;
+
+	if (link->rate <= 0)
+		return 0;
+	share = link->shut_share / (cpu / link->rate - 1 + link->shut_share);
+	return cpu * share * governor->config.detach_ns / SEC;
+}
+
+static double window_cost(const struct governor *governor, const struct link *link)
+{
+	return link->rate * WINDOW_MIN_NS / SEC + closing_cost(governor, link);
+}
+
+static double open_rate(const struct governor *governor)
+{
+	double rate = 0;
+
+	for (size_t i = 0; i < governor->count; i++)
+		if (governor->links[i].state == LINK_OPEN)
+			rate += governor->links[i].rate;
+	return rate;
+}
+
+/* The end of every open window must still be paid for. */
+static double reserve(const struct governor *governor)
+{
+	double cost = 0;
+
+	for (size_t i = 0; i < governor->count; i++)
+		if (governor->links[i].state == LINK_OPEN)
+			cost += closing_cost(governor, &governor->links[i]);
+	return cost;
+}
+
+static struct link *dearest(struct governor *governor)
+{
+	struct link *found = NULL;
+
+	for (size_t i = 0; i < governor->count; i++) {
+		struct link *link = &governor->links[i];
+
+		if (link->state == LINK_OPEN && (!found || link->rate > found->rate))
+			found = link;
+	}
+	return found;
+}
+
+static bool overdrawn(const struct governor *governor, uint64_t now_ns)
+{
+	return governor->balance - reserve(governor) < -allowance(governor, now_ns) &&
+	       open_rate(governor) > income(governor) / 2;
+}
+
+/* Links never cut live on savings as long as there are any; the others have windows. */
+static bool window_over(const struct governor *governor, const struct link *link, uint64_t now_ns)
+{
+	return link->state == LINK_OPEN && link->cut && now_ns - link->opened_ns >= WINDOW_MAX_NS &&
+	       open_rate(governor) > income(governor);
+}
+
+static void close_link(struct link *link, uint64_t now_ns)
+{
+	link->state = LINK_CLOSING;
+	link->cut = true;
+	link->open_total_ns += now_ns - link->opened_ns;
+}
+
+static struct governor_action action(
+	const struct governor *governor, enum governor_verb verb, const struct link *link)
+{
+	return (struct governor_action){verb, link - governor->links};
+}
+
+static size_t decide_closings(
+	struct governor *governor, uint64_t now_ns, struct governor_action *actions)
+{
+	size_t count = 0;
+
+	while (overdrawn(governor, now_ns)) {
+		struct link *link = dearest(governor);
+
+		close_link(link, now_ns);
+		actions[count++] = action(governor, GOVERNOR_CLOSE, link);
+	}
+	for (size_t i = 0; i < governor->count; i++) {
+		struct link *link = &governor->links[i];
+
+		if (!window_over(governor, link, now_ns))
+			continue;
+		close_link(link, now_ns);
+		actions[count++] = action(governor, GOVERNOR_CLOSE, link);
+	}
+	return count;
+}
+
+/* The link that has waited longest of those that may be opened again. */
+static struct link *next_to_reopen(struct governor *governor, uint64_t now_ns)
+{
+	struct link *found = NULL;
+
+	for (size_t i = 0; i < governor->count; i++) {
+		struct link *link = &governor->links[i];
+
+		if (link->state != LINK_CLOSED || now_ns - link->opened_ns < REOPEN_NS)
+			continue;
+		if (!found || link->opened_ns < found->opened_ns)
+			found = link;
+	}
+	return found;
+}
+
+static size_t decide_openings(
+	struct governor *governor, uint64_t now_ns, struct governor_action *actions)
+{
+	double balance = governor->balance - reserve(governor);
+	struct link *link;
+	size_t count = 0;
+
+	for (size_t i = 0; i < governor->count; i++) {
+		if (governor->links[i].state != LINK_NEW)
+			continue;
+		governor->links[i].state = LINK_OPENING;
+		actions[count++] = action(governor, GOVERNOR_OPEN, &governor->links[i]);
+	}
+	/* In turn: a dear link waits until the account is full enough, and cheap ones behind it. */
+	while ((link = next_to_reopen(governor, now_ns))) {
+		balance -= window_cost(governor, link);
+		if (balance < 0)
+			break;
+		link->state = LINK_OPENING;
+		actions[count++] = action(governor, GOVERNOR_OPEN, link);
+	}
+	return count;
+}
+
+struct governor *governor_new(const struct governor_config *config, uint64_t now_ns)
+{
+	struct governor *governor = xcalloc(1, sizeof(*governor));
+
+	governor->config = *config;
+	governor->start_ns = now_ns;
+	if (!governor->config.allowance_ns)
+		governor->config.allowance_ns = START_ALLOWANCE;
+	return governor;
+}
+
+void governor_free(struct governor *governor)
+{
+	free(governor);
+}
+
+int governor_add_link(struct governor *governor, double shut_share, uint64_t now_ns)
+{
+	struct link *link;
+
+	if (governor->count == GOVERNOR_MAX_LINKS)
+		return -1;
+	link = &governor->links[governor->count];
+	*link = (struct link){.shut_share = MIN(shut_share, 1.0), .added_ns = now_ns};
+	return governor->count++;
+}
+
+/*
+ * What may be saved up: some seconds' income, or a calm hour would pay for a minute at full speed;
+ * but never less than the dearest window costs, or it would never come.
+ */
+static double savings_limit(const struct governor *governor)
+{
+	double limit =
+		MAX(income(governor) * SAVINGS_NS / SEC, (double)governor->config.allowance_ns);
+
+	for (size_t i = 0; i < governor->count; i++)
+		limit = MAX(limit, window_cost(governor, &governor->links[i]));
+	return limit;
+}
+
+void governor_measure_cpu(struct governor *governor, uint64_t now_ns, uint64_t cpu_ns)
+{
+	uint64_t dt = now_ns - governor->cpu_measured_ns;
+	double used;
+
+	if (governor->has_cpu && dt && cpu_ns >= governor->cpu_ns) {
+		used = cpu_ns - governor->cpu_ns;
+		average(&governor->cpu_rate, used / dt * SEC, dt, now_ns - governor->start_ns,
+			CPU_MEMORY_NS);
+		governor->balance += used * governor->config.budget_pct / 100 * SAFETY;
+		governor->balance = MIN(governor->balance, savings_limit(governor));
+	}
+	governor->has_cpu = true;
+	governor->cpu_ns = cpu_ns;
+	governor->cpu_measured_ns = now_ns;
+}
+
+void governor_measure_link(
+	struct governor *governor, uint32_t number, uint64_t now_ns, uint64_t cost_ns)
+{
+	struct link *link = &governor->links[number];
+	uint64_t dt = now_ns - MAX(link->measured_ns, link->opened_ns);
+	double spent = cost_ns - MIN(link->cost_ns, cost_ns);
+
+	governor->balance -= spent;
+	link->cost_ns = MAX(cost_ns, link->cost_ns);
+	link->measured_ns = now_ns;
+	if (link->state == LINK_OPEN && dt)
+		average(&link->rate, spent / dt * SEC, dt, now_ns - link->opened_ns,
+			RATE_MEMORY_NS);
+}
+
+size_t governor_decide(struct governor *governor, uint64_t now_ns,
+	struct governor_action actions[GOVERNOR_MAX_LINKS])
+{
+	size_t count = decide_closings(governor, now_ns, actions);
+
+	return count + decide_openings(governor, now_ns, actions + count);
+}
+
+void governor_opened(struct governor *governor, uint32_t number, uint64_t now_ns)
+{
+	struct link *link = &governor->links[number];
+
+	link->state = LINK_OPEN;
+	link->opened_ns = now_ns;
+	link->windows++;
+}
+
+void governor_failed(struct governor *governor, uint32_t number)
+{
+	governor->links[number].state = LINK_FAILED;
+}
+
+void governor_closed(struct governor *governor, uint32_t number, uint64_t now_ns)
+{
+	struct link *link = &governor->links[number];
+
+	if (link->state == LINK_OPEN)
+		close_link(link, now_ns);
+	link->state = LINK_CLOSED;
+}
+
+/* A hot link is seen after a millisecond or two, a lukewarm one has its 100 ms. */
+static uint64_t tick_of(const struct link *link, uint64_t now_ns)
+{
+	uint64_t age = now_ns - link->opened_ns;
+
+	if (link->state == LINK_NEW)
+		return 0;
+	if (link->state != LINK_OPEN || age >= WINDOW_MAX_NS)
+		return CALM_TICK_NS;
+	return age < 2 * NSEC_PER_MSEC    ? NSEC_PER_MSEC
+	       : age < 10 * NSEC_PER_MSEC ? 2 * NSEC_PER_MSEC
+					  : 5 * NSEC_PER_MSEC;
+}
+
+uint64_t governor_next_ns(const struct governor *governor, uint64_t now_ns)
+{
+	uint64_t tick = CALM_TICK_NS;
+
+	for (size_t i = 0; i < governor->count; i++)
+		tick = MIN(tick, tick_of(&governor->links[i], now_ns));
+	return now_ns + tick;
+}
+
+struct governor_status governor_read(
+	const struct governor *governor, uint32_t number, uint64_t now_ns)
+{
+	const struct link *link = &governor->links[number];
+	struct governor_status status = {
+		.open = link->state == LINK_OPEN,
+		.cut = link->cut,
+		.open_ns = link->open_total_ns,
+		.total_ns = now_ns - link->added_ns,
+		.windows = link->windows,
+		.cost_ns = link->cost_ns,
+		.cost_per_s = link->rate,
+	};
+
+	if (status.open)
+		status.open_ns += now_ns - link->opened_ns;
+	status.open_share = status.total_ns ? (double)status.open_ns / status.total_ns : 0;
+	/* Open ever since it could be: attaching itself is no gap. */
+	if (status.open && !status.cut)
+		status.open_share = 1;
+	return status;
+}
+
+double governor_balance_ns(const struct governor *governor)
+{
+	return governor->balance;
+}
+
+uint64_t governor_cost_ns(const struct governor *governor)
+{
+	uint64_t cost = 0;
+
+	for (size_t i = 0; i < governor->count; i++)
+		cost += governor->links[i].cost_ns;
+	return cost;
+}
+
+double governor_affordable_hits(double budget_pct, double cpus, uint64_t hit_ns)
+{
+	return hit_ns ? cpus * SEC * budget_pct / 100 / hit_ns : 0;
+}

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Per target: one governor and up to one link per family. A record finds its way back through its
+ * attachment id (which link and probe it was) or, for kernel events, through its pid.
+ */
+#include "trace/prober.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "target/mem.h"
+#include "target/process.h"
+#include "trace/attach.h"
+#include "trace/bpf.h"
+#include "trace/calibrate.h"
+#include "trace/closer.h"
+#include "trace/drain.h"
+#include "trace/governor.h"
+
+#define MAX_TRACED 64
+
+/* All probes of one family in one target. */
+struct link {
+	struct attach_link *attach; /* NULL = unused */
+	enum family family;
+	uint32_t governed; /* its number at the governor */
+	struct runtime_probe probes[RUNTIME_MAX_PROBES];
+	size_t probe_count;
+	uint64_t dearest_ns; /* open price of its dearest probe */
+};
+
+struct traced {
+	struct reader *reader; /* NULL = unused */
+	int pid;
+	bool counts_only;
+	struct governor *governor;
+	struct link links[FAMILY_MAX];
+	uint64_t cost_ns; /* of links already freed */
+};
+
+/* Which probe an attachment id stands for. */
+struct attached {
+	struct traced *traced;
+	const struct runtime_probe *probe;
+	enum family family;
+};
+
+struct prober {
+	struct model *model;
+	double budget_pct;
+	struct trace_bpf *bpf;
+	enum attach_mode mode;
+	struct calibrate_prices prices;
+	struct closer *closer;
+	struct drain *drain;
+	const char *fault_mode;
+	struct traced traced[MAX_TRACED];
+	struct attached attached[MT_MAX_ATTACHMENTS];
+	enum family family_of[MT_MAX_ATTACHMENTS]; /* kept after detaching, for the counters */
+	uint64_t attach_ns, detach_ns;
+	double price_sum_ns; /* probe cost of targets that were removed */
+	bool finished;
+};
+
+/* ---- open, close ---- */
+
+static void kernel_events(struct prober *prober)
+{
+	if (trace_bpf_attach_kernel(prober->bpf, true, &prober->fault_mode) < 0)
+		model_add_skip(prober->model, "kernel events",
+			"page faults, exec and exit cannot be traced on this kernel");
+	else if (!strcmp(prober->fault_mode, "none"))
+		model_add_skip(prober->model, "page faults",
+			"neither tp_btf nor the perf software event could be attached");
+}
+
+static int choose_mode(struct prober *prober)
+{
+	char why[160] = "";
+	int r = attach_choose_mode(prober->bpf, &prober->mode, why);
+
+	if (r < 0)
+		return r;
+	if (why[0])
+		model_add_skip(prober->model, "best attach mode", why);
+	return 0;
+}
+
+int prober_open(double budget_pct, uint8_t verbose, struct model *model, struct prober **ret,
+	char error[256])
+{
+	struct trace_bpf_options options = {.verbose = verbose};
+	struct prober *prober = xcalloc(1, sizeof(*prober));
+	int r;
+
+	prober->model = model;
+	prober->budget_pct = budget_pct;
+	r = trace_bpf_load(&options, &prober->bpf, error);
+	if (r < 0)
+		goto out;
+	r = choose_mode(prober);
+	if (r == 0 && prober->mode != ATTACH_NONE)
+		r = calibrate_run(prober->bpf, prober->mode, &prober->prices);
+	if (r == 0)
+		r = closer_start(&prober->closer);
+	if (r == 0)
+		r = drain_start(prober->bpf, 0, &prober->drain);
+	if (r < 0) {
+		snprintf(error, 256, "probes cannot be tried out on this machine: %s", strerror(-r));
+		goto out;
+	}
+	kernel_events(prober);
+	*ret = prober;
+	return 0;
+out:
+	prober_close(prober);
+	return r;
+}
+
+const char *prober_mode(const struct prober *prober)
+{
+	return attach_mode_name(prober->mode);
+}
+
+/* ---- links ---- */
+
+static void tell_share(
+	struct prober *prober, const struct traced *traced, enum family family, bool open)
+{
+	struct event event = {.kind = EVENT_SHARE,
+		.target = reader_target(traced->reader),
+		.time_ns = clock_mono_ns()};
+
+	event.share.family = family;
+	event.share.open = open;
+	model_apply(prober->model, &event);
+}
+
+static void skip_probe(struct prober *prober, const char *what, const char *reason)
+{
+	model_add_skip(prober->model, what, reason);
+}
+
+/* Only code that is in memory what it was in the file may be probed. */
+static bool verified(struct prober *prober, struct reader *reader, const struct runtime_probe *probe)
+{
+	uint8_t memory[RUNTIME_CODE_BYTES];
+	int r = target_mem_read(
+		reader_mem(reader), probe->vaddr + reader_slide(reader), memory, probe->code_bytes);
+
+	/* Code that has never run is not in memory yet: the file is then all there is. */
+	if (r == -EFAULT)
+		return true;
+	if (r == 0)
+		r = attach_verify(probe, memory, probe->code_bytes);
+	if (r < 0)
+		skip_probe(prober, probe->symbol,
+			"its code in memory is not the code in the file: not probed");
+	return r == 0;
+}
+
+static size_t collect_probes(
+	struct prober *prober, struct reader *reader, enum family family, struct link *link)
+{
+	const struct runtime_file *file = reader_file(reader);
+
+	for (uint32_t i = 0; i < file->probe_count && i < RUNTIME_MAX_PROBES; i++) {
+		const struct runtime_probe *probe = &file->probes[i];
+
+		if (probe->family != family || !verified(prober, reader, probe))
+			continue;
+		link->probes[link->probe_count++] = *probe;
+		link->dearest_ns =
+			MAX(link->dearest_ns, calibrate_open_ns(&prober->prices, probe));
+	}
+	return link->probe_count;
+}
+
+static void register_link(struct prober *prober, struct traced *traced, struct link *link)
+{
+	for (size_t i = 0; i < link->probe_count; i++) {
+		uint32_t id = attach_link_id(link->attach, i);
+
+		prober->attached[id] = (struct attached){traced, &link->probes[i], link->family};
+		prober->family_of[id] = link->family;
+	}
+}
+
+static double shut_share(const struct prober *prober, const struct link *link)
+{
+	uint64_t shut_ns = calibrate_shut_ns(&prober->prices, &link->probes[0]);
+	uint64_t open_ns = calibrate_open_ns(&prober->prices, &link->probes[0]);
+
+	return open_ns ? (double)shut_ns / (double)open_ns : 1;
+}
+
+static int add_link(struct prober *prober, struct traced *traced, enum family family)
+{
+	struct link *link = &traced->links[family];
+	int r, number;
+
+	*link = (struct link){.family = family};
+	if (!collect_probes(prober, traced->reader, family, link))
+		return 0;
+	r = attach_link_new(prober->bpf, prober->mode, traced->pid, reader_exe_fd(traced->reader),
+		link->probes, link->probe_count, &link->attach);
+	if (r < 0) {
+		skip_probe(prober, family_name(family), strerror(-r));
+		return r == -ESRCH ? r : 0;
+	}
+	register_link(prober, traced, link);
+	number = governor_add_link(
+		traced->governor, shut_share(prober, link), clock_mono_ns());
+	if (number < 0)
+		return -ENOSPC;
+	link->governed = (uint32_t)number;
+	return 0;
+}
+
+static struct link *link_of(struct traced *traced, uint32_t governed)
+{
+	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++)
+		if (traced->links[family].attach && traced->links[family].governed == governed)
+			return &traced->links[family];
+	return NULL;
+}
+
+static uint64_t link_cost_ns(const struct prober *prober, const struct link *link)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < link->probe_count; i++) {
+		struct mt_counters counters;
+
+		if (trace_bpf_read_counters(
+			    prober->bpf, attach_link_id(link->attach, i), &counters) == 0)
+			sum += calibrate_cost_ns(&prober->prices, &link->probes[i], &counters);
+	}
+	return sum;
+}
+
+/* ---- the governor's hands ---- */
+
+static void measure(struct prober *prober, struct traced *traced, uint64_t now_ns)
+{
+	struct process_usage usage;
+
+	if (process_read_usage(traced->pid, &usage) == 0)
+		governor_measure_cpu(traced->governor, now_ns, usage.cpu_ns);
+	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++) {
+		const struct link *link = &traced->links[family];
+
+		if (link->attach)
+			governor_measure_link(traced->governor, link->governed, now_ns,
+				link_cost_ns(prober, link));
+	}
+}
+
+static int open_link(struct prober *prober, struct traced *traced, struct link *link)
+{
+	uint64_t begin_ns = clock_mono_ns();
+	int r = attach_link_open(link->attach);
+
+	prober->attach_ns = MAX(prober->attach_ns, clock_mono_ns() - begin_ns);
+	if (r < 0) {
+		governor_failed(traced->governor, link->governed);
+		if (r != -ESRCH)
+			skip_probe(prober, family_name(link->family), strerror(-r));
+		return r;
+	}
+	if (traced->counts_only)
+		trace_bpf_set_gate(prober->bpf, attach_link_index(link->attach), false);
+	governor_opened(traced->governor, link->governed, clock_mono_ns());
+	tell_share(prober, traced, link->family, true);
+	return 0;
+}
+
+static int carry_out(struct prober *prober, struct traced *traced, const struct governor_action *action)
+{
+	struct link *link = link_of(traced, action->link);
+
+	if (!link)
+		return 0;
+	if (action->verb == GOVERNOR_OPEN)
+		return open_link(prober, traced, link);
+	attach_link_close(link->attach, prober->closer);
+	tell_share(prober, traced, link->family, false);
+	return 0;
+}
+
+static void take_closed(struct prober *prober)
+{
+	struct closer_done done;
+
+	while (closer_poll(prober->closer, &done)) {
+		prober->detach_ns = MAX(prober->detach_ns, done.duration_ns);
+		for (size_t t = 0; t < MAX_TRACED; t++) {
+			struct traced *traced = &prober->traced[t];
+
+			for (enum family f = FAMILY_MAP; traced->reader && f < FAMILY_MAX; f++)
+				if (traced->links[f].attach &&
+					attach_link_index(traced->links[f].attach) == done.token)
+					governor_closed(traced->governor,
+						traced->links[f].governed, done.end_ns);
+		}
+	}
+}
+
+static int govern(struct prober *prober, struct traced *traced, uint64_t now_ns)
+{
+	struct governor_action actions[GOVERNOR_MAX_LINKS];
+	size_t count;
+	int r = 0;
+
+	measure(prober, traced, now_ns);
+	count = governor_decide(traced->governor, now_ns, actions);
+	for (size_t i = 0; i < count && r != -ESRCH; i++)
+		r = carry_out(prober, traced, &actions[i]);
+	return r;
+}
+
+uint64_t prober_tick(struct prober *prober, uint64_t now_ns)
+{
+	uint64_t next_ns = now_ns + NSEC_PER_SEC;
+
+	take_closed(prober);
+	for (size_t i = 0; i < MAX_TRACED; i++) {
+		struct traced *traced = &prober->traced[i];
+
+		if (!traced->reader)
+			continue;
+		govern(prober, traced, now_ns);
+		next_ns = MIN(next_ns, governor_next_ns(traced->governor, now_ns));
+	}
+	return next_ns;
+}
+
+/* ---- targets ---- */
+
+int prober_add(struct prober *prober, struct reader *reader, bool counts_only)
+{
+	struct governor_config config = {.budget_pct = prober->budget_pct,
+		.detach_ns = prober->prices.grace_ns};
+	struct traced *traced = NULL;
+	int r;
+
+	for (size_t i = 0; i < MAX_TRACED && !traced; i++)
+		if (!prober->traced[i].reader)
+			traced = &prober->traced[i];
+	if (!traced)
+		return -ENOSPC;
+	*traced = (struct traced){.reader = reader, .counts_only = counts_only};
+	traced->pid = reader_info(reader)->id.pid;
+	traced->governor = governor_new(&config, clock_mono_ns());
+	r = trace_bpf_add_target(prober->bpf, traced->pid, false);
+	for (enum family family = FAMILY_MAP; r == 0 && family < FAMILY_MAX; family++)
+		if (prober->mode != ATTACH_NONE)
+			r = add_link(prober, traced, family);
+	if (r == 0)
+		r = govern(prober, traced, clock_mono_ns());
+	return r == -ESRCH || r == -ENOSPC ? r : 0;
+}
+
+static void free_links(struct prober *prober, struct traced *traced)
+{
+	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++) {
+		struct link *link = &traced->links[family];
+
+		if (!link->attach)
+			continue;
+		traced->cost_ns += link_cost_ns(prober, link);
+		for (size_t i = 0; i < link->probe_count; i++)
+			prober->attached[attach_link_id(link->attach, i)] = (struct attached){0};
+		attach_link_free(link->attach, prober->closer);
+		link->attach = NULL;
+	}
+}
+
+void prober_remove(struct prober *prober, struct reader *reader)
+{
+	for (size_t i = 0; i < MAX_TRACED; i++) {
+		struct traced *traced = &prober->traced[i];
+
+		if (traced->reader != reader)
+			continue;
+		trace_bpf_remove_target(prober->bpf, traced->pid);
+		free_links(prober, traced);
+		prober->price_sum_ns += (double)traced->cost_ns;
+		governor_free(traced->governor);
+		*traced = (struct traced){0};
+	}
+}
+
+/* ---- records ---- */
+
+static struct reader *reader_of_pid(struct prober *prober, int pid)
+{
+	for (size_t i = 0; i < MAX_TRACED; i++)
+		if (prober->traced[i].reader && prober->traced[i].pid == pid)
+			return prober->traced[i].reader;
+	return NULL;
+}
+
+bool prober_next(struct prober *prober, struct prober_record *ret)
+{
+	const struct mt_record *record = drain_next(prober->drain);
+	const struct attached *attached;
+
+	if (!record)
+		return false;
+	*ret = (struct prober_record){.record = record};
+	if (record->attachment >= MT_MAX_ATTACHMENTS) {
+		ret->reader = reader_of_pid(prober, (int)record->tgid);
+		return true;
+	}
+	attached = &prober->attached[record->attachment];
+	if (attached->traced) {
+		ret->reader = attached->traced->reader;
+		ret->probe = attached->probe;
+	}
+	return true;
+}
+
+int prober_fd(const struct prober *prober)
+{
+	return drain_event_fd(prober->drain);
+}
+
+/* ---- the end ---- */
+
+void prober_finish(struct prober *prober)
+{
+	uint64_t begin_ns = clock_mono_ns();
+
+	for (size_t i = 0; i < MAX_TRACED; i++) {
+		struct traced *traced = &prober->traced[i];
+
+		for (enum family f = FAMILY_MAP; traced->reader && f < FAMILY_MAX; f++)
+			if (traced->links[f].attach && attach_link_is_open(traced->links[f].attach)) {
+				attach_link_close(traced->links[f].attach, prober->closer);
+				tell_share(prober, traced, f, false);
+			}
+	}
+	trace_bpf_detach_kernel(prober->bpf);
+	closer_flush(prober->closer);
+	prober->detach_ns = clock_mono_ns() - begin_ns;
+	drain_flush(prober->drain);
+	prober->finished = true;
+}
+
+struct tally {
+	uint64_t hits, produced, delivered, lost;
+};
+
+static void tally_source(struct prober *prober, uint32_t source, struct tally *tally)
+{
+	struct drain_counts drained = drain_read_counts(prober->drain, source);
+	struct mt_counters counters;
+
+	if (trace_bpf_read_counters(prober->bpf, source, &counters) < 0)
+		return;
+	tally->hits += counters.hits;
+	tally->produced += counters.produced;
+	tally->delivered += drained.delivered;
+	tally->lost += counters.lost + drained.lost;
+}
+
+static void report_source(struct prober *prober, const char *name, const struct tally *tally)
+{
+	if (tally->hits || tally->produced)
+		model_set_source(prober->model, name, tally->hits, tally->produced,
+			tally->delivered, tally->lost);
+}
+
+static uint64_t report_sources(struct prober *prober)
+{
+	struct tally families[FAMILY_MAX] = {0}, faults = {0}, control = {0};
+	uint64_t misses = trace_bpf_read_misses(prober->bpf), hits = 0;
+
+	for (uint32_t id = 0; id < MT_MAX_ATTACHMENTS; id++)
+		tally_source(prober, id, &families[prober->family_of[id]]);
+	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++) {
+		report_source(prober, family_name(family), &families[family]);
+		hits += families[family].hits;
+	}
+	tally_source(prober, MT_SRC_FAULT, &faults);
+	report_source(prober, "faults", &faults);
+	tally_source(prober, MT_SRC_CONTROL, &control);
+	report_source(prober, "control", &control);
+	if (misses)
+		model_add_incomplete(prober->model,
+			"the kernel skipped probe runs because one was running on that CPU already");
+	return hits;
+}
+
+static double probe_cost_ns(struct prober *prober)
+{
+	double sum = prober->price_sum_ns;
+
+	for (size_t i = 0; i < MAX_TRACED; i++) {
+		const struct traced *traced = &prober->traced[i];
+
+		for (enum family f = FAMILY_MAP; traced->reader && f < FAMILY_MAX; f++)
+			if (traced->links[f].attach)
+				sum += (double)link_cost_ns(prober, &traced->links[f]);
+	}
+	return sum;
+}
+
+void prober_report(struct prober *prober, uint64_t target_cpu_ns)
+{
+	struct model_overhead overhead = {
+		.target_cpu_ns = target_cpu_ns,
+		.budget_pct = prober->budget_pct,
+		.tracer_cpu_ns = clock_process_cpu_ns(),
+		.attach_ns = prober->attach_ns,
+		.detach_ns = prober->detach_ns,
+	};
+	double cost_ns = probe_cost_ns(prober);
+	struct rusage usage;
+
+	overhead.probe_hits = report_sources(prober);
+	overhead.probe_cpu_ns = (uint64_t)cost_ns;
+	overhead.ns_per_hit = overhead.probe_hits ? cost_ns / (double)overhead.probe_hits
+						  : (double)prober->prices.emulated.stack_ns;
+	if (getrusage(RUSAGE_SELF, &usage) == 0)
+		overhead.tracer_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+	model_set_overhead(prober->model, &overhead);
+}
+
+void prober_close(struct prober *prober)
+{
+	if (!prober)
+		return;
+	for (size_t i = 0; i < MAX_TRACED; i++) {
+		if (!prober->traced[i].reader)
+			continue;
+		free_links(prober, &prober->traced[i]);
+		governor_free(prober->traced[i].governor);
+	}
+	if (prober->drain)
+		drain_stop(prober->drain);
+	if (prober->closer)
+		closer_stop(prober->closer);
+	trace_bpf_close(prober->bpf);
+	free(prober);
+}

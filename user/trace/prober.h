@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The probing half of a session: BPF, links, the ring and the governor behind one small interface.
+ * Every target's probes are attached family by family, one link each; the governor opens and closes
+ * whole links so that the budget holds, and the model is told when.
+ */
+#ifndef MEMTRACE_TRACE_PROBER_H
+#define MEMTRACE_TRACE_PROBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/model.h"
+#include "trace/reader.h"
+
+struct prober;
+
+struct prober_record {
+	const struct mt_record *record; /* valid until the next call of prober_next() */
+	const struct runtime_probe *probe; /* NULL for faults and control records */
+	struct reader *reader;		   /* whose it is; NULL where no target is known by that pid */
+};
+
+/*
+ * Loads BPF, finds out how this kernel attaches, measures what a hit costs here. error says in one
+ * sentence what is missing. budget_pct: percent of the targets' CPU time.
+ */
+int prober_open(double budget_pct, uint8_t verbose, struct model *model, struct prober **ret,
+	char error[256]);
+
+/* Detaches and closes everything; a no-op after prober_finish(). */
+void prober_close(struct prober *prober);
+
+/* "uprobe_multi" ... : for the report. */
+const char *prober_mode(const struct prober *prober);
+
+/*
+ * Starts tracing a target: kernel events at once, uprobes under the governor's trial. What cannot be
+ * attached becomes a skip of the model, with its reason. counts_only: dry run, no record is written.
+ */
+int prober_add(struct prober *prober, struct reader *reader, bool counts_only);
+
+/* Ends tracing of a target (it has exited, or runs another program now). */
+void prober_remove(struct prober *prober, struct reader *reader);
+
+/* Lets the governors decide. Returns when they want to be called again (CLOCK_MONOTONIC). */
+uint64_t prober_tick(struct prober *prober, uint64_t now_ns);
+
+/* The next waiting record; false where there is none now. */
+bool prober_next(struct prober *prober, struct prober_record *ret);
+
+/* Readable when records wait: for poll(2). */
+int prober_fd(const struct prober *prober);
+
+/*
+ * Detaches all probes; what is still on its way can then be taken with prober_next() until that
+ * returns false. Call prober_report() after that.
+ */
+void prober_finish(struct prober *prober);
+
+/* Writes counters, loss and cost to the model: produced == delivered + lost is checked there. */
+void prober_report(struct prober *prober, uint64_t target_cpu_ns);
+
+#endif

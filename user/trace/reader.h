@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The reading half of one target: everything that is learned without a probe. It keeps the list of
+ * containers worth watching, looks at them, at heap, GC and RSS, and turns what it sees into events.
+ */
+#ifndef MEMTRACE_TRACE_READER_H
+#define MEMTRACE_TRACE_READER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/model.h"
+#include "runtime/parser.h"
+#include "runtime/runtime.h"
+#include "target/process.h"
+#include "trace/symbolizer.h"
+
+#define READER_FLOOR_BYTES    (64 << 10) /* smaller containers are not watched */
+#define READER_MAX_CONTAINERS 4096	 /* watched at once; the smallest make room */
+#define READER_DEEP_NS	      (10ull * 1000000000) /* walk tables and residency again after */
+
+struct reader;
+
+/*
+ * Opens the memory and the executable of a process and identifies its runtime. On success the
+ * reader owns everything but parser and model, which must outlive it. 0; -ENOEXEC, -EBADMSG (the file
+ * cannot be parsed), -EACCES, -ESRCH.
+ */
+int reader_open(const struct process_info *process, struct parser *parser, struct model *model,
+	struct reader **ret);
+void reader_close(struct reader *reader);
+
+const struct runtime_file *reader_file(const struct reader *reader);
+const struct runtime *reader_runtime(const struct reader *reader); /* NULL = none known */
+struct runtime_process *reader_process(const struct reader *reader); /* NULL = cannot be read (yet) */
+struct symbolizer *reader_symbolizer(const struct reader *reader);
+struct target_mem *reader_mem(const struct reader *reader);
+uint32_t reader_target(const struct reader *reader); /* its id in the model */
+uint64_t reader_slide(const struct reader *reader);
+int reader_exe_fd(const struct reader *reader);
+const struct process_info *reader_info(const struct reader *reader);
+
+/*
+ * Starts reading containers: called again at every tick until it succeeds, since a program that has
+ * just been started has no heap yet. 0; -EAGAIN: later; anything else: never (a skip was added).
+ */
+int reader_start(struct reader *reader);
+
+/*
+ * Reads all containers of the heap until deadline_ns (monotonic); new ones are watched from now on.
+ * progress may be NULL.
+ */
+int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attach,
+	int (*progress)(uint64_t done, uint64_t total, void *arg), void *arg);
+
+/* A record of one of our probes: decodes it, applies the event, watches the container. */
+void reader_record(struct reader *reader, const struct runtime_probe *probe,
+	const struct mt_record *record);
+
+/* A sampled page fault. */
+void reader_fault(struct reader *reader, const struct mt_record *record);
+
+/* Looks at all watched containers, heap and usage. all_deep: leave no table and no page unread. */
+void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep);
+
+/* Usage (RSS, CPU) alone; with_peak also reads VmHWM. */
+void reader_usage(struct reader *reader, uint64_t now_ns, bool with_peak);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From a stack of addresses to a site of the model: asks the parser child once per new stack and
+ * remembers the answer. One per target and program image (an exec makes a new one).
+ */
+#ifndef MEMTRACE_TRACE_SYMBOLIZER_H
+#define MEMTRACE_TRACE_SYMBOLIZER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/model.h"
+#include "runtime/parser.h"
+
+#define SYMBOLIZER_MAX_STACKS 16384
+
+struct symbolizer;
+
+/* All arguments must outlive it. slide = run-time address - linked address of the executable. */
+struct symbolizer *symbolizer_new(struct parser *parser, uint32_t file_id, uint64_t slide,
+	struct model *model, uint32_t target);
+void symbolizer_free(struct symbolizer *symbolizer);
+
+/*
+ * Site of a stack, innermost first. first_is_ip: addrs[0] is an instruction pointer; all others are
+ * return addresses. Returns a site id, or 0 where nothing is known about any frame or the bound of
+ * stacks is reached (counted).
+ */
+uint32_t symbolizer_site(struct symbolizer *symbolizer, enum family family, uint32_t type,
+	const uint64_t *addrs, size_t count, bool first_is_ip);
+
+/* Stacks that found no room. */
+uint64_t symbolizer_refused(const struct symbolizer *symbolizer);
+
+#endif
