@@ -121,22 +121,34 @@ int BPF_PROG(mt_fork, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
+/* As wait(2) will give it: kernel/exit.c, wait_task_zombie(). */
+static __always_inline __u64 exit_status(struct task_struct *task)
+{
+	if (BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT)
+		return BPF_CORE_READ(task, signal, group_exit_code);
+	return BPF_CORE_READ(task, group_leader, exit_code);
+}
+
 /*
- * do_exit() has counted this thread out of signal->live before the tracepoint, in every kernel: the
- * thread that reads 0 is the last. (The leader may leave first: pid == tgid says nothing.)
+ * do_exit() has counted this thread out of signal->live before the tracepoint, in every kernel: a
+ * thread that reads 0 is the last, or one of the last: several may get here together. The one that
+ * removes the target reports. (The leader may leave first: pid == tgid says nothing.)
  */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(mt_exit, struct task_struct *task)
 {
 	__u32 tgid = task_tgid(task);
 	struct mt_target *target = target_find(tgid);
+	__u64 faults;
 
 	if (!target || BPF_CORE_READ(task, signal, live.counter))
 		return 0;
+	faults = target->faults;
+	/* The number may be given to another process before memtrace reads this record. */
+	if (bpf_map_delete_elem(&targets, &tgid))
+		return 0;
 	if (BPF_CORE_READ(task, signal, oom_mm))
 		control_report(MT_OOM, tgid, 0, 0);
-	control_report(MT_EXIT, tgid, BPF_CORE_READ(task, exit_code), target->faults);
-	/* The number may be given to another process before memtrace reads this record. */
-	bpf_map_delete_elem(&targets, &tgid);
+	control_report(MT_EXIT, tgid, exit_status(task), faults);
 	return 0;
 }

@@ -110,10 +110,16 @@ kernel_thread() {
 }
 
 zombie() {
-	background sh -c 'true & echo $!; exec sleep 1000'
-	until grep -q '^State:.*Z' "/proc/$named/status"; do :; done
+	# Waits for the child's end without reaping it
+	background python3 -c 'import os
+child = os.fork()
+if not child:
+    os._exit(0)
+os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+print(child, flush=True)
+os.read(0, 1)'
 	memtrace -d 1 --pid "$named"
-	refused "a zombie" 3 "zombie|has (ended|exited)"
+	refused "a zombie" 3 "zombie|ended|exited"
 }
 
 launcher() {

@@ -129,7 +129,7 @@ struct rate_slot {
 /* A container that has ended, or was followed by the next one of its site. */
 struct generation {
 	uint64_t first_ns, last_ns;
-	uint64_t key, peak_held_bytes, garbage_bytes;
+	uint64_t key, peak_held_bytes, allocated_bytes, garbage_bytes;
 	uint64_t serial; /* of the container */
 	bool ended;	 /* known to be dead, not only followed by the next one */
 };

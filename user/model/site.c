@@ -194,6 +194,7 @@ static void add_generation(struct site *site, const struct container *container)
 		.last_ns = MAX(container->grown_ns, container->first_ns),
 		.key = container->key,
 		.peak_held_bytes = container->held_peak_bytes,
+		.allocated_bytes = container->allocated_bytes,
 		.garbage_bytes = container->garbage_bytes,
 		.serial = container->serial,
 		.ended = container->dead,

@@ -54,9 +54,11 @@ static void write_text(
 		number_duration(&n, minus(container->look_ns, container->first_look_ns)));
 	say(finding->in_code,
 		"make(%.120s, %llu): a hint counts entries, the runtime adds the room that "
-		"they need.",
+		"they need.%s",
 		code_type(model, container->type, FAMILY_MAP),
-		(unsigned long long)container->length_peak);
+		(unsigned long long)container->length_peak,
+		has_past(target, container) ? " If it was fuller once: copy it into a new one."
+					    : "");
 	if (look->has_resident && !look->resident_bytes)
 		say(finding->right_now,
 			"nothing to gain: 0 of RSS, none of its pages are resident.");

@@ -18,7 +18,7 @@ struct cycle {
 	uint32_t count; /* containers, one after the other; the last may be in use */
 	uint32_t ended; /* of them known to be dead */
 	uint64_t first_ns, last_ns, newest_first_ns;
-	uint64_t min_bytes, max_bytes, garbage_bytes, held_bytes;
+	uint64_t min_bytes, max_bytes, garbage_bytes, size_bytes;
 };
 
 static const struct generation *generation_of(const struct site *site, uint64_t i)
@@ -33,6 +33,17 @@ static const struct container *newest_of(const struct model *model, const struct
 	return container && container->serial == site->newest_serial ? container : NULL;
 }
 
+/*
+ * What was left when it had grown: held bytes, seen at a growth, still have the old array in them, which is
+ * in the garbage already.
+ */
+static uint64_t size_of(const struct generation *generation)
+{
+	uint64_t grown = minus(generation->allocated_bytes, generation->garbage_bytes);
+
+	return grown ? MIN(grown, generation->peak_held_bytes) : generation->peak_held_bytes;
+}
+
 /* The one that grows now, as if it had ended now. */
 static bool newest_generation(
 	const struct model *model, const struct site *site, struct generation *ret)
@@ -42,8 +53,8 @@ static bool newest_generation(
 	if (!container || container->sites[0].site != site->id)
 		return false;
 	*ret = (struct generation){container->first_ns, container->grown_ns, container->key,
-		container->held_peak_bytes, container->garbage_bytes, container->serial,
-		container->dead};
+		container->held_peak_bytes, container->allocated_bytes, container->garbage_bytes,
+		container->serial, container->dead};
 	return true;
 }
 
@@ -67,11 +78,10 @@ static bool continues(const struct rule_context *context, const struct cycle *cy
 	const struct generation *generation)
 {
 	double factor = threshold_get(context, "factor");
-	uint64_t min = MIN(cycle->min_bytes, generation->peak_held_bytes);
-	uint64_t max = MAX(cycle->max_bytes, generation->peak_held_bytes);
+	uint64_t min = MIN(cycle->min_bytes, size_of(generation));
+	uint64_t max = MAX(cycle->max_bytes, size_of(generation));
 
-	if (!generation->serial ||
-		generation->peak_held_bytes < threshold_bytes(context, "min_bytes"))
+	if (!generation->serial || size_of(generation) < threshold_bytes(context, "min_bytes"))
 		return false;
 	return !cycle->count ||
 	       ((double)max <= (double)min * factor && generation->last_ns <= cycle->first_ns);
@@ -87,10 +97,10 @@ static void add(struct cycle *cycle, const struct generation *generation)
 	cycle->count++;
 	cycle->ended += generation->ended;
 	cycle->first_ns = generation->first_ns;
-	cycle->min_bytes = MIN(cycle->min_bytes, generation->peak_held_bytes);
-	cycle->max_bytes = MAX(cycle->max_bytes, generation->peak_held_bytes);
+	cycle->min_bytes = MIN(cycle->min_bytes, size_of(generation));
+	cycle->max_bytes = MAX(cycle->max_bytes, size_of(generation));
 	cycle->garbage_bytes += generation->garbage_bytes;
-	cycle->held_bytes += generation->peak_held_bytes;
+	cycle->size_bytes += size_of(generation);
 }
 
 static struct cycle find_cycle(const struct rule_context *context, const struct site *site)
@@ -131,7 +141,7 @@ static void write_text(const struct model *model, const struct site *site,
 		"Made anew %u times in a row, %s each time, about every %s: %s of garbage per "
 		"cycle (%s "
 		"from growing, the rest is the old one).",
-		cycle->count, number_bytes(&n, cycle->held_bytes / cycle->count),
+		cycle->count, number_bytes(&n, cycle->size_bytes / cycle->count),
 		number_duration(&n, cycle_ns), number_bytes(&n, finding->saves_bytes),
 		number_bytes(&n, cycle->garbage_bytes / cycle->count));
 	if (site->family == FAMILY_SLICE)
@@ -150,19 +160,20 @@ static void emit(
 	const struct container *newest = newest_of(context->model, site);
 	uint64_t hint = newest ? MAX(hint_for(newest), site->length_max) : site->length_max;
 	uint64_t cycle_ns = minus(cycle->newest_first_ns, cycle->first_ns) / (cycle->count - 1);
+	uint64_t size = cycle->size_bytes / cycle->count,
+		 grown = cycle->garbage_bytes / cycle->count;
 	struct finding finding = finding_of_site(site, CLASS_CHURN);
 
 	finding.candidate = cycle->ended + 1 < threshold_get(context, "containers");
-	finding.saves_bytes = (cycle->garbage_bytes + cycle->held_bytes) / cycle->count;
-	finding.bytes = cycle->garbage_bytes + cycle->held_bytes;
+	finding.saves_bytes = (cycle->garbage_bytes + cycle->size_bytes) / cycle->count;
+	finding.bytes = cycle->garbage_bytes + cycle->size_bytes;
 	finding.bytes_per_second =
 		cycle_ns ? (uint64_t)((double)finding.saves_bytes * NSEC_PER_SEC / (double)cycle_ns)
 			 : 0;
 	evidence_add(&finding, "containers", cycle->count);
-	evidence_add(&finding, "size_bytes", (double)(cycle->held_bytes / cycle->count));
-	evidence_add(
-		&finding, "growth_garbage_bytes", (double)(cycle->garbage_bytes / cycle->count));
-	evidence_add(&finding, "dropped_bytes", (double)(cycle->held_bytes / cycle->count));
+	evidence_add(&finding, "size_bytes", (double)size);
+	evidence_add(&finding, "growth_garbage_bytes", (double)grown);
+	evidence_add(&finding, "dropped_bytes", (double)size);
 	evidence_add(&finding, "garbage_per_cycle_bytes", (double)finding.saves_bytes);
 	evidence_add(&finding, "cycle_ns", (double)cycle_ns);
 	evidence_add_known(&finding, "hint", hint != 0, (double)hint);

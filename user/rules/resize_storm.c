@@ -303,7 +303,8 @@ static void emit_once(
 		"Grew %s times up to %s: %s allocated, of them %s are garbage now; old and new "
 		"array "
 		"together took up to %s.",
-		number_count(&n, container->growths), number_bytes(&n, container->held_peak_bytes),
+		number_count(&n, container->growths),
+		number_bytes(&n, minus(container->allocated_bytes, container->garbage_bytes)),
 		number_bytes(&n, container->allocated_bytes),
 		number_bytes(&n, container->garbage_bytes),
 		number_bytes(&n, container->overlap_peak_bytes));

@@ -119,6 +119,21 @@ static bool lasts(const struct rule_context *context, const struct period *perio
 	       period->gc_cycles >= threshold_get(context, "gcs");
 }
 
+/*
+ * A session that ends before the window is over says what it saw: a map that was nearly empty when we came
+ * and still is at the end, however short that was. Else 30 s would show less than no time at all (-d 0).
+ */
+static bool fills_session(const struct rule_context *context, const struct container *container,
+	const struct period *period)
+{
+	const struct target *target = model_target(context->model, container->target);
+	uint64_t start_ns, real_ns, end_ns;
+
+	model_clock(context->model, &start_ns, &real_ns, &end_ns);
+	return is_read_only(context->model, target) ||
+	       (end_ns > start_ns && !period->first && was_there(target, container));
+}
+
 static uint64_t smallest_worth_it(
 	const struct rule_context *context, const struct container *container)
 {
@@ -206,9 +221,9 @@ static void evaluate_container(
 	if (!look->load_limit || retained < smallest_worth_it(context, container) ||
 		!find_period(context, container, &period))
 		return;
-	once = !lasts(context, &period);
-	if (once && !is_read_only(context->model, target))
+	if (!lasts(context, &period) && !fills_session(context, container, &period))
 		return;
+	once = is_read_only(context->model, target) && !lasts(context, &period);
 	if (is_rising(context, container, &period) || is_reused(context, container, &period))
 		return;
 	finding.candidate =

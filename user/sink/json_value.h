@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * JSON values as design.md 6 wants them: integers exact to 64 bits, unknown is null, names made
+ * JSON values as tests/schema.json wants them: integers exact to 64 bits, unknown is null, names made
  * valid and harmless first (json-c passes invalid UTF-8 through as it is).
  */
 #ifndef MEMTRACE_SINK_JSON_VALUE_H

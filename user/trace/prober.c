@@ -441,10 +441,8 @@ void prober_finish(struct prober *prober)
 		struct traced *traced = &prober->traced[i];
 
 		for (enum family f = FAMILY_MAP; traced->reader && f < FAMILY_MAX; f++)
-			if (traced->links[f].attach && attach_link_is_open(traced->links[f].attach)) {
+			if (traced->links[f].attach && attach_link_is_open(traced->links[f].attach))
 				attach_link_close(traced->links[f].attach, prober->closer);
-				tell_share(prober, traced, f, false);
-			}
 	}
 	trace_bpf_detach_kernel(prober->bpf);
 	closer_flush(prober->closer);

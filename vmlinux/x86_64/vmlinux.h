@@ -53,6 +53,9 @@ enum {
 	BPF_RB_AVAIL_DATA = 0,
 };
 
+/* include/linux/sched/signal.h */
+#define SIGNAL_GROUP_EXIT 0x00000004
+
 struct pt_regs {
 	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
 	unsigned long orig_ax, ip, cs, flags, sp, ss;
@@ -84,7 +87,9 @@ struct pid {
 };
 
 struct signal_struct {
-	atomic_t live;		  /* threads that have not begun to exit */
+	atomic_t live; /* threads that have not begun to exit */
+	int group_exit_code;
+	unsigned int flags;
 	struct mm_struct *oom_mm; /* set once the OOM killer has chosen this process */
 };
 

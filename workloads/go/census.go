@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-// 5,000 maps of several types and 100 channels among a million other objects, 200,000 of them of the
-// size of a map header. With "churn" as argument goroutines keep allocating and collecting meanwhile.
+// 5,000 maps of several types, one to forty entries each, and 100 channels among a million other
+// objects, 200,000 of them of the size of a map header. With "churn" as argument goroutines keep
+// allocating and collecting meanwhile.
 package main
 
 import (
@@ -30,7 +31,7 @@ var (
 	ints     [1250]map[int]int
 	texts    [1250]map[string]string
 	structs  [1250]map[key]*value
-	empties  [1250]map[int64]bool
+	booleans [1250]map[int64]bool
 	channels [100]chan *value
 	decoys   []*decoy
 	others   []interface{}
@@ -44,16 +45,17 @@ func makeMaps() (entries int) {
 		ints[i] = make(map[int]int)
 		texts[i] = make(map[string]string)
 		structs[i] = make(map[key]*value)
-		empties[i] = make(map[int64]bool)
-		for n := 0; n < i%40; n++ {
+		booleans[i] = make(map[int64]bool)
+		for n := 0; n <= i%40; n++ {
 			ints[i][n] = n
 			texts[i][text(n)] = "value"
 			structs[i][key{uint32(n), uint32(i)}] = &value{name: "v"}
-			entries += 3
+			booleans[i][int64(n)] = true
+			entries += 4
 		}
 	}
 	for i := range channels {
-		channels[i] = make(chan *value, i)
+		channels[i] = make(chan *value, i+1)
 	}
 	return entries
 }
@@ -121,7 +123,7 @@ func main() {
 			go churn(slot)
 		}
 	}
-	truth("maps", len(ints)+len(texts)+len(structs)+len(empties), "channels", len(channels),
+	truth("maps", len(ints)+len(texts)+len(structs)+len(booleans), "channels", len(channels),
 		"entries", entries, "objects", len(decoys)+len(others))
 	obey(nil)
 	runtime.KeepAlive(&decoys)
