@@ -3,14 +3,15 @@
 # Everything that can be said about the tree without running it: one line a problem, exit 1 where
 # there is any. A tool that is not installed is a problem too, with its package.
 #
-#   lint.sh [BUILD]              BUILD (default: build) holds the generated skeleton
+#   lint.sh [BUILD]              BUILD (default: $BUILD, else build) holds the generated skeleton
 #   LINT="layers format" lint.sh runs only these
 
 cd "$(dirname "$0")/../.." || exit 2
-BUILD=${1:-build}
+BUILD=${1:-${BUILD:-build}}
 CC=${CC:-gcc}
 CLANG=${CLANG:-clang}
 WARN="-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-format-truncation"
+WARN="$WARN -Wno-unknown-warning-option" # clang does not know all of gcc's
 FLAGS="-std=gnu11 -Iuser -Ibpf -I$BUILD/gen -Itests -D_GNU_SOURCE"
 LINT=${LINT:-layers schema format warnings tidy shell python man}
 export BUILD

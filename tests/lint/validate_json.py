@@ -181,7 +181,7 @@ MINIMAL = {
     "candidates": [],
     "spikes": [{
         "target": 0, "pid": 1, "start_ns": 1, "end_ns": 2, "delta_bytes": 3, "explained_bytes": 1,
-        "start_up": False, "causes": [{"site": 1, "family": None, "bytes": 1}],
+        "avoidable_bytes": 0, "start_up": False, "causes": [{"site": 1, "family": None, "bytes": 1}],
     }],
     "events": {"produced": 2, "delivered": 2, "lost": 0,
                "by_source": {"map": {"hits": 2, "produced": 2, "delivered": 2, "lost": 0}}},

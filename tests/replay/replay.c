@@ -25,7 +25,7 @@
  *
  *	growth   at= target= family= key= old= type= site= length= capacity= allocated= garbage=
  *	         held= same_size= new=
- *	create   at= target= family= key= type= site= owner= before= capacity=
+ *	create   at= target= family= key= type= site= owner= before= capacity= held=
  *	look     at= target= family= key= live=(dead|allocated|marked|rooted) cycle= length= capacity=
  *	         load_limit= held= need= need_peak= resident= tombstones= old= old_resident= stamp=
  *	faults   at= target= addr= site= faults= key=
@@ -402,6 +402,7 @@ static void read_create(struct replay *replay, const struct line *line, struct e
 		.owner = string_of(replay, line, "owner"),
 		.before_attach = number(line, "before"),
 		.capacity = number(line, "capacity"),
+		.held_bytes = number(line, "held"),
 	};
 }
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define MAX_WORDS 16
-#define SECOND	  1000000000ull
+#define SECOND    1000000000ull
 
 static struct options options;
 static char error[OPTIONS_ERROR_BYTES];
@@ -23,7 +23,8 @@ static int parse(const char *text)
 	words[0] = "memtrace";
 	cr_assert_lt(strlen(text), sizeof(line));
 	strcpy(line, text);
-	for (char *save = NULL, *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+	for (char *save = NULL, *word = strtok_r(line, " ", &save); word;
+		word = strtok_r(NULL, " ", &save)) {
 		cr_assert_lt(count, MAX_WORDS);
 		words[count++] = strcmp(word, "''") ? word : "";
 	}
@@ -70,8 +71,8 @@ Test(options, pids_in_all_spellings)
 
 Test(options, bad_pids)
 {
-	static const char *const bad[] = {"''", "0", "-1", "x", "1x", "1,", ",1", "1,,2", "2147483648",
-		"99999999999999999999", "0x10", "1.5", "+1"};
+	static const char *const bad[] = {"''", "0", "-1", "x", "1x", "1,", ",1", "1,,2",
+		"2147483648", "99999999999999999999", "0x10", "1.5", "+1"};
 	char text[64];
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -86,10 +87,12 @@ Test(options, durations)
 	static const struct {
 		const char *text;
 		uint64_t ns;
-	} good[] = {{"30", 30 * SECOND}, {"30s", 30 * SECOND}, {"1.5", 3 * SECOND / 2}, {"5m", 300 * SECOND},
-		{"5min", 300 * SECOND}, {"2h", 7200 * SECOND}, {"500ms", SECOND / 2}, {"0", 0}, {"0s", 0}};
-	static const char *const bad[] = {"''", "-1", "x", "5x", "1e9", "inf", "nan", "0x10", "1..2", ".5",
-		"9999999h", "99999999999999999999999999999999999", "5 m", "5mm", "0.0000000001"};
+	} good[] = {{"30", 30 * SECOND}, {"30s", 30 * SECOND}, {"1.5", 3 * SECOND / 2},
+		{"5m", 300 * SECOND}, {"5min", 300 * SECOND}, {"2h", 7200 * SECOND},
+		{"500ms", SECOND / 2}, {"0", 0}, {"0s", 0}};
+	static const char *const bad[] = {"''", "-1", "x", "5x", "1e9", "inf", "nan", "0x10",
+		"1..2", ".5", "9999999h", "99999999999999999999999999999999999", "5 m", "5mm",
+		"0.0000000001"};
 	char text[128];
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
@@ -183,9 +186,10 @@ Test(options, formats)
 {
 	static const struct {
 		const char *text, *sink;
-	} cases[] = {{"-p 1 -o a.json", "json"}, {"-p 1 -o a.jsonl", "jsonl"}, {"-p 1 -o a.txt", "text"},
-		{"-p 1 -o a.csv", "text"}, {"-p 1 -o json", "text"}, {"-p 1 -o a.json/b", "text"},
-		{"-p 1 --format json", "json"}, {"-p 1 -o a.txt --format jsonl", "jsonl"}};
+	} cases[] = {{"-p 1 -o a.json", "json"}, {"-p 1 -o a.jsonl", "jsonl"},
+		{"-p 1 -o a.txt", "text"}, {"-p 1 -o a.csv", "text"}, {"-p 1 -o json", "text"},
+		{"-p 1 -o a.json/b", "text"}, {"-p 1 --format json", "json"},
+		{"-p 1 -o a.txt --format jsonl", "jsonl"}};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		cr_assert_eq(parse(cases[i].text), 0);

@@ -141,7 +141,8 @@ Test(look, kernel_thread)
 	fclose(in);
 	cr_expect_eq(process_look(2, &info), PROCESS_KERNEL_THREAD);
 	cr_expect_str_eq(describe(PROCESS_KERNEL_THREAD, &info),
-		"cannot trace pid 2 (kthreadd): it is a kernel thread and has no memory of its own");
+		"cannot trace pid 2 (kthreadd): it is a kernel thread and has no memory of its "
+		"own");
 }
 
 Test(look, zombie)
@@ -234,11 +235,11 @@ Test(look, traced_by_another)
 Test(look, i386_program_is_refused_by_name)
 {
 	/* ELF32, i386: pause() in a loop; int 0x80, eax = 29. */
-	static const unsigned char program[] = {0x7f, 'E', 'L', 'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2,
-		0, 3, 0, 1, 0, 0, 0, 0x54, 0x80, 4, 8, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x34, 0, 0x20,
-		0, 1, 0, 0, 0, 0, 0, 0, 0, /* program header */ 1, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 4, 8, 0,
-		0x80, 4, 8, 0x5d, 0, 0, 0, 0x5d, 0, 0, 0, 5, 0, 0, 0, 0, 0x10, 0, 0, /* code */ 0xb8, 29, 0,
-		0, 0, 0xcd, 0x80, 0xeb, 0xf7};
+	static const unsigned char program[] = {0x7f, 'E', 'L', 'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0,
+		0, 0, 2, 0, 3, 0, 1, 0, 0, 0, 0x54, 0x80, 4, 8, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+		0, 0x34, 0, 0x20, 0, 1, 0, 0, 0, 0, 0, 0, 0, /* program header */ 1, 0, 0, 0, 0, 0,
+		0, 0, 0, 0x80, 4, 8, 0, 0x80, 4, 8, 0x5d, 0, 0, 0, 0x5d, 0, 0, 0, 5, 0, 0, 0, 0,
+		0x10, 0, 0, /* code */ 0xb8, 29, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7};
 	char path[] = "/tmp/memtrace-unit-XXXXXX";
 	int fd = mkstemp(path), errors[2], error = 0;
 	struct process_info info;
@@ -351,7 +352,8 @@ Test(usage, cpu_and_memory_follow)
 	char *memory;
 
 	cr_assert_eq(process_read_usage(getpid(), &before), 0);
-	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	memset(memory, 1, bytes);
 	cr_assert_eq(process_read_usage(getpid(), &after), 0);
 	/* statm may lag by 64 pages per CPU; 8 MiB is far above it. */
@@ -365,10 +367,12 @@ Test(children, found_by_parent)
 	int pids[8] = {0}, count = process_list_children(getpid(), pids, 8);
 
 	cr_expect_eq(count, 2);
-	cr_expect((pids[0] == one.pid && pids[1] == two.pid) || (pids[0] == two.pid && pids[1] == one.pid));
+	cr_expect((pids[0] == one.pid && pids[1] == two.pid) ||
+		  (pids[0] == two.pid && pids[1] == one.pid));
 	cr_expect_eq(process_list_children(getpid(), pids, 1), 2);
-	stop_waiting(&one);
+	/* The second holds a copy of the first one's pipe, so it must end first. */
 	stop_waiting(&two);
+	stop_waiting(&one);
 	cr_expect_eq(process_list_children(getpid(), pids, 8), 0);
 }
 
@@ -406,8 +410,8 @@ static void set_limit(const struct hierarchy_dir *dir, const char *where, const 
 static void remove_hierarchy(const struct hierarchy_dir *dir)
 {
 	static const char *const names[] = {"/a/b/memory.max", "/a/memory.max", "/memory.max",
-		"/a/b/memory.limit_in_bytes", "/a/memory.limit_in_bytes", "/memory.limit_in_bytes", "/a/b",
-		"/a", ""};
+		"/a/b/memory.limit_in_bytes", "/a/memory.limit_in_bytes", "/memory.limit_in_bytes",
+		"/a/b", "/a", ""};
 	char path[128];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -416,7 +420,8 @@ static void remove_hierarchy(const struct hierarchy_dir *dir)
 	}
 }
 
-static uint64_t find_limit(const struct hierarchy_dir *dir, const char *cgroups, const char *mount_format)
+static uint64_t find_limit(
+	const struct hierarchy_dir *dir, const char *cgroups, const char *mount_format)
 {
 	char mounts[512], cgroup[PROCESS_PATH_BYTES];
 
@@ -424,9 +429,11 @@ static uint64_t find_limit(const struct hierarchy_dir *dir, const char *cgroups,
 	return process_find_limit(cgroups, mounts, cgroup, sizeof(cgroup));
 }
 
-#define V2_MOUNT "22 1 0:1 / / rw - ext4 /dev/vda rw\n41 31 0:38 / %s rw,relatime - cgroup2 cgroup2 rw\n"
+#define V2_MOUNT                                                                                   \
+	"22 1 0:1 / / rw - ext4 /dev/vda rw\n41 31 0:38 / %s rw,relatime - cgroup2 cgroup2 rw\n"
 #define V1_MOUNT                                                                                   \
-	"35 31 0:32 / /nowhere rw - cgroup cgroup rw,cpu\n35 31 0:32 / %s rw shared:3 - cgroup c rw,memory\n"
+	"35 31 0:32 / /nowhere rw - cgroup cgroup rw,cpu\n35 31 0:32 / %s rw shared:3 - cgroup c " \
+	"rw,memory\n"
 
 Test(limit, smallest_on_the_way_up_v2)
 {
@@ -465,7 +472,8 @@ Test(limit, mount_that_shows_a_part)
 	char cgroup[PROCESS_PATH_BYTES], mounts[256];
 
 	set_limit(&dir, "/a/memory.max", "8192");
-	snprintf(mounts, sizeof(mounts), "41 31 0:38 /docker/c1 %s rw - cgroup2 cgroup2 rw\n", dir.root);
+	snprintf(mounts, sizeof(mounts), "41 31 0:38 /docker/c1 %s rw - cgroup2 cgroup2 rw\n",
+		dir.root);
 	cr_expect_eq(process_find_limit("0::/docker/c1/a\n", mounts, cgroup, sizeof(cgroup)), 8192);
 	cr_expect_str_eq(cgroup, "/docker/c1/a");
 	cr_expect_eq(process_find_limit("0::/docker/c11/a\n", mounts, cgroup, sizeof(cgroup)), 0);
@@ -475,11 +483,13 @@ Test(limit, mount_that_shows_a_part)
 
 Test(limit, nonsense)
 {
-	static const char *const texts[] = {"", "\n", ":", "::", "0:", "0::", "4:memory", "x:memory:", "0::a/b\n"};
+	static const char *const texts[] = {
+		"", "\n", ":", "::", "0:", "0::", "4:memory", "x:memory:", "0::a/b\n"};
 	char cgroup[PROCESS_PATH_BYTES];
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		cr_expect_eq(process_find_limit(texts[i], "", cgroup, sizeof(cgroup)), 0);
-		cr_expect_eq(process_find_limit(texts[i], "1 2 3 - cgroup2\n- - -\n", cgroup, 4), 0);
+		cr_expect_eq(
+			process_find_limit(texts[i], "1 2 3 - cgroup2\n- - -\n", cgroup, 4), 0);
 	}
 }

@@ -141,5 +141,6 @@ Test(table, hash_is_stable)
 	/* FNV-1a of "a" and the published offset basis; finding ids depend on them. */
 	cr_assert_eq(hash_bytes(0, "", 0), 0xcbf29ce484222325ull);
 	cr_assert_eq(hash_bytes(0, "a", 1), 0xaf63dc4c8601ec8cull);
-	cr_assert_neq(hash_string(hash_string(0, "ab"), "c"), hash_string(hash_string(0, "a"), "bc"));
+	cr_assert_neq(
+		hash_string(hash_string(0, "ab"), "c"), hash_string(hash_string(0, "a"), "bc"));
 }

@@ -12,9 +12,9 @@ Test(text, bytes)
 	static const struct {
 		uint64_t bytes;
 		const char *text;
-	} cases[] = {{0, "0 B"}, {812, "812 B"}, {1023, "1023 B"}, {1024, "1.0 KiB"}, {4198, "4.1 KiB"},
-		{72ull << 20, "72.0 MiB"}, {1023ull << 20, "1023 MiB"}, {(1ull << 30) - 1, "1.0 GiB"},
-		{1ull << 40, "1.0 TiB"}, {UINT64_MAX, "16.0 EiB"}};
+	} cases[] = {{0, "0 B"}, {812, "812 B"}, {1023, "1023 B"}, {1024, "1.0 KiB"},
+		{4198, "4.1 KiB"}, {72ull << 20, "72.0 MiB"}, {1023ull << 20, "1023 MiB"},
+		{(1ull << 30) - 1, "1.0 GiB"}, {1ull << 40, "1.0 TiB"}, {UINT64_MAX, "16.0 EiB"}};
 	char buf[TEXT_NUMBER_BYTES];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -53,16 +53,17 @@ Test(text, parse_bytes)
 		int result;
 		uint64_t bytes;
 	} cases[] = {{"64", 0, 64}, {"64K", 0, 65536}, {"64KiB", 0, 65536}, {"1.5M", 0, 1572864},
-		{"2g", 0, 2147483648}, {"7B", 0, 7}, {"0", 0, 0}, {"", -EINVAL, 0}, {"-1", -EINVAL, 0},
-		{"+1", -EINVAL, 0}, {" 1", -EINVAL, 0}, {"1 M", -EINVAL, 0}, {"M", -EINVAL, 0},
-		{"1Mx", -EINVAL, 0}, {"nan", -EINVAL, 0}, {"inf", -EINVAL, 0}, {".", -EINVAL, 0},
-		{"99999999999T", -ERANGE, 0}, {"18446744073709551616", -ERANGE, 0},
-		{"1e400", -EINVAL, 0}};
+		{"2g", 0, 2147483648}, {"7B", 0, 7}, {"0", 0, 0}, {"", -EINVAL, 0},
+		{"-1", -EINVAL, 0}, {"+1", -EINVAL, 0}, {" 1", -EINVAL, 0}, {"1 M", -EINVAL, 0},
+		{"M", -EINVAL, 0}, {"1Mx", -EINVAL, 0}, {"nan", -EINVAL, 0}, {"inf", -EINVAL, 0},
+		{".", -EINVAL, 0}, {"99999999999T", -ERANGE, 0},
+		{"18446744073709551616", -ERANGE, 0}, {"1e400", -EINVAL, 0}};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint64_t bytes = 0;
 
-		cr_expect_eq(text_parse_bytes(cases[i].text, &bytes), cases[i].result, "%s", cases[i].text);
+		cr_expect_eq(text_parse_bytes(cases[i].text, &bytes), cases[i].result, "%s",
+			cases[i].text);
 		cr_expect_eq(bytes, cases[i].bytes, "%s", cases[i].text);
 	}
 }
@@ -71,10 +72,15 @@ Test(text, escape_hostile_names)
 {
 	static const struct {
 		const char *name, *safe;
-	} cases[] = {{"main.(*Cache).Put", "main.(*Cache).Put"}, {"", ""}, {"\033[2J\033]0;x\007", "\\x1b[2J\\x1b]0;x\\x07"},
-		{"a\nb\tc\r", "a\\x0ab\\x09c\\x0d"}, {"\x7f", "\\x7f"}, {"caf\xc3\xa9", "caf\xc3\xa9"},
-		{"\xc2\x9b" "2J", "\\x9b2J"} /* C1: the one-byte form of ESC [ */, {"\xff", "\xef\xbf\xbd"},
-		{"\xc3", "\xef\xbf\xbd"}, {"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd"}, {"\xe2\x82\xac", "\xe2\x82\xac"},
+	} cases[] = {{"main.(*Cache).Put", "main.(*Cache).Put"}, {"", ""},
+		{"\033[2J\033]0;x\007", "\\x1b[2J\\x1b]0;x\\x07"},
+		{"a\nb\tc\r", "a\\x0ab\\x09c\\x0d"}, {"\x7f", "\\x7f"},
+		{"caf\xc3\xa9", "caf\xc3\xa9"},
+		{"\xc2\x9b"
+		 "2J",
+			"\\x9b2J"} /* C1: the one-byte form of ESC [ */,
+		{"\xff", "\xef\xbf\xbd"}, {"\xc3", "\xef\xbf\xbd"},
+		{"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd"}, {"\xe2\x82\xac", "\xe2\x82\xac"},
 		{"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"} /* overlong "/" */,
 		{"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"} /* a surrogate */,
 		{"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},

@@ -48,7 +48,8 @@ static int run_doctor(int argc, char **argv)
 		printf("%-8s %-22s %s\n", verdicts[checks[i].verdict], checks[i].name,
 			explain(&checks[i]));
 	}
-	puts(missing ? "Tracing will not work here; reading (--pid PID -d 0) may." : "Ready to trace.");
+	puts(missing ? "Tracing will not work here; reading (--pid PID -d 0) may."
+		     : "Ready to trace.");
 	if (fflush(stdout))
 		return EXIT_ENVIRONMENT;
 	return missing ? EXIT_ENVIRONMENT : EXIT_RAN;

@@ -34,7 +34,8 @@ int help_print(void)
 		char left[64];
 
 		snprintf(left, sizeof(left), "%s%s%s", commands[i]->name,
-			commands[i]->arguments ? " " : "", commands[i]->arguments ? commands[i]->arguments : "");
+			commands[i]->arguments ? " " : "",
+			commands[i]->arguments ? commands[i]->arguments : "");
 		printf("  memtrace %-30s %s\n", left, commands[i]->help);
 	}
 	puts("\nOptions:");
@@ -42,7 +43,8 @@ int help_print(void)
 	puts("\nThresholds for --set:");
 	for (size_t i = 0; rules_get(i); i++)
 		print_thresholds(rules_get(i));
-	puts("\nExit codes: 0 ran, 2 usage, 3 environment, 4 data incomplete; with -- COMMAND its own\n"
+	puts("\nExit codes: 0 ran, 2 usage, 3 environment, 4 data incomplete; with -- COMMAND its "
+	     "own\n"
 	     "status, or 125 where memtrace failed. See memtrace(1).");
 	return finish();
 }

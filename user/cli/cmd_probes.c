@@ -64,8 +64,8 @@ static void print_text(const struct runtime_file *file)
 		const struct runtime_probe *probe = &file->probes[i];
 		char place[NAME_BYTES + 16];
 
-		snprintf(place, sizeof(place), "%s+%d", text_escape(name, sizeof(name), probe->symbol),
-			probe->delta);
+		snprintf(place, sizeof(place), "%s+%d",
+			text_escape(name, sizeof(name), probe->symbol), probe->delta);
 		printf("  %-8s %-36s file offset 0x%-9" PRIx64 " %s\n",
 			family_name((enum family)probe->family), place, probe->file_offset,
 			probe->emulated ? "emulated" : "single-stepped");
@@ -75,7 +75,8 @@ static void print_text(const struct runtime_file *file)
 		printf("%s\n", text_escape(name, sizeof(name), file->skips[i].reason));
 	}
 	if (!file->reading)
-		puts("  containers cannot be read from memory: the layout of this version is not known");
+		puts("  containers cannot be read from memory: the layout of this version is not "
+		     "known");
 }
 
 static void add_text(struct json_object *object, const char *key, const char *value)
@@ -130,8 +131,7 @@ static void print_json(const struct runtime_file *file)
 	json_object_put(object);
 }
 
-static int identify(
-	struct parser *parser, int fd, struct notice *notice, struct runtime_file *ret)
+static int identify(struct parser *parser, int fd, struct notice *notice, struct runtime_file *ret)
 {
 	uint32_t id;
 	int r = parser_identify(parser, fd, &id, ret);
@@ -139,7 +139,8 @@ static int identify(
 	if (r == -ENOEXEC)
 		notice_error(notice, "this is no 64-bit ELF executable for x86_64");
 	else if (r == -EBADMSG)
-		notice_error(notice, "this executable cannot be parsed: its parts contradict each other");
+		notice_error(notice,
+			"this executable cannot be parsed: its parts contradict each other");
 	else if (r)
 		notice_error(notice, "cannot parse the executable: %s", strerror(-r));
 	else if (!ret->runtime[0])

@@ -28,8 +28,8 @@
 #include "trace/session.h"
 
 #define DEFAULT_DURATION_NS (30 * NSEC_PER_SEC)
-#define MIN_WIDTH	    60
-#define DEFAULT_WIDTH	    100
+#define MIN_WIDTH           60
+#define DEFAULT_WIDTH       100
 
 struct run {
 	struct options options;
@@ -117,7 +117,8 @@ static size_t count_gating(const struct findings *findings)
 	size_t count = 0;
 
 	for (size_t i = 0; i < findings->count - findings->candidates; i++)
-		count += !findings->items[i].candidate && findings->items[i].severity >= SEVERITY_MEDIUM;
+		count += !findings->items[i].candidate &&
+			 findings->items[i].severity >= SEVERITY_MEDIUM;
 	return count;
 }
 
@@ -140,7 +141,7 @@ static int write_report(struct run *run, FILE *out, bool snapshot)
 	int r;
 
 	model_clock(run->model, &begin_ns, &real_ns, &end_ns);
-	rules_run(run->model, options->thresholds, snapshot ? clock_mono_ns() : end_ns, &findings);
+	rules_run(run->model, options->thresholds, end_ns, &findings);
 	run->gating = count_gating(&findings);
 	report = (struct report){
 		.model = run->model,
@@ -197,7 +198,8 @@ static void report_at_end(struct run *run)
 		complain_stdout(run, r);
 		return;
 	}
-	notice_error(&run->notice, "cannot write %s: %s; the report goes to stdout", path, strerror(-r));
+	notice_error(
+		&run->notice, "cannot write %s: %s; the report goes to stdout", path, strerror(-r));
 	report_to_stdout(run);
 }
 
@@ -232,11 +234,14 @@ static void on_warning(const char *sentence, void *arg)
 
 static void on_refresh(struct model *model, void *arg)
 {
+	uint64_t begin_ns, real_ns, end_ns;
 	struct run *run = arg;
 
-	(void)model;
 	if (run->write_error)
 		return;
+	/* A snapshot ends now. */
+	model_clock(model, &begin_ns, &real_ns, &end_ns);
+	model_set_clock(model, begin_ns, real_ns, clock_mono_ns());
 	notice_clear(&run->notice);
 	run->write_error = write_report(run, run->destination.file, true);
 	/* Nobody will see the rest: end, but with what the file could not take. */

@@ -6,8 +6,9 @@
 enum exit_code {
 	EXIT_RAN = 0,
 	EXIT_USAGE = 2,
-	EXIT_ENVIRONMENT = 3, /* kernel, privileges, a target that cannot be traced, unwritable output */
-	EXIT_INCOMPLETE = 4,  /* ran, but data was lost: inconclusive */
+	EXIT_ENVIRONMENT =
+		3, /* kernel, privileges, a target that cannot be traced, unwritable output */
+	EXIT_INCOMPLETE = 4, /* ran, but data was lost: inconclusive */
 	/* -- COMMAND, as env(1) */
 	EXIT_OWN_FAILURE = 125,
 	EXIT_NOT_EXECUTABLE = 126,

@@ -21,7 +21,9 @@ void notice_init(struct notice *notice, bool quiet, bool verbose);
 void notice_progress(struct notice *notice, const char *what, double share);
 void notice_clear(struct notice *notice);
 
-void notice_error(struct notice *notice, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void notice_warn(struct notice *notice, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void notice_error(struct notice *notice, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void notice_warn(struct notice *notice, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 #endif

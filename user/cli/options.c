@@ -18,10 +18,10 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-#define DEFAULT_TOP	     10
+#define DEFAULT_TOP          10
 #define DEFAULT_OVERHEAD_PCT 1.0
-#define MAX_DURATION_S	     (366.0 * 86400)
-#define MIN_REFRESH_NS	     (100 * NSEC_PER_MSEC)
+#define MAX_DURATION_S       (366.0 * 86400)
+#define MIN_REFRESH_NS       (100 * NSEC_PER_MSEC)
 
 /* Values that getopt_long() returns for rows without a letter: above any character. */
 #define LONG_ONLY 256
@@ -147,7 +147,8 @@ static int take_duration(struct parse *parse, const char *value)
 
 	if (parse_duration(value, &ns))
 		return fail(parse,
-			"--duration wants seconds up to a year (30, 30s, 5m, 2h, 500ms; 0 only reads), not "
+			"--duration wants seconds up to a year (30, 30s, 5m, 2h, 500ms; 0 only "
+			"reads), not "
 			"\"%s\"",
 			value);
 	parse->options->has_duration = true;
@@ -181,7 +182,8 @@ static int take_max_overhead(struct parse *parse, const char *value)
 	double pct;
 
 	if (parse_number(value, &pct, &end) || (*end && strcmp(end, "%")) || pct <= 0 || pct > 100)
-		return fail(parse, "--max-overhead wants percent above 0 and up to 100, not \"%s\"", value);
+		return fail(parse, "--max-overhead wants percent above 0 and up to 100, not \"%s\"",
+			value);
 	parse->options->max_overhead_pct = pct;
 	return 0;
 }
@@ -219,7 +221,8 @@ static void list_formats(char *buf, size_t bytes)
 	for (size_t i = 0; sink_get(i) && used < bytes; i++) {
 		const char *separator = !i ? "" : sink_get(i + 1) ? ", " : " or ";
 
-		used += (size_t)snprintf(buf + used, bytes - used, "%s%s", separator, sink_get(i)->name);
+		used += (size_t)snprintf(
+			buf + used, bytes - used, "%s%s", separator, sink_get(i)->name);
 	}
 }
 
@@ -253,7 +256,8 @@ static int take_error_exitcode(struct parse *parse, const char *value)
 	long code;
 
 	if (parse_integer(value, 1, 255, &code))
-		return fail(parse, "--error-exitcode wants a number from 1 to 255, not \"%s\"", value);
+		return fail(
+			parse, "--error-exitcode wants a number from 1 to 255, not \"%s\"", value);
 	parse->options->error_exitcode = (int)code;
 	return 0;
 }
@@ -302,13 +306,16 @@ static const struct option_row rows[] = {
 		"how long: 30, 30s, 5m, 2h; 0 only reads (default: until Ctrl-C on a\n"
 		"terminal, else 30 s; a COMMAND: until it ends)",
 		take_duration},
-	{"interval", 'i', "TIME", "report every TIME while running, not only at the end", take_interval},
+	{"interval", 'i', "TIME", "report every TIME while running, not only at the end",
+		take_interval},
 	{"top", 'n', "N", "findings to show in the text report (default 10)", take_top},
-	{"max-overhead", 0, "PCT", "budget for probes, percent of the target's CPU time (default 1)",
+	{"max-overhead", 0, "PCT",
+		"budget for probes, percent of the target's CPU time (default 1)",
 		take_max_overhead},
 	{"dry-run", 0, NULL, "say what would be attached and what it would cost, then end",
 		take_dry_run},
-	{"set", 0, "KIND.FIELD=VALUE", "change a threshold of a finding; may be repeated", take_set},
+	{"set", 0, "KIND.FIELD=VALUE", "change a threshold of a finding; may be repeated",
+		take_set},
 	{"output", 'o', "FILE", "write the report there; .json, .jsonl or .txt choose the format",
 		take_output},
 	{"format", 0, "FORMAT", "text, json or jsonl (default: by FILE, else text)", take_format},
@@ -342,10 +349,11 @@ static void make_getopt_arrays(struct option *ret_long, char *ret_short)
 	/* "+": stop at the first word; ":": tell a missing argument from an unknown option. */
 	ret_short += sprintf(ret_short, "+:");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		ret_long[i] = (struct option){
-			rows[i].name, rows[i].argument ? required_argument : no_argument, NULL, row_value(i)};
+		ret_long[i] = (struct option){rows[i].name,
+			rows[i].argument ? required_argument : no_argument, NULL, row_value(i)};
 		if (rows[i].letter)
-			ret_short += sprintf(ret_short, "%c%s", rows[i].letter, rows[i].argument ? ":" : "");
+			ret_short += sprintf(
+				ret_short, "%c%s", rows[i].letter, rows[i].argument ? ":" : "");
 	}
 	ret_long[ARRAY_SIZE(rows)] = (struct option){0};
 }
@@ -401,7 +409,8 @@ static int fail_unknown_name(struct parse *parse, const char *word)
 			continue;
 		if (!strncmp(rows[i].name, name, strlen(name))) {
 			if (first)
-				return fail(parse, "--%s may be --%s or --%s", name, first, rows[i].name);
+				return fail(parse, "--%s may be --%s or --%s", name, first,
+					rows[i].name);
 			first = rows[i].name;
 		}
 		names[count++] = rows[i].name;
@@ -441,7 +450,8 @@ static int take_rest(struct parse *parse, int argc, char **argv, bool separated)
 		return 0;
 	if (strspn(argv[optind], "0123456789") == strlen(argv[optind]) && *argv[optind])
 		return fail(parse, "to attach to a process, write --pid %s", argv[optind]);
-	return fail(parse, "unexpected \"%s\"; to start a program, write -- before it", argv[optind]);
+	return fail(
+		parse, "unexpected \"%s\"; to start a program, write -- before it", argv[optind]);
 }
 
 static int check_together(struct parse *parse)
@@ -453,8 +463,8 @@ static int check_together(struct parse *parse)
 	if (!options->command && !options->pid_count)
 		return fail(parse, "say what to trace: --pid PID, or -- COMMAND");
 	if (options->command && options->has_duration && !options->duration_ns)
-		return fail(parse,
-			"--duration 0 only reads, and a COMMAND that has just started has nothing to read");
+		return fail(parse, "--duration 0 only reads, and a COMMAND that has just started "
+				   "has nothing to read");
 	if (options->quiet && options->verbose)
 		return fail(parse, "--quiet and --verbose exclude each other");
 	if (options->refresh_ns && !strcmp(options->sink->name, "json"))
@@ -527,8 +537,9 @@ void options_print(FILE *out)
 		if (!help)
 			continue;
 		snprintf(left, sizeof(left), "%c%c%c --%s%s%s", rows[i].letter ? '-' : ' ',
-			rows[i].letter ? rows[i].letter : ' ', rows[i].letter ? ',' : ' ', rows[i].name,
-			rows[i].argument ? " " : "", rows[i].argument ? rows[i].argument : "");
+			rows[i].letter ? rows[i].letter : ' ', rows[i].letter ? ',' : ' ',
+			rows[i].name, rows[i].argument ? " " : "",
+			rows[i].argument ? rows[i].argument : "");
 		end = strchrnul(help, '\n');
 		fprintf(out, "  %-28s %.*s\n", left, (int)(end - help), help);
 		if (*end)

@@ -33,11 +33,11 @@ struct options {
 	double max_overhead_pct;
 	bool dry_run;
 	struct thresholds *thresholds; /* with every --set */
-	const char *output;	       /* NULL = stdout */
+	const char *output;            /* NULL = stdout */
 	const struct sink *sink;       /* never NULL after parsing */
 	enum color_mode color;
 	int error_exitcode; /* 0 = not asked for */
-	int ready_fd;	    /* -1 = none */
+	int ready_fd;       /* -1 = none */
 	bool quiet, verbose, help, version;
 };
 

@@ -334,18 +334,19 @@ void container_apply_create(
 	struct model *model, struct target_state *target, const struct event *event)
 {
 	const struct event_create *create = &event->create;
+	bool found = create->found || create->before_attach;
 	struct site *site = site_find(model, target->pub.id, create->site);
 	struct container *container = find(model, target, create->family, create->key);
 
 	/* What is made now explains RSS as growth does; the census finds what had been there. */
-	if (site && !create->before_attach)
+	if (site && !found)
 		site_count_growth(site,
 			&(struct event_growth){
 				.new_container = true, .allocated_bytes = create->held_bytes},
 			event->time_ns);
 	/* Made under our eyes, or of another type: the address has a new owner. */
-	if (container && (!create->before_attach || (create->type && container->type &&
-							    create->type != container->type))) {
+	if (container &&
+		(!found || (create->type && container->type && create->type != container->type))) {
 		container_end(model, target, container, event->time_ns);
 		container = NULL;
 	}

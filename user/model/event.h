@@ -61,7 +61,8 @@ struct event_create {
 	uint64_t key;
 	uint32_t type, site;
 	uint32_t owner;	     /* interned: "main.cache" or "main.Cache.m", 0 = unknown */
-	bool before_attach;  /* found by the census, not seen made */
+	bool found;	     /* by a census, not seen made: one already known is the same one */
+	bool before_attach;  /* found by the first census */
 	uint64_t capacity;   /* slots asked for; 0 = unknown */
 	uint64_t held_bytes; /* of its array; 0 = unknown */
 };

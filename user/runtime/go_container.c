@@ -87,6 +87,17 @@ void go_container_done(struct runtime_process *process)
 	table_done(&process->container_of);
 }
 
+void go_container_reset(struct go_container *container)
+{
+	struct go_container fresh = {.family = container->family,
+		.key = container->key,
+		.type = container->type,
+		.group_bytes = container->group_bytes,
+		.looked_ns = container->looked_ns};
+
+	*container = fresh;
+}
+
 void go_container_verify(struct go_container *container, const struct go_object *object)
 {
 	uint32_t completed = object->gc.sweepgen / 2;

@@ -85,7 +85,7 @@ static int decode_hash_grow(struct runtime_process *process, const struct mt_rec
 	struct hmap_word word = {(uint8_t)(record->val[2] >> 8), (uint16_t)(record->val[2] >> 16)};
 	const struct go_facts *facts = &process->facts;
 	struct event_growth *growth = &ret->growth;
-	uint64_t count = record->val[1];
+	uint64_t count = record->val[1], overflow, array;
 	uint8_t new_b;
 
 	if (word.b >= GO_MAP_MAX_B || count > 16ull << word.b || !record->val[3])
@@ -101,13 +101,13 @@ static int decode_hash_grow(struct runtime_process *process, const struct mt_rec
 	*ret_type = tag(FAMILY_MAP, record->val[0]);
 	if (!type)
 		return 0;
-	growth->allocated_bytes = go_size_bucket_array(
-		facts, new_b, type->group_size, type->group_has_pointers);
-	growth->garbage_bytes = go_size_bucket_array(facts, word.b, type->group_size,
-					type->group_has_pointers) +
-		overflow_bytes(facts, &word, type);
-	growth->held_bytes =
-		GO_MAP_HEADER_BYTES + growth->allocated_bytes + growth->garbage_bytes;
+	/* Overflow buckets were allocated one by one since the last growth; nobody else tells of them. */
+	overflow = overflow_bytes(facts, &word, type);
+	array = go_size_bucket_array(facts, new_b, type->group_size, type->group_has_pointers);
+	growth->allocated_bytes = array + overflow;
+	growth->garbage_bytes = overflow +
+		go_size_bucket_array(facts, word.b, type->group_size, type->group_has_pointers);
+	growth->held_bytes = GO_MAP_HEADER_BYTES + array + growth->garbage_bytes;
 	return 0;
 }
 
@@ -367,7 +367,8 @@ static int decode_makechan(struct runtime_process *process, const struct mt_reco
 	*ret = (struct event){.kind = EVENT_CREATE,
 		.create = {.family = FAMILY_CHANNEL,
 			.key = record->addr,
-			.capacity = record->val[1]}};
+			.capacity = record->val[1],
+			.held_bytes = record->val[1] * record->val[2]}};
 	*ret_type = tag(FAMILY_CHANNEL, record->val[0]);
 	return 0;
 }
@@ -392,6 +393,22 @@ static decode_fn *const decoders[] = {
 	[GO_PROBE_MAP_CLEAR] = decode_clear,
 };
 
+/*
+ * What is remembered under a key that a probe names: an array or a channel has just been allocated
+ * there, so it is another one. A map may be the same, grown, or a new one at an old address.
+ */
+static void renew(struct runtime_process *process, enum event_kind kind, const struct event *event)
+{
+	bool is_map = kind == EVENT_GROWTH && event->growth.family == FAMILY_MAP;
+	uint64_t key = kind == EVENT_GROWTH ? event->growth.key : event->create.key;
+	struct go_container *container = go_container_find(process, key);
+
+	if (container && is_map)
+		container->told = true;
+	else if (container)
+		go_container_remove(process, container);
+}
+
 int go_decode(struct runtime_process *process, const struct runtime_probe *probe,
 	const struct mt_record *record, struct event *ret, uint64_t *ret_type)
 {
@@ -404,6 +421,7 @@ int go_decode(struct runtime_process *process, const struct runtime_probe *probe
 	r = decoders[probe->probe](process, record, &event, &type);
 	if (r)
 		return r;
+	renew(process, event.kind, &event);
 	*ret = event;
 	*ret_type = type;
 	return 0;

@@ -24,6 +24,7 @@
 #define HEADER_BYTES   64 /* of a channel; a map's is shorter */
 #define STALE_NS       (500 * NSEC_PER_MSEC)
 #define WALK_ATTEMPTS  3
+#define MAX_DOUBTS     50 /* looks in a row that make no sense: it is no container of ours */
 
 struct look_item {
 	uint64_t key;
@@ -137,7 +138,7 @@ static bool needs_verify(const struct look_item *item, const struct go_gc *gc, b
 {
 	const struct go_container *container = item->container;
 
-	if (!container->verified)
+	if (!container->verified || container->told)
 		return true;
 	if (container->sweepgen == gc->sweepgen)
 		return false;
@@ -163,20 +164,39 @@ static int find_objects(struct runtime_process *process, struct look_item *items
 	return r;
 }
 
+/*
+ * The program writes while we read: a header that makes no sense is read in the middle of a growth far
+ * more often than it is dead. Only the allocator's word is final; nonsense must last.
+ */
+static void doubt(struct look_item *item)
+{
+	item->parsed = false;
+	if (++item->container->doubts >= MAX_DOUBTS)
+		item->dead = true;
+}
+
 static void judge(struct runtime_process *process, struct look_item *item)
 {
 	struct go_container *container = item->container;
 
 	if (item->object.state == GO_OBJECT_UNREAD)
 		return; /* what was known before still stands */
-	if (!item->parsed || !right_object(process, item)) {
+	if (!right_object(process, item)) {
 		item->dead = true;
 		return;
 	}
-	if (container->verified ? !same_container(item) : !check_new(process, item)) {
-		item->dead = true;
+	if (!item->parsed || (!container->verified && !check_new(process, item))) {
+		doubt(item);
 		return;
 	}
+	if (container->verified && !same_container(item)) {
+		item->dead = !container->told;
+		if (item->dead)
+			return;
+		go_container_reset(container);
+	}
+	container->doubts = 0;
+	container->told = false;
 	go_container_verify(container, &item->object);
 }
 

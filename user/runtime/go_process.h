@@ -68,6 +68,8 @@ struct go_container {
 	uint64_t verified_ns, looked_ns;
 	struct go_root root;
 	bool verified; /* found allocated at least once */
+	bool told;	/* a probe has named it since it was last verified: it is there, whoever was before */
+	uint8_t doubts; /* looks in a row at which its header made no sense */
 	bool rooted, walked;
 	uint64_t walked_array, walked_count; /* what the header said at the last walk */
 	uint64_t walk;			     /* number of that walk: owner_of()'s entries carry it */
@@ -152,6 +154,9 @@ void go_container_done(struct runtime_process *process);
 
 /* Takes note that the object at a container's key was found allocated. */
 void go_container_verify(struct go_container *container, const struct go_object *object);
+
+/* Another one lives at its address now: forgets all but family, key and type. */
+void go_container_reset(struct go_container *container);
 
 /* Takes over what a header says now: identity, length, stamp. */
 void go_container_set_map(struct go_container *container, const struct go_map_header *header);

@@ -26,10 +26,12 @@ const struct go_type *go_typecache_get(struct runtime_process *process, uint64_t
 	struct go_type found;
 	uint64_t index;
 
-	if (type < process->facts.types || type >= process->facts.etypes || !process->parser)
+	if (type < process->facts.types || type >= process->facts.etypes)
 		return NULL;
 	if (table_get(&process->type_of, type, &index))
 		return index == NO_TYPE ? NULL : process->types[index];
+	if (!process->parser)
+		return NULL;
 	index = NO_TYPE;
 	if (process->type_count < GO_MAX_TYPES &&
 		!parser_type(process->parser, process->file_id, type - process->slide, &found)) {

@@ -32,8 +32,7 @@ void json_cursor_init(struct json_cursor *cursor, const struct report *report)
 		const struct container *container = model_container(model, (uint32_t)i);
 
 		if (!container->dead && container->sites[0].site <= model_site_count(model))
-			cursor->site_held[container->sites[0].site] +=
-				summary_held_bytes(container);
+			cursor->site_held[container->sites[0].site] += container->held_bytes;
 	}
 	for (size_t i = 0; i < count; i++) {
 		int64_t id = report->findings[i].container;
@@ -281,8 +280,8 @@ static void add_sizes(struct json_object *object, const struct container *contai
 	json_add_known(
 		object, "length_peak", counted || container->length_peak, container->length_peak);
 	json_add_known(object, "capacity", looked || capacity, capacity);
-	json_add_known(object, "held_bytes", looked || container->held_peak_bytes,
-		summary_held_bytes(container));
+	json_add_known(
+		object, "held_bytes", looked || container->held_bytes, container->held_bytes);
 	json_add_known(object, "retained_bytes", counted, retained);
 	json_add_known(
 		object, "resident_bytes", looked && look->has_resident, look->resident_bytes);
@@ -443,6 +442,7 @@ static struct json_object *spike_object(
 	json_add_uint(object, "end_ns", spike->end_ns);
 	json_add_int(object, "delta_bytes", (int64_t)(spike->after_bytes - spike->before_bytes));
 	json_add_uint(object, "explained_bytes", spike->explained_bytes);
+	json_add_uint(object, "avoidable_bytes", spike->avoidable_bytes);
 	json_add_bool(object, "start_up", spike->start_up);
 	json_add(object, "causes", causes_of(spike));
 	return object;

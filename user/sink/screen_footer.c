@@ -176,10 +176,10 @@ static const struct container *find_largest(const struct model *model, uint32_t 
 		const struct container *container = model_container(model, (uint32_t)i);
 
 		if (container->target == target && !container->dead &&
-			(!largest || summary_held_bytes(container) > summary_held_bytes(largest)))
+			(!largest || container->held_bytes > largest->held_bytes))
 			largest = container;
 	}
-	return largest && summary_held_bytes(largest) ? largest : NULL;
+	return largest && largest->held_bytes ? largest : NULL;
 }
 
 static void say_largest(
@@ -196,7 +196,7 @@ static void say_largest(
 			largest->owner ? " " : "",
 			model_string(
 				report->model, largest->owner ? largest->owner : largest->type),
-			text_bytes(size, summary_held_bytes(largest)));
+			text_bytes(size, largest->held_bytes));
 }
 
 void screen_nothing_found(

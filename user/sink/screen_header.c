@@ -4,6 +4,7 @@
  * what the findings amount to.
  */
 #include <math.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -141,20 +142,36 @@ static uint64_t time_to_limit(const struct report *report, const struct target *
 	return (uint64_t)((double)(target->limit_bytes - target->rss_bytes) / slope * NSEC_PER_SEC);
 }
 
+/* A field of the line, on a line of its own where it does not fit. */
+static void __attribute__((format(printf, 3, 4)))
+add_field(struct page *page, enum style style, const char *format, ...)
+{
+	char text[128];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (page_columns(page, text) + 3 > page_room(page))
+		page_end(page);
+	page_tab(page, page->columns + 3);
+	page_add(page, style, "%s", text);
+}
+
 static void add_outlook(struct page *page, const struct report *report, const struct target *target)
 {
 	char duration[TEXT_NUMBER_BYTES];
 	uint64_t left = time_to_limit(report, target);
 
 	if (left && target->has_limit)
-		page_add(page, STYLE_RED, "   heading for an OOM kill in %s",
+		add_field(page, STYLE_RED, "heading for an OOM kill in %s",
 			text_duration(duration, left));
 	else if (target->usage_count < 2 || !target->has_limit)
 		return;
 	else if (!target->steady_ns)
-		page_add(page, STYLE_PLAIN, "   still starting up");
+		add_field(page, STYLE_PLAIN, "still starting up");
 	else
-		page_add(page, STYLE_PLAIN, "   not heading for an OOM kill");
+		add_field(page, STYLE_PLAIN, "not heading for an OOM kill");
 }
 
 static void add_exit(struct page *page, const struct target *target)
@@ -162,11 +179,11 @@ static void add_exit(struct page *page, const struct target *target)
 	int status = target->exit.status;
 
 	if (!target->exit.has_status)
-		page_add(page, STYLE_PLAIN, "   exited");
+		add_field(page, STYLE_PLAIN, "exited");
 	else if (WIFSIGNALED(status))
-		page_add(page, STYLE_RED, "   killed by signal %d", WTERMSIG(status));
+		add_field(page, STYLE_RED, "killed by signal %d", WTERMSIG(status));
 	else
-		page_add(page, STYLE_PLAIN, "   exited with status %d", WEXITSTATUS(status));
+		add_field(page, STYLE_PLAIN, "exited with status %d", WEXITSTATUS(status));
 }
 
 static const char *unit_of(const char *size)
@@ -186,7 +203,7 @@ static void add_peak(struct page *page, const struct target *target)
 	screen_size(rss, target->rss_bytes);
 	screen_size(peak, target->peak_bytes);
 	same_unit = !strcmp(unit_of(rss), unit_of(peak));
-	page_add(page, STYLE_PLAIN, "   peak %.*s",
+	add_field(page, STYLE_PLAIN, "peak %.*s",
 		same_unit ? (int)(unit_of(peak) - peak) : (int)strlen(peak), peak);
 }
 
@@ -202,9 +219,9 @@ void screen_rss(struct page *page, const struct report *report, const struct tar
 		add_peak(page, target);
 	}
 	if (!target->has_limit)
-		page_add(page, STYLE_PLAIN, "   no memory limit");
+		add_field(page, STYLE_PLAIN, "no memory limit");
 	else if (target->limit_bytes)
-		page_add(page, STYLE_PLAIN, "   limit %s (%s)",
+		add_field(page, STYLE_PLAIN, "limit %s (%s)",
 			screen_size(size, target->limit_bytes),
 			screen_pct(pct,
 				100.0 * (double)target->rss_bytes / (double)target->limit_bytes));

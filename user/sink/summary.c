@@ -105,8 +105,3 @@ const char *summary_alive(const struct container *container)
 		return "proven";
 	return container->written_ns > container->first_ns ? "proven" : "unproven";
 }
-
-uint64_t summary_held_bytes(const struct container *container)
-{
-	return container->looked ? container->look.held_bytes : container->held_peak_bytes;
-}

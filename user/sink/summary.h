@@ -47,7 +47,4 @@ bool summary_read_only(const struct model *model);
 /* "proven", "unproven", "dead": by the newest look, or by a write seen since the first one. */
 const char *summary_alive(const struct container *container);
 
-/* What a container holds now; for one never looked at, what its last growth left. */
-uint64_t summary_held_bytes(const struct container *container);
-
 #endif

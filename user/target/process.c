@@ -35,10 +35,10 @@
 /* The fields of /proc/PID/stat that we use, with their numbers in proc(5). */
 struct stat_fields {
 	char comm[PROCESS_COMM_BYTES]; /* 2 */
-	char state;		       /* 3 */
-	int ppid;		       /* 4 */
-	unsigned long flags;	       /* 9 */
-	uint64_t start_time;	       /* 22 */
+	char state;                    /* 3 */
+	int ppid;                      /* 4 */
+	unsigned long flags;           /* 9 */
+	uint64_t start_time;           /* 22 */
 };
 
 static int open_proc(int pid, const char *name, int flags)
@@ -85,7 +85,8 @@ static int parse_stat(char *text, struct stat_fields *ret)
 	*close = 0;
 	text_copy(ret->comm, sizeof(ret->comm), open + 1);
 	if (sscanf(close + 1,
-		    " %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+		    " %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+		    "%" SCNu64,
 		    &ret->state, &ret->ppid, &ret->flags, &ret->start_time) != 4)
 		return -EBADMSG;
 	return 0;
@@ -266,8 +267,8 @@ static void read_cgroup(int pid, struct process_info *info)
 	if (read_text(pid, "cgroup", cgroups, sizeof(cgroups)) < 0)
 		return;
 	mounts = read_mounts();
-	info->limit_bytes =
-		process_find_limit(cgroups, mounts ? mounts : "", info->cgroup, sizeof(info->cgroup));
+	info->limit_bytes = process_find_limit(
+		cgroups, mounts ? mounts : "", info->cgroup, sizeof(info->cgroup));
 	info->has_limit = info->limit_bytes != 0;
 	free(mounts);
 }
@@ -327,8 +328,8 @@ static void decode_octal(char *s)
 	char *out = s;
 
 	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
-			s[3] <= '7') {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
+			s[3] >= '0' && s[3] <= '7') {
 			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
 			s += 3;
 		} else {
@@ -355,7 +356,8 @@ static bool find_directory(const char *mounts, const struct hierarchy *hierarchy
 	char *copy = xstrdup(mounts), *save = NULL;
 	bool found = false;
 
-	for (char *line = strtok_r(copy, "\n", &save); line && !found; line = strtok_r(NULL, "\n", &save)) {
+	for (char *line = strtok_r(copy, "\n", &save); line && !found;
+		line = strtok_r(NULL, "\n", &save)) {
 		char root[PROCESS_PATH_BYTES], point[PROCESS_PATH_BYTES], type[32], options[256];
 		char *tail = strstr(line, " - ");
 		size_t length;
@@ -408,7 +410,8 @@ static const struct {
 	[PROCESS_NOT_ALLOWED] = {"we may not look into it", "run memtrace as root"},
 	[PROCESS_NOT_ELF] = {"its executable is not an ELF file", ""},
 	[PROCESS_32_BIT] = {"it is a 32-bit program, only 64-bit ones are supported", ""},
-	[PROCESS_X32] = {"it is an x32 program (32-bit pointers), only 64-bit ones are supported", ""},
+	[PROCESS_X32] = {"it is an x32 program (32-bit pointers), only 64-bit ones are supported",
+		""},
 	[PROCESS_OTHER_MACHINE] = {"its executable is not for x86_64", ""},
 	[PROCESS_SELF] = {"it is memtrace itself", "name another process"},
 };
@@ -424,15 +427,19 @@ static void describe_reason(
 	const char *fix = refusals[refusal].fix;
 
 	if (refusal == PROCESS_IS_THREAD)
-		snprintf(buf, bytes, "it is a thread of process %d; use --pid %d", info->tgid, info->tgid);
+		snprintf(buf, bytes, "it is a thread of process %d; use --pid %d", info->tgid,
+			info->tgid);
 	else if (refusal == PROCESS_TRACED)
-		snprintf(buf, bytes, "process %d traces it; detach that debugger first", info->tracer_pid);
+		snprintf(buf, bytes, "process %d traces it; detach that debugger first",
+			info->tracer_pid);
 	else if (refusal == PROCESS_NOT_ALLOWED && info->missing && info->missing[0])
-		snprintf(buf, bytes, "reading it needs %s; run memtrace as root or add that capability",
+		snprintf(buf, bytes,
+			"reading it needs %s; run memtrace as root or add that capability",
 			info->missing);
 	else if (refusal == PROCESS_NOT_ALLOWED)
 		snprintf(buf, bytes,
-			"the kernel denies it although we have CAP_SYS_PTRACE (a parent user namespace, or "
+			"the kernel denies it although we have CAP_SYS_PTRACE (a parent user "
+			"namespace, or "
 			"a security module such as SELinux or AppArmor)");
 	else
 		snprintf(buf, bytes, "%s%s%s", refusals[refusal].what, fix[0] ? "; " : "", fix);
@@ -485,7 +492,8 @@ bool process_alive(const struct process_id *id)
 {
 	struct stat_fields stat;
 
-	return !read_stat(id->pid, &stat) && stat.start_time == id->start_time && !has_ended(stat.state);
+	return !read_stat(id->pid, &stat) && stat.start_time == id->start_time &&
+	       !has_ended(stat.state);
 }
 
 int process_open_exe(int pid)
@@ -507,9 +515,11 @@ static bool parse_map(const char *line, struct process_map *ret)
 	int path = 0;
 
 	memset(ret, 0, sizeof(*ret));
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %" SCNx32 ":%" SCNx32 " %" SCNu64 " %n",
-		    &ret->start, &ret->end, ret->perms, &ret->offset, &ret->dev_major, &ret->dev_minor,
-		    &ret->inode, &path) != 7 ||
+	if (sscanf(line,
+		    "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %" SCNx32 ":%" SCNx32 " %" SCNu64
+		    " %n",
+		    &ret->start, &ret->end, ret->perms, &ret->offset, &ret->dev_major,
+		    &ret->dev_minor, &ret->inode, &path) != 7 ||
 		!path)
 		return false;
 	text_copy(ret->path, sizeof(ret->path), line + path);
@@ -640,7 +650,8 @@ int process_list_children(int pid, int *ret_pids, int max)
 		struct stat_fields stat;
 		int child = (int)strtol(entry->d_name, NULL, 10);
 
-		if (child <= 0 || read_stat(child, &stat) || stat.ppid != pid || has_ended(stat.state))
+		if (child <= 0 || read_stat(child, &stat) || stat.ppid != pid ||
+			has_ended(stat.state))
 			continue;
 		if (count < max)
 			ret_pids[count] = child;

@@ -88,7 +88,8 @@ static void resume_stop(struct launch *launch, int status)
 	int sig = WSTOPSIG(status), event = status >> 16;
 
 	if (event == PTRACE_EVENT_STOP && sig != SIGTRAP)
-		ptrace(PTRACE_LISTEN, launch->pid, 0, 0); /* job control: stays stopped till SIGCONT */
+		ptrace(PTRACE_LISTEN, launch->pid, 0,
+			0); /* job control: stays stopped till SIGCONT */
 	else
 		ptrace(PTRACE_CONT, launch->pid, 0, event ? 0 : (long)sig);
 }
@@ -214,7 +215,8 @@ static bool wait_for_sigchld(uint64_t until_ns)
 
 enum launch_state launch_wait(struct launch *launch, int timeout_ms, int *ret_status)
 {
-	uint64_t until = timeout_ms < 0 ? UINT64_MAX : clock_mono_ns() + (uint64_t)timeout_ms * NSEC_PER_MSEC;
+	uint64_t until = timeout_ms < 0 ? UINT64_MAX
+					: clock_mono_ns() + (uint64_t)timeout_ms * NSEC_PER_MSEC;
 
 	while (!launch->stopped && !launch->exited) {
 		if (take_event(launch, WNOHANG))
@@ -265,8 +267,8 @@ int launch_release(struct launch *launch)
 
 	if (launch->released || launch->exited)
 		return 0;
-	r = launch->stopped ? (ptrace(PTRACE_DETACH, launch->pid, 0, 0) ? -errno : 0) :
-			      detach_running(launch);
+	r = launch->stopped ? (ptrace(PTRACE_DETACH, launch->pid, 0, 0) ? -errno : 0)
+			    : detach_running(launch);
 	launch->stopped = false;
 	/* ESRCH: it is being killed, and waits to be reaped. */
 	if (r == -ESRCH)

@@ -22,7 +22,8 @@ enum launch_state {
 
 /*
  * Starts argv[0] (searched in PATH) with our standard streams and environment, default signal
- * dispositions and mask. Returns 0, -ENOENT where it is not found, -EACCES where it cannot be
+ * dispositions (SIGHUP, SIGINT, SIGQUIT stay ignored where nohup or a shell made them so) and an
+ * empty mask. Returns 0, -ENOENT where it is not found, -EACCES where it cannot be
  * executed (exit codes 127 and 126 of env(1)), other negative errors.
  */
 int launch_start(char *const argv[], struct launch **ret);
@@ -30,7 +31,7 @@ int launch_pid(const struct launch *launch);
 
 /*
  * Waits up to timeout_ms for the next exec or the end (-1 = for ever, 0 = only look). Signals that
- * arrive meanwhile are passed on to the child.
+ * arrive meanwhile are passed on to the child; one that this thread catches ends the wait early.
  */
 enum launch_state launch_wait(struct launch *launch, int timeout_ms, int *ret_status);
 

@@ -296,12 +296,33 @@ static void apply_look(struct reader *reader, const struct event_look *look, uin
 	model_apply(reader->model, &event);
 }
 
+/* The runtime's type pointer of an event becomes the model's name. */
+static uint32_t intern_type(struct reader *reader, uint64_t type)
+{
+	char name[160] = "";
+
+	if (type)
+		reader->runtime->type_name(reader->process, type, name, sizeof(name));
+	return model_intern(reader->model, name);
+}
+
 struct census_run {
 	struct reader *reader;
 	uint64_t now_ns;
 	bool before_attach;
 	uint64_t maps, channels;
 };
+
+/* What a growth has told of the type is certain; a census may only have inferred its name. */
+static uint32_t census_type(struct reader *reader, const struct runtime_container *found)
+{
+	const struct container *known =
+		model_find_container(reader->model, reader->target, found->family, found->key);
+
+	if (known && known->type && !found->type)
+		return known->type;
+	return model_intern(reader->model, found->type_name);
+}
 
 static void census_site(struct reader *reader, const struct runtime_container *found, uint32_t type,
 	uint32_t *ret_site)
@@ -319,21 +340,20 @@ static void census_found(const struct runtime_container *found, void *arg)
 	struct census_run *run = arg;
 	struct reader *reader = run->reader;
 	struct event event = event_new(reader, EVENT_CREATE, run->now_ns);
-	struct watch *watch = watch_find(reader, found->family, found->key);
 
 	run->maps += found->family == FAMILY_MAP;
 	run->channels += found->family == FAMILY_CHANNEL;
 	if (found->look.held_bytes < READER_FLOOR_BYTES)
 		return;
-	if (!watch) {
-		event.create.family = found->family;
-		event.create.key = found->key;
-		event.create.type = model_intern(reader->model, found->type_name);
-		event.create.owner = model_intern(reader->model, found->owner);
-		event.create.before_attach = run->before_attach;
-		census_site(reader, found, event.create.type, &event.create.site);
-		model_apply(reader->model, &event);
-	}
+	event.create.family = found->family;
+	event.create.key = found->key;
+	event.create.type = census_type(reader, found);
+	event.create.owner = model_intern(reader->model, found->owner);
+	event.create.found = true;
+	event.create.before_attach = run->before_attach;
+	event.create.held_bytes = found->look.held_bytes;
+	census_site(reader, found, event.create.type, &event.create.site);
+	model_apply(reader->model, &event);
 	watch_add(reader, found->family, found->key, found->type, found->look.held_bytes);
 	apply_look(reader, &found->look, run->now_ns);
 }
@@ -373,16 +393,6 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 	return 0;
 }
 
-/* The runtime's type pointer of an event becomes the model's name. */
-static uint32_t intern_type(struct reader *reader, uint64_t type)
-{
-	char name[160] = "";
-
-	if (type)
-		reader->runtime->type_name(reader->process, type, name, sizeof(name));
-	return model_intern(reader->model, name);
-}
-
 static uint32_t record_site(struct reader *reader, const struct mt_record *record,
 	enum family family, uint32_t type)
 {
@@ -396,6 +406,18 @@ static uint32_t record_site(struct reader *reader, const struct mt_record *recor
 	return symbolizer_site(reader->symbolizer, family, type, addrs, count, true);
 }
 
+/*
+ * What a container holds after a growth, for the list. One that does not say (a Swiss map of many tables)
+ * is put on it: the first look will tell.
+ */
+static uint64_t grown_held(const struct event_growth *growth)
+{
+	if (growth->held_bytes)
+		return growth->held_bytes;
+	return MAX(growth->allocated_bytes,
+		growth->family == FAMILY_MAP ? (uint64_t)READER_FLOOR_BYTES : 0);
+}
+
 static void grown(struct reader *reader, struct event *event, uint64_t type,
 	const struct mt_record *record)
 {
@@ -406,8 +428,7 @@ static void grown(struct reader *reader, struct event *event, uint64_t type,
 	if (growth->old_key != growth->key)
 		watch_remove(reader, watch_find(reader, growth->family, growth->old_key));
 	model_apply(reader->model, event);
-	watch_add(reader, growth->family, growth->key, type,
-		MAX(growth->held_bytes, growth->allocated_bytes));
+	watch_add(reader, growth->family, growth->key, type, grown_held(growth));
 }
 
 static void created(struct reader *reader, struct event *event, uint64_t type,

@@ -49,9 +49,11 @@ const (
 )
 
 var (
-	sessions = &Cache{m: make(map[int]session)}
+	sessions *Cache
 	batch    = &Batch{}
 )
+
+func NewCache() *Cache { return &Cache{m: make(map[int]session)} }
 
 //go:noinline
 func (c *Cache) Put(user int, s session) {
@@ -111,6 +113,7 @@ func serveOrder(w http.ResponseWriter, r *http.Request) {
 }
 
 func main() {
+	sessions = NewCache()
 	for user := 0; user < nightly; user++ {
 		sessions.Put(user, session{user: user})
 	}

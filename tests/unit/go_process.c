@@ -1,0 +1,829 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reading a Go process, against a heap built by hand in an image of memory, with the layouts of real
+ * versions. Live programs test that the layouts are right; here it is what no well-behaved program
+ * shows: hostile numbers, half-swept spans, and every row of decode().
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "runtime/go_heap.h"
+#include "runtime/go_layout.h"
+#include "runtime/go_map.h"
+#include "runtime/list.h"
+
+#define MHEAP	   0x600000ull
+#define CONTROLLER 0x640000ull
+#define STATS	   0x650000ull
+#define PHASE	   0x660000ull
+#define TYPES	   0x700000ull
+#define DATA	   0x800000ull
+#define L2	   0x7f0000000000ull
+#define ARENA	   0x7e0000000000ull
+#define SPANS	   0x7d0000000000ull
+#define BITS	   0x7c0000000000ull
+#define HEAP	   0xc000000000ull
+#define MAP_TYPE   (TYPES + 0x100)
+#define ELEM_TYPE  (TYPES + 0x200)
+
+/* A heap under construction. */
+struct heap {
+	struct runtime_file file;
+	struct target_mem *mem;
+	struct runtime_process *process;
+	uint64_t pages, spans; /* so far */
+};
+
+static void put(struct heap *heap, uint64_t addr, uint64_t value, size_t bytes)
+{
+	cr_assert_eq(target_mem_add_image(heap->mem, addr, &value, bytes), 0);
+}
+
+static void put64(struct heap *heap, uint64_t addr, uint64_t value)
+{
+	put(heap, addr, value, 8);
+}
+
+static void set_gc(struct heap *heap, uint32_t cycles, uint32_t phase)
+{
+	put(heap, MHEAP + heap->file.go.layout.heap_sweepgen, 2 * cycles, 4);
+	put(heap, STATS + heap->file.go.layout.stats_num_gc, cycles, 4);
+	put(heap, PHASE, phase, 4);
+}
+
+static uint64_t mspan(uint64_t index)
+{
+	return SPANS + 0x1000 + index * 256;
+}
+
+static uint64_t alloc_bits(uint64_t index)
+{
+	return BITS + index * 0x1000;
+}
+
+static uint64_t mark_bits(uint64_t index)
+{
+	return BITS + index * 0x1000 + 0x800;
+}
+
+static void set_slot(struct heap *heap, uint64_t bits, uint64_t slot, bool on)
+{
+	uint8_t byte = 0;
+
+	target_mem_read(heap->mem, bits + slot / 8, &byte, 1);
+	byte = (uint8_t)(on ? byte | 1u << slot % 8 : byte & ~(1u << slot % 8));
+	put(heap, bits + slot / 8, byte, 1);
+}
+
+/* A span, all slots of it allocated. Returns where it starts. */
+static uint64_t add_span(struct heap *heap, uint64_t elemsize, uint64_t slots, bool noscan)
+{
+	const struct go_layout *layout = &heap->file.go.layout;
+	uint64_t index = heap->spans++, addr = mspan(index), pages, start;
+	uint64_t zero[GO_PAGE_BYTES / 8] = {};
+
+	pages = (elemsize * slots + GO_PAGE_BYTES - 1) / GO_PAGE_BYTES;
+	start = HEAP + heap->pages * GO_PAGE_BYTES;
+	target_mem_add_image(heap->mem, addr, zero, 256);
+	put64(heap, addr + layout->span_start, start);
+	put64(heap, addr + layout->span_npages, pages);
+	put64(heap, addr + layout->span_elemsize, elemsize);
+	put(heap, addr + layout->span_nelems, slots, layout->span_index_bytes);
+	put64(heap, addr + layout->span_alloc_bits, alloc_bits(index));
+	put64(heap, addr + layout->span_mark_bits, mark_bits(index));
+	put(heap, addr + layout->span_class, (elemsize <= 32768) * 2 + noscan, 1);
+	put(heap, addr + layout->span_state, GO_SPAN_IN_USE, 1);
+	target_mem_add_image(heap->mem, BITS + index * 0x1000, zero, 0x1000);
+	for (uint64_t i = 0; i < slots; i++)
+		set_slot(heap, alloc_bits(index), i, true);
+	for (uint64_t i = 0; i < pages; i++) {
+		target_mem_add_image(heap->mem, start + i * GO_PAGE_BYTES, zero, sizeof(zero));
+		put64(heap, ARENA + layout->arena_spans + 8 * (heap->pages + i), addr);
+	}
+	heap->pages += pages;
+	put64(heap, SPANS + 8 * index, addr);
+	put64(heap, MHEAP + layout->heap_allspans + 8, heap->spans);
+	put64(heap, MHEAP + layout->heap_allspans + 16, 512);
+	return start;
+}
+
+static void set_sweepgen(struct heap *heap, uint64_t index, uint32_t sweepgen)
+{
+	put(heap, mspan(index) + heap->file.go.layout.span_sweepgen, sweepgen, 4);
+}
+
+static void sweep_all(struct heap *heap, uint32_t cycles)
+{
+	for (uint64_t i = 0; i < heap->spans; i++)
+		set_sweepgen(heap, i, 2 * cycles);
+}
+
+static void build(struct heap *heap, uint8_t minor)
+{
+	const struct go_layout *layout = go_layout_find(minor);
+	static const uint8_t zero[0x12000];
+
+	cr_assert_not_null(layout);
+	*heap = (struct heap){.mem = target_mem_new_image()};
+	heap->file = (struct runtime_file){.reading = true};
+	heap->file.go = (struct go_facts){.minor = minor,
+		.swiss = minor >= 24,
+		.layout = *layout,
+		.text = 0x400000,
+		.etext = 0x500000,
+		.types = TYPES,
+		.etypes = TYPES + 0x10000,
+		.data = DATA,
+		.edata = DATA + 0x1000,
+		.bss = DATA + 0x1000,
+		.ebss = DATA + 0x1000,
+		.noptrbss = DATA + 0x1000,
+		.enoptrbss = DATA + 0x2000,
+		.mheap = MHEAP,
+		.gc_controller = CONTROLLER,
+		.memstats = STATS,
+		.gcphase = PHASE};
+	target_mem_add_image(heap->mem, MHEAP, zero, sizeof(zero));
+	target_mem_add_image(heap->mem, CONTROLLER, zero, 0x1000);
+	target_mem_add_image(heap->mem, STATS, zero, 0x4000);
+	target_mem_add_image(heap->mem, DATA, zero, 0x2000);
+	target_mem_add_image(heap->mem, SPANS, zero, 0x1000);
+	put64(heap, MHEAP + layout->heap_arenas, L2);
+	put64(heap, MHEAP + layout->heap_allspans, SPANS);
+	put64(heap, L2 + 8 * ((HEAP + 0x800000000000) >> GO_ARENA_SHIFT), ARENA);
+	set_gc(heap, 0, 0);
+}
+
+static void open_heap(struct heap *heap)
+{
+	char reason[160] = "";
+
+	cr_assert_eq(runtime_go.process_open(
+			     &heap->file, heap->mem, NULL, 0, 0, &heap->process, reason),
+		0, "%s", reason);
+}
+
+static void close_heap(struct heap *heap)
+{
+	runtime_go.process_close(heap->process);
+	target_mem_close(heap->mem);
+}
+
+/* Makes a type known, as the parser would. */
+static void add_type(struct heap *heap, const struct go_type *type)
+{
+	struct runtime_process *process = heap->process;
+
+	array_reserve(process->types, process->type_count, process->type_capacity);
+	process->types[process->type_count] = xcalloc(1, sizeof(*type));
+	*process->types[process->type_count] = *type;
+	table_set(&process->type_of, type->type, process->type_count++);
+}
+
+static void add_map_type(struct heap *heap, uint64_t group_size, bool has_pointers)
+{
+	struct go_type type = {.type = MAP_TYPE,
+		.kind = 21,
+		.group_size = group_size,
+		.group_has_pointers = has_pointers,
+		.name = "map[int]int"};
+
+	add_type(heap, &type);
+}
+
+static struct event_look look(struct heap *heap, enum family family, uint64_t key, bool deep)
+{
+	struct event_look ret;
+	uint64_t type = 0;
+
+	memset(&ret, 0xff, sizeof(ret));
+	cr_assert_eq(runtime_go.look(heap->process, family, &key, &type, NULL, 1, deep, &ret), 0);
+	cr_assert_eq(ret.key, key);
+	return ret;
+}
+
+/* ---- open ---- */
+
+Test(go_process, open_checks_the_layout)
+{
+	const struct {
+		uint64_t addr, value;
+		const char *reason;
+	} rows[] = {
+		{PHASE, 9, "counters"},
+		{MHEAP + go_layout_find(23)->heap_sweepgen, 6, "counters"},
+		{MHEAP + go_layout_find(23)->heap_allspans + 8, 1ull << 60, "list of spans"},
+		{MHEAP + go_layout_find(23)->heap_allspans, 0x123000, "list of spans"},
+		{MHEAP + go_layout_find(23)->heap_arenas, 0, "not set up"},
+		{ARENA, 0, "arena table"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char reason[160] = "";
+		struct heap heap;
+
+		build(&heap, 23);
+		add_span(&heap, 48, 170, false);
+		put64(&heap, rows[i].addr, rows[i].value);
+		cr_expect_eq(runtime_go.process_open(&heap.file, heap.mem, NULL, 0, 0,
+				     &heap.process, reason),
+			-ENOTSUP);
+		cr_expect(strstr(reason, rows[i].reason), "row %zu: '%s'", i, reason);
+		target_mem_close(heap.mem);
+	}
+}
+
+Test(go_process, heap_state)
+{
+	struct event_heap state;
+	struct heap heap;
+
+	build(&heap, 26);
+	add_span(&heap, 48, 170, false);
+	set_gc(&heap, 7, 1);
+	put64(&heap, CONTROLLER + heap.file.go.layout.gc_heap_live, 1111);
+	put64(&heap, CONTROLLER + heap.file.go.layout.gc_goal, 2222);
+	put64(&heap, STATS + heap.file.go.layout.stats_pause_ns + 8 * 6, 3333);
+	open_heap(&heap);
+	cr_assert_eq(runtime_go.heap(heap.process, &state), 0);
+	cr_expect(state.gc_cycles == 7 && state.gc_running && state.allocated_bytes == 1111 &&
+		state.goal_bytes == 2222 && state.pause_last_ns == 3333);
+	close_heap(&heap);
+}
+
+/* ---- liveness ---- */
+
+/* Slot 3 of a span of 48-byte slots, in every state of sweeping. */
+Test(go_process, slot_states)
+{
+	const struct {
+		int32_t relative; /* sweepgen of the span - that of the heap */
+		uint32_t phase;
+		bool alloc, mark, below_freeindex;
+		enum go_object_state state;
+	} rows[] = {
+		{0, 0, true, false, false, GO_OBJECT_ALLOCATED},
+		{0, 0, false, true, false, GO_OBJECT_FREE},
+		{0, 0, false, false, true, GO_OBJECT_ALLOCATED},
+		{3, 0, false, false, true, GO_OBJECT_ALLOCATED},
+		{3, 0, false, true, false, GO_OBJECT_FREE},
+		{-2, 0, true, false, true, GO_OBJECT_FREE},
+		{-2, 0, true, true, false, GO_OBJECT_ALLOCATED},
+		{1, 0, true, false, false, GO_OBJECT_FREE},
+		{1, 0, true, true, false, GO_OBJECT_ALLOCATED},
+		{-1, 0, true, false, false, GO_OBJECT_UNREAD},
+		{-1, 0, false, true, false, GO_OBJECT_ALLOCATED},
+		{0, 1, true, false, false, GO_OBJECT_ALLOCATED},
+		{0, 1, false, true, false, GO_OBJECT_FREE},
+		{2, 0, true, true, true, GO_OBJECT_UNREAD},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct go_object object = {};
+		struct heap heap;
+		uint64_t start;
+
+		build(&heap, 23);
+		start = add_span(&heap, 48, 170, false);
+		set_gc(&heap, 10, rows[i].phase);
+		set_sweepgen(&heap, 0, (uint32_t)(20 + rows[i].relative));
+		set_slot(&heap, alloc_bits(0), 3, rows[i].alloc);
+		set_slot(&heap, mark_bits(0), 3, rows[i].mark);
+		put(&heap, mspan(0) + heap.file.go.layout.span_freeindex,
+			rows[i].below_freeindex ? 4 : 3, 2);
+		open_heap(&heap);
+		object.addr = start + 3 * 48 + 40;
+		cr_assert_eq(go_heap_find_objects(heap.process, &object, 1), 0);
+		cr_expect_eq(object.state, rows[i].state, "row %zu: %d", i, object.state);
+		if (object.state == GO_OBJECT_ALLOCATED)
+			cr_expect_eq(object.base, start + 3 * 48);
+		close_heap(&heap);
+	}
+}
+
+/* 1.26: an unswept small object is marked in the last bytes of its page, where the arena says so. */
+Test(go_process, inline_marks)
+{
+	struct go_object object = {};
+	struct heap heap;
+	uint64_t start;
+
+	build(&heap, 26);
+	start = add_span(&heap, 48, 168, false);
+	set_gc(&heap, 10, 0);
+	set_sweepgen(&heap, 0, 18);
+	open_heap(&heap);
+	object.addr = start + 3 * 48;
+	put(&heap, start + GO_PAGE_BYTES - 64, 1 << 3, 1);
+	put(&heap, ARENA + heap.file.go.layout.arena_inline_marks, 0, 1);
+	cr_assert_eq(go_heap_find_objects(heap.process, &object, 1), 0);
+	cr_expect_eq(object.state, GO_OBJECT_FREE);
+	put(&heap, ARENA + heap.file.go.layout.arena_inline_marks, 1, 1);
+	cr_assert_eq(go_heap_find_objects(heap.process, &object, 1), 0);
+	cr_expect_eq(object.state, GO_OBJECT_ALLOCATED);
+	close_heap(&heap);
+}
+
+/* ---- classic maps ---- */
+
+#define B	     5
+#define BUCKET	     144
+#define CLASSIC_HELD (48 + 24 + 5376) /* 32 + 2 buckets are 4,896 bytes, or class 4864 less: 5376 */
+
+/* A map[int]int of 32 buckets, count entries in the first ones. Returns its header's address. */
+static uint64_t add_classic(struct heap *heap, uint64_t count)
+{
+	uint64_t headers = add_span(heap, 48, 170, false), key = headers + 2 * 48;
+	uint64_t array = add_span(heap, 5376, 3, true) + 5376;
+	uint64_t extra = add_span(heap, 24, 341, false) + 24;
+
+	put64(heap, key, count);
+	put64(heap, key + 8, B << 8 | 0x1234567800000000);
+	put64(heap, key + 16, array);
+	put64(heap, key + 40, extra);
+	put64(heap, extra + 16, array + 32 * BUCKET);
+	for (uint64_t i = 0; i < count; i++)
+		put(heap, array + i / 8 * BUCKET + i % 8, 5 + i, 1);
+	return key;
+}
+
+Test(go_process, classic_map)
+{
+	struct event_look seen;
+	struct heap heap;
+	uint64_t key;
+
+	build(&heap, 23);
+	key = add_classic(&heap, 40);
+	open_heap(&heap);
+	add_map_type(&heap, BUCKET, false);
+	seen = look(&heap, FAMILY_MAP, key, true);
+	cr_expect(seen.liveness == LIVENESS_ALLOCATED && seen.has_length && seen.length == 40 &&
+		seen.capacity == 256 && seen.load_limit == 208);
+	cr_expect_eq(seen.held_bytes, CLASSIC_HELD);
+	cr_expect_eq(seen.resident_bytes, CLASSIC_HELD);
+	cr_expect_eq(runtime_go.owner_of(heap.process, HEAP + GO_PAGE_BYTES + 5376 + 100), key);
+	cr_expect_eq(runtime_go.owner_of(heap.process, HEAP + GO_PAGE_BYTES + 100), 0);
+	close_heap(&heap);
+}
+
+/* Alive is proven by a cycle that began after the first look; in a mark phase by the one after. */
+static void check_proof(uint32_t phase, uint32_t first_proof)
+{
+	struct event_look seen;
+	struct heap heap;
+	uint64_t key;
+
+	build(&heap, 23);
+	key = add_classic(&heap, 40);
+	set_gc(&heap, 10, phase);
+	sweep_all(&heap, 10);
+	open_heap(&heap);
+	for (uint32_t cycles = 10; cycles < 14; cycles++) {
+		set_gc(&heap, cycles, cycles == 10 ? phase : 0);
+		sweep_all(&heap, cycles);
+		seen = look(&heap, FAMILY_MAP, key, true);
+		cr_expect_eq(seen.liveness,
+			cycles < first_proof ? LIVENESS_ALLOCATED : LIVENESS_MARKED);
+		cr_expect_eq(seen.marked_cycle, cycles < first_proof ? 0 : cycles);
+	}
+	/* the next cycle does not find it */
+	set_gc(&heap, 14, 0);
+	set_slot(&heap, alloc_bits(0), 2, false);
+	sweep_all(&heap, 14);
+	cr_expect_eq(look(&heap, FAMILY_MAP, key, true).liveness, LIVENESS_DEAD);
+	close_heap(&heap);
+}
+
+Test(go_process, proof_of_life)
+{
+	check_proof(0, 11);
+	check_proof(1, 12);
+}
+
+/* After a collection another map lives at the address: other seed, other array. */
+Test(go_process, address_is_no_identity)
+{
+	struct event_look seen;
+	struct heap heap;
+	uint64_t key, array;
+
+	build(&heap, 23);
+	key = add_classic(&heap, 40);
+	open_heap(&heap);
+	seen = look(&heap, FAMILY_MAP, key, true);
+	cr_assert_eq(seen.liveness, LIVENESS_ALLOCATED);
+	put(&heap, key + 12, 0x9999, 4); /* cleared: new seed, same array */
+	set_gc(&heap, 1, 0);
+	sweep_all(&heap, 1);
+	cr_expect_eq(look(&heap, FAMILY_MAP, key, true).liveness, LIVENESS_MARKED);
+	array = add_span(&heap, 5376, 1, true);
+	put(&heap, key + 12, 0x7777, 4);
+	put64(&heap, key + 16, array);
+	set_gc(&heap, 2, 0);
+	sweep_all(&heap, 2);
+	cr_expect_eq(look(&heap, FAMILY_MAP, key, true).liveness, LIVENESS_DEAD);
+	close_heap(&heap);
+}
+
+/* Headers that only look like one. */
+Test(go_process, imitations)
+{
+	const struct {
+		uint32_t off;
+		uint64_t value;
+	} rows[] = {
+		{0, 41},	       /* says more than there is: B = 5, cells are sampled */
+		{8, 0x1234567800000000 | 70 << 8},
+		{8, B << 8},	       /* no seed */
+		{16, HEAP + 8},	       /* no array starts there */
+		{16, 0x123450},	       /* not in the heap */
+		{40, 0},	       /* 32 buckets, but none preallocated */
+		{40, HEAP + 2 * 48},   /* not a mapextra */
+		{24, 0x77777770},      /* old array not in the heap */
+		{0, UINT64_MAX},
+	};
+
+	for (size_t i = 1; i < ARRAY_SIZE(rows); i++) {
+		struct heap heap;
+		uint64_t key;
+
+		build(&heap, 23);
+		key = add_classic(&heap, 40);
+		put64(&heap, key + rows[i].off, rows[i].value);
+		open_heap(&heap);
+		cr_expect_eq(look(&heap, FAMILY_MAP, key, true).liveness, LIVENESS_DEAD, "row %zu", i);
+		close_heap(&heap);
+	}
+}
+
+/* ---- Swiss maps ---- */
+
+#define GROUP 136
+
+struct swiss {
+	uint64_t key, directory, tables, groups;
+};
+
+/* A map of two tables of 1,024 slots behind a directory of four entries; 900 and 100 entries. */
+static struct swiss add_swiss(struct heap *heap)
+{
+	struct swiss map = {.key = add_span(heap, 48, 168, false) + 48,
+		.directory = add_span(heap, 32, 254, false),
+		.groups = add_span(heap, 18432, 4, true)};
+
+	map.tables = map.directory + 64;
+	put64(heap, map.key, 900);
+	put64(heap, map.key + 8, 0x1122334455667788);
+	put64(heap, map.key + 16, map.directory);
+	put64(heap, map.key + 24, 4);
+	put64(heap, map.key + 32, 2 | 62 << 8);
+	for (uint64_t i = 0; i < 4; i++)
+		put64(heap, map.directory + 8 * i, map.tables + 32 * (i / 2));
+	for (uint64_t i = 0; i < 2; i++) {
+		uint64_t used = i ? 100 : 800, left = i ? 896 - 100 : 50;
+
+		put64(heap, map.tables + 32 * i, used | 1024 << 16 | left << 32 | 1ull << 48);
+		put64(heap, map.tables + 32 * i + 8, 2 * i);
+		put64(heap, map.tables + 32 * i + 16, map.groups + i * 18432);
+		put64(heap, map.tables + 32 * i + 24, 127);
+		for (uint64_t slot = 0; slot < 1024; slot++)
+			put(heap, map.groups + i * 18432 + slot / 8 * GROUP + slot % 8,
+				slot < used ? slot % 100 : 0x80, 1);
+	}
+	return map;
+}
+
+Test(go_process, swiss_map)
+{
+	struct event_look seen;
+	struct swiss map;
+	struct heap heap;
+
+	build(&heap, 26);
+	map = add_swiss(&heap);
+	open_heap(&heap);
+	seen = look(&heap, FAMILY_MAP, map.key, true);
+	cr_expect(seen.liveness == LIVENESS_ALLOCATED && seen.length == 900 &&
+		seen.capacity == 2048 && seen.load_limit == 1792 && seen.tombstones == 46);
+	cr_expect_eq(seen.held_bytes, 48 + 32 + 2 * (32 + 18432));
+	cr_expect_eq(seen.need_bytes, 48 + 16 + 2 * (32 + 18432));
+	/* Header only: the length is new, the walk is that of before. */
+	put64(&heap, map.key, 899);
+	put(&heap, map.tables + 4, 51, 2);
+	seen = look(&heap, FAMILY_MAP, map.key, false);
+	cr_expect(seen.length == 899 && seen.tombstones == 46 && seen.capacity == 2048);
+	close_heap(&heap);
+}
+
+/* Directories and tables that do not hang together, or are meant to keep us busy. */
+Test(go_process, hostile_swiss)
+{
+	const struct {
+		uint64_t base, off, value;
+	} rows[] = {
+		{0, 24, 1ull << 40},		  /* more tables than the directory's slot holds */
+		{0, 24, UINT64_MAX},
+		{0, 32, 40 | 24 << 8},
+		{0, 16, 0xdead0000},
+		{1, 0, 0},			  /* directory entry without a table */
+		{1, 8, HEAP},			  /* leads to something else */
+		{1, 0, 1},			  /* misaligned */
+		{2, 0, 0},			  /* capacity 0 */
+		{2, 0, 5 | 1000ull << 16},	  /* no power of two */
+		{2, 0, 1024 | 1024ull << 16 | 1ull << 48}, /* more than the limit */
+		{2, 8, 1},			  /* index of another entry */
+		{2, 16, 0xdead0000},		  /* groups nowhere */
+		{2, 24, UINT64_MAX},		  /* mask */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct swiss map;
+		struct heap heap;
+		uint64_t bases[3];
+
+		build(&heap, 26);
+		map = add_swiss(&heap);
+		bases[0] = map.key;
+		bases[1] = map.directory;
+		bases[2] = map.tables;
+		put64(&heap, bases[rows[i].base] + rows[i].off, rows[i].value);
+		open_heap(&heap);
+		cr_expect_eq(look(&heap, FAMILY_MAP, map.key, true).liveness, LIVENESS_DEAD,
+			"row %zu", i);
+		close_heap(&heap);
+	}
+}
+
+/* ---- channels, slices ---- */
+
+static uint64_t add_channel(struct heap *heap)
+{
+	const struct go_layout *layout = &heap->file.go.layout;
+	uint64_t key = add_span(heap, 9472, 3, true) + 9472;
+
+	put64(heap, key, 10);
+	put64(heap, key + 8, 1024);
+	put64(heap, key + 16, key + layout->chan_header);
+	put64(heap, key + 24, 8);
+	put64(heap, key + layout->chan_elem_type, ELEM_TYPE);
+	put64(heap, key + layout->chan_sendx, 10);
+	return key;
+}
+
+Test(go_process, channel)
+{
+	const uint8_t minors[] = {19, 23, 26};
+
+	for (size_t i = 0; i < ARRAY_SIZE(minors); i++) {
+		struct event_look seen;
+		struct heap heap;
+		uint64_t key;
+
+		build(&heap, minors[i]);
+		key = add_channel(&heap);
+		open_heap(&heap);
+		seen = look(&heap, FAMILY_CHANNEL, key, true);
+		cr_expect(seen.liveness == LIVENESS_ALLOCATED && seen.length == 10 &&
+			seen.capacity == 1024 && seen.held_bytes == 9472 &&
+			seen.resident_bytes == 9472);
+		put64(&heap, key + heap.file.go.layout.chan_sendx, 1024);
+		set_gc(&heap, 1, 0);
+		sweep_all(&heap, 1);
+		cr_expect_eq(look(&heap, FAMILY_CHANNEL, key, true).liveness, LIVENESS_DEAD);
+		close_heap(&heap);
+	}
+}
+
+Test(go_process, slice)
+{
+	struct event_look seen;
+	struct heap heap;
+	uint64_t key;
+
+	build(&heap, 23);
+	key = add_span(&heap, 1024, 8, false) + 1024 + 8; /* behind its malloc header */
+	open_heap(&heap);
+	seen = look(&heap, FAMILY_SLICE, key, true);
+	cr_expect(seen.liveness == LIVENESS_ALLOCATED && !seen.has_length &&
+		seen.held_bytes == 1024 && seen.need_bytes == 1024);
+	cr_expect_eq(look(&heap, FAMILY_SLICE, key + 16, true).liveness, LIVENESS_DEAD);
+	close_heap(&heap);
+}
+
+/* ---- census ---- */
+
+struct found {
+	struct runtime_container list[8];
+	size_t count;
+};
+
+static void take(const struct runtime_container *container, void *arg)
+{
+	struct found *found = arg;
+
+	cr_assert_lt(found->count, ARRAY_SIZE(found->list));
+	found->list[found->count++] = *container;
+}
+
+static int stop_at_once(uint64_t done, uint64_t total, void *arg)
+{
+	(void)done;
+	(void)total;
+	++*(int *)arg;
+	return 1;
+}
+
+Test(go_process, census)
+{
+	struct found found = {};
+	struct runtime_census_options options = {.find_owners = true, .found_arg = &found};
+	struct runtime_census_stats stats;
+	struct heap heap;
+	uint64_t map, channel, owner;
+	int calls = 0;
+
+	build(&heap, 23);
+	map = add_classic(&heap, 40);
+	channel = add_channel(&heap);
+	owner = add_span(&heap, 64, 128, false) + 64;
+	put64(&heap, map + 48, 40); /* an imitation: the same array, no mapextra */
+	put64(&heap, map + 56, B << 8 | 0x5555555500000000);
+	put64(&heap, map + 64, HEAP + GO_PAGE_BYTES + 5376);
+	put64(&heap, owner + 16, map); /* global variable -> object -> map */
+	put64(&heap, DATA + 0x80, owner + 8);
+	put64(&heap, DATA + 0x100, channel);
+	open_heap(&heap);
+	add_type(&heap, &(struct go_type){.type = ELEM_TYPE, .kind = 2, .size = 8, .name = "int"});
+	cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
+	cr_assert_eq(found.count, 2);
+	cr_expect(stats.complete && stats.containers == 2 && stats.objects >= 300);
+	for (int i = 0; i < 2; i++) {
+		cr_expect(found.list[i].key == (found.list[i].family == FAMILY_MAP ? map : channel));
+		cr_expect_eq(found.list[i].look.liveness, LIVENESS_ROOTED);
+	}
+	/* The variable lets go: not rooted any more, but not dead either. */
+	put64(&heap, DATA + 0x80, 0);
+	cr_expect_eq(look(&heap, FAMILY_MAP, map, true).liveness, LIVENESS_ALLOCATED);
+	options.floor_bytes = 6000;
+	found.count = 0;
+	cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
+	cr_expect(found.count == 1 && found.list[0].family == FAMILY_CHANNEL &&
+		!strcmp(found.list[0].type_name, "chan int"));
+	options.progress = stop_at_once;
+	options.arg = &calls;
+	cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
+	cr_expect(calls == 1 && !stats.complete);
+	options.progress = NULL;
+	options.deadline_ns = clock_mono_ns();
+	cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
+	cr_expect(!stats.complete);
+	close_heap(&heap);
+}
+
+/* ---- decode ---- */
+
+static int decode(struct heap *heap, uint16_t row, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
+	struct event *ret)
+{
+	struct runtime_probe probe = {.probe = row};
+	struct mt_record record = {.addr = HEAP + 0x1000, .val = {a, b, c, d}};
+	uint64_t type;
+
+	return runtime_go.decode(heap->process, &probe, &record, ret, &type);
+}
+
+static void open_for_decode(struct heap *heap, uint8_t minor, uint64_t group, bool has_pointers)
+{
+	build(heap, minor);
+	add_span(heap, 48, 168, false);
+	open_heap(heap);
+	add_map_type(heap, group, has_pointers);
+}
+
+static uint64_t word(uint64_t b, uint64_t overflow)
+{
+	return b << 8 | overflow << 16 | 0xabcdef01ull << 32;
+}
+
+Test(go_process, decode_hash_grow)
+{
+	struct event event;
+	struct heap heap;
+
+	open_for_decode(&heap, 23, 144, false);
+	/* the 9th entry of a map of one bucket */
+	cr_assert_eq(decode(&heap, GO_PROBE_HASH_GROW, MAP_TYPE, 8, word(0, 0), 0x1000, &event), 0);
+	cr_expect(event.kind == EVENT_GROWTH && event.growth.capacity == 16 &&
+		event.growth.length == 8 && !event.growth.same_size &&
+		event.growth.allocated_bytes == 288 && event.growth.garbage_bytes == 144);
+	/* the same call again, and the next one */
+	cr_expect_eq(decode(&heap, GO_PROBE_HASH_GROW, MAP_TYPE, 8, word(0, 0), 0x1000, &event),
+		-ENODATA);
+	cr_assert_eq(
+		decode(&heap, GO_PROBE_HASH_GROW, MAP_TYPE, 13, word(1, 0), 0x2000, &event), 0);
+	cr_expect_eq(event.growth.capacity, 32);
+	/* 2^14 buckets of 144 bytes, see what a real program holds: 2,506,752 bytes */
+	cr_assert_eq(decode(&heap, GO_PROBE_HASH_GROW, MAP_TYPE, 53248, word(13, 600), 0x3000, &event),
+		0);
+	cr_expect_eq(event.growth.allocated_bytes, 2506752);
+	cr_expect_eq(event.growth.held_bytes,
+		48 + event.growth.allocated_bytes + event.growth.garbage_bytes);
+	/* too many overflow buckets, few entries: rebuilt in the same size */
+	cr_assert_eq(
+		decode(&heap, GO_PROBE_HASH_GROW, MAP_TYPE, 100, word(5, 32), 0x4000, &event), 0);
+	cr_expect(event.growth.same_size && event.growth.capacity == 256);
+	/* impossible */
+	cr_expect_eq(decode(&heap, GO_PROBE_HASH_GROW, MAP_TYPE, 8, word(99, 0), 0x1000, &event),
+		-EBADMSG);
+	cr_expect_eq(decode(&heap, GO_PROBE_HASH_GROW, MAP_TYPE, 1 << 20, word(3, 0), 0x1000, &event),
+		-EBADMSG);
+	close_heap(&heap);
+}
+
+static uint64_t table_word(uint64_t used, uint64_t capacity, uint64_t depth)
+{
+	return used | capacity << 16 | depth << 48;
+}
+
+Test(go_process, decode_swiss)
+{
+	struct event event;
+	struct heap heap;
+
+	open_for_decode(&heap, 24, 136, false);
+	cr_assert_eq(decode(&heap, GO_PROBE_GROW_TO_TABLE, MAP_TYPE, 8, 0, 0, &event), 0);
+	cr_expect(event.growth.capacity == 16 && event.growth.length == 8 &&
+		event.growth.allocated_bytes == 288 + 32 + 8 &&
+		event.growth.garbage_bytes == 144);
+	/* one table doubles */
+	cr_assert_eq(
+		decode(&heap, GO_PROBE_REHASH, MAP_TYPE, table_word(448, 512, 0), 448, 0, &event), 0);
+	cr_expect(event.growth.capacity == 1024 && event.growth.length == 448 &&
+		event.growth.allocated_bytes == 18432 + 32 &&
+		event.growth.garbage_bytes == 9472 + 32 &&
+		event.growth.held_bytes == 48 + 8 + 32 + 18432);
+	/* a full one splits; the directory is doubled where it is as deep as the table */
+	cr_assert_eq(
+		decode(&heap, GO_PROBE_REHASH, MAP_TYPE, table_word(896, 1024, 3), 9000, 3, &event), 0);
+	cr_expect(event.growth.allocated_bytes == 2 * (18432 + 32) + 128 &&
+		event.growth.garbage_bytes == 18432 + 32 + 64 && event.growth.capacity == 0);
+	cr_assert_eq(
+		decode(&heap, GO_PROBE_REHASH, MAP_TYPE, table_word(896, 1024, 2), 9000, 3, &event), 0);
+	cr_expect_eq(event.growth.allocated_bytes, 2 * (18432 + 32));
+	cr_expect_eq(decode(&heap, GO_PROBE_REHASH, MAP_TYPE, table_word(9, 2048, 0), 9, 0, &event),
+		-EBADMSG);
+	cr_expect_eq(decode(&heap, GO_PROBE_REHASH, MAP_TYPE, table_word(9, 24, 0), 9, 0, &event),
+		-EBADMSG);
+	cr_expect_eq(decode(&heap, GO_PROBE_REHASH, MAP_TYPE, table_word(9, 64, 5), 9, 4, &event),
+		-EBADMSG);
+	close_heap(&heap);
+}
+
+Test(go_process, decode_growslice)
+{
+	struct event event;
+	struct heap heap;
+
+	open_for_decode(&heap, 23, 144, false);
+	/* []int from 1,024 to 1,536 slots; the element size follows from bytes and length */
+	cr_assert_eq(decode(&heap, GO_PROBE_GROWSLICE, 0xc0deadb000, 8192, 1025, 1536, &event), 0);
+	cr_expect(!event.growth.new_container && event.growth.old_key == 0xc0deadb000 &&
+		event.growth.length == 1025 && event.growth.capacity == 1536 &&
+		event.growth.allocated_bytes == 12288 && event.growth.garbage_bytes == 8192);
+	/* first allocation: nil, or zerobase */
+	cr_assert_eq(decode(&heap, GO_PROBE_GROWSLICE, 0, 0, 1, 8, &event), 0);
+	cr_expect(event.growth.new_container && event.growth.garbage_bytes == 0);
+	cr_assert_eq(decode(&heap, GO_PROBE_GROWSLICE, DATA + 0x1800, 0, 1, 8, &event), 0);
+	cr_expect(event.growth.new_container);
+	cr_expect_eq(decode(&heap, GO_PROBE_GROWSLICE, 0, 0, 9, 8, &event), -EBADMSG);
+	cr_expect_eq(decode(&heap, GO_PROBE_GROWSLICE, 0, UINT64_MAX, 9, 16, &event), -EBADMSG);
+	close_heap(&heap);
+	/* 1.19 says the old length */
+	open_for_decode(&heap, 19, 144, false);
+	cr_assert_eq(decode(&heap, GO_PROBE_GROWSLICE, 0xc0deadb000, 8192, 1024, 1536, &event), 0);
+	cr_expect(event.growth.length == 1024 && event.growth.allocated_bytes == 12288);
+	close_heap(&heap);
+}
+
+Test(go_process, decode_other)
+{
+	struct event event;
+	struct heap heap;
+	struct runtime_probe probe = {.probe = GO_PROBE_HASH_GROW};
+	struct mt_record record = {.addr = HEAP, .flags = MT_UNREAD};
+	uint64_t type;
+
+	open_for_decode(&heap, 23, 144, false);
+	cr_assert_eq(decode(&heap, GO_PROBE_MAKECHAN, ELEM_TYPE, 100, 8, 0, &event), 0);
+	cr_expect(event.kind == EVENT_CREATE && event.create.capacity == 100 &&
+		event.create.family == FAMILY_CHANNEL);
+	cr_expect_eq(decode(&heap, GO_PROBE_MAP_CLEAR, MAP_TYPE, 5, 0, 0, &event), -ENODATA);
+	cr_expect_eq(decode(&heap, 999, 0, 0, 0, 0, &event), -EBADMSG);
+	cr_expect_eq(runtime_go.decode(heap.process, &probe, &record, &event, &type), -EBADMSG);
+	close_heap(&heap);
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reading memory: images, their files, and a live process (our own child, which waits in a pipe). */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "target/mem.h"
+
+#define BASE 0xc000000000ull
+
+static struct target_mem *make_image(void)
+{
+	struct target_mem *mem = target_mem_new_image();
+	uint8_t bytes[6000];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 7);
+	cr_assert_eq(target_mem_add_image(mem, BASE + 100, bytes, sizeof(bytes)), 0);
+	return mem;
+}
+
+static void check_image(struct target_mem *mem)
+{
+	uint8_t byte, bytes[6000];
+	uint64_t word;
+	uint32_t half;
+
+	cr_expect_eq(target_mem_read(mem, BASE + 100, bytes, sizeof(bytes)), 0);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		cr_assert_eq(bytes[i], (uint8_t)(i * 7));
+	cr_expect_eq(target_mem_read(mem, BASE, &byte, 1), 0);
+	cr_expect_eq(byte, 0);
+	cr_expect_eq(target_mem_read_u64(mem, BASE + 100, &word), 0);
+	cr_expect_eq(word, 0x312a231c150e0700);
+	cr_expect_eq(target_mem_read_u32(mem, BASE + 100, &half), 0);
+	cr_expect_eq(half, 0x150e0700);
+	cr_expect_eq(target_mem_read(mem, BASE + 8000, bytes, 300), -EFAULT);
+	cr_expect_eq(target_mem_read(mem, BASE - 1, &byte, 1), -EFAULT);
+	cr_expect_eq(target_mem_read(mem, UINT64_MAX, bytes, 2), -EFAULT);
+}
+
+Test(target_mem, image)
+{
+	struct target_mem *mem = make_image();
+
+	check_image(mem);
+	target_mem_close(mem);
+}
+
+Test(target_mem, pieces)
+{
+	struct target_mem *mem = make_image();
+	uint8_t a[4], b[4], c[4];
+	struct target_piece pieces[] = {{BASE + 102, a, 4, false}, {BASE + 8190, b, 4, true},
+		{BASE + 100, c, 4, false}, {BASE, c, 0, true}};
+
+	cr_expect_eq(target_mem_read_pieces(mem, pieces, ARRAY_SIZE(pieces)), 2);
+	cr_expect(pieces[0].done && !pieces[1].done && pieces[2].done && !pieces[3].done);
+	cr_expect_eq(a[0], 14);
+	cr_expect_eq(c[1], 7);
+	target_mem_close(mem);
+}
+
+Test(target_mem, present)
+{
+	struct target_mem *mem = make_image();
+	bool present[4] = {};
+
+	cr_expect_eq(target_mem_present(mem, BASE - 1, 3 * 4096, present), 2);
+	cr_expect(!present[0] && present[1] && present[2] && !present[3]);
+	cr_expect_eq(target_mem_present(mem, BASE, 0, NULL), 0);
+	cr_expect_eq(target_mem_present(mem, BASE + 4095, 2, NULL), 2);
+	target_mem_close(mem);
+}
+
+static void temp_name(char *path, size_t bytes)
+{
+	snprintf(path, bytes, "/tmp/memtrace-image-XXXXXX");
+	close(mkstemp(path));
+	unlink(path);
+}
+
+Test(target_mem, save_and_open)
+{
+	struct target_mem *mem = make_image(), *again = NULL;
+	char path[64];
+
+	temp_name(path, sizeof(path));
+	cr_assert_eq(target_mem_save(mem, path), 0);
+	cr_expect_eq(target_mem_save(mem, path), -EEXIST);
+	cr_assert_eq(target_mem_open_image(path, &again), 0);
+	check_image(again);
+	target_mem_close(again);
+	target_mem_close(mem);
+	unlink(path);
+}
+
+/* A file that is no image, or a damaged one: the first page twice, half a page, an absurd number. */
+Test(target_mem, damaged_image)
+{
+	const struct {
+		const char *magic;
+		uint64_t pages[2];
+		size_t bytes;
+	} files[] = {
+		{"mtimage2", {1, 2}, 4096},
+		{"mtimage1", {7, 7}, 4096},
+		{"mtimage1", {1, 2}, 4000},
+		{"mtimage1", {UINT64_MAX, 2}, 4096},
+	};
+	static const uint8_t page[4096];
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		struct target_mem *mem = NULL;
+		char path[64];
+		FILE *file;
+
+		temp_name(path, sizeof(path));
+		file = fopen(path, "w");
+		fwrite(files[i].magic, 8, 1, file);
+		for (int j = 0; j < 2; j++) {
+			fwrite(&files[i].pages[j], 8, 1, file);
+			fwrite(page, files[i].bytes, 1, file);
+		}
+		fclose(file);
+		cr_expect_eq(target_mem_open_image(path, &mem), -EBADMSG, "file %zu", i);
+		cr_expect_null(mem);
+		unlink(path);
+	}
+	cr_expect_eq(target_mem_open_image("/nonexistent/image", &(struct target_mem *){NULL}), -ENOENT);
+}
+
+/* ---- a live process ---- */
+
+#define LIVE_PAGES 64
+
+struct live {
+	pid_t pid;
+	int hold; /* the child ends when this is closed */
+	uint8_t *memory;
+};
+
+/* The child inherits a mapping of which every second page has been written. */
+static void start(struct live *live)
+{
+	int pipes[2];
+	char byte;
+
+	live->memory = mmap(NULL, LIVE_PAGES * 4096, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_assert_neq(live->memory, MAP_FAILED);
+	for (int i = 0; i < LIVE_PAGES; i += 2)
+		memset(live->memory + i * 4096, i + 1, 4096);
+	cr_assert_eq(pipe(pipes), 0);
+	live->pid = fork();
+	if (!live->pid) {
+		close(pipes[1]);
+		_exit(read(pipes[0], &byte, 1) != 0);
+	}
+	close(pipes[0]);
+	live->hold = pipes[1];
+}
+
+static void stop(struct live *live)
+{
+	close(live->hold);
+	waitpid(live->pid, NULL, 0);
+	munmap(live->memory, LIVE_PAGES * 4096);
+}
+
+Test(target_mem, live)
+{
+	uint64_t addr;
+	struct target_piece pieces[LIVE_PAGES];
+	uint8_t bytes[LIVE_PAGES][8], page[4096];
+	bool present[LIVE_PAGES];
+	struct target_mem *mem;
+	struct live live;
+
+	start(&live);
+	addr = (uint64_t)live.memory;
+	cr_assert_eq(target_mem_open(live.pid, &mem), 0);
+	cr_expect_eq(target_mem_present(mem, addr, LIVE_PAGES * 4096, present), LIVE_PAGES / 2);
+	for (int i = 0; i < LIVE_PAGES; i++) {
+		cr_expect_eq(present[i], i % 2 == 0);
+		/* backwards, so that they are not in order */
+		pieces[i] = (struct target_piece){
+			addr + (LIVE_PAGES - 1 - i) * 4096 + 8, bytes[i], 8, false};
+	}
+	cr_expect_eq(target_mem_read_pieces(mem, pieces, LIVE_PAGES), LIVE_PAGES / 2);
+	for (int i = 0; i < LIVE_PAGES; i++) {
+		cr_expect_eq(pieces[i].done, i % 2 == 1);
+		if (pieces[i].done)
+			cr_expect_eq(bytes[i][0], LIVE_PAGES - i);
+	}
+	cr_expect_eq(target_mem_read(mem, addr, page, sizeof(page)), 0);
+	cr_expect_eq(target_mem_read(mem, addr + 4000, page, 200), -EFAULT);
+	cr_expect_eq(target_mem_present(mem, addr, LIVE_PAGES * 4096, NULL), LIVE_PAGES / 2,
+		"reading made a page present");
+	stop(&live);
+	cr_expect_eq(target_mem_read(mem, addr, bytes, 8), -ESRCH);
+	cr_expect_eq(target_mem_read_pieces(mem, pieces, 2), -ESRCH);
+	target_mem_close(mem);
+}
+
+/* More pieces than one system call takes, and pieces larger than a slice. */
+Test(target_mem, live_many)
+{
+	size_t count = 5000;
+	struct target_piece *pieces = xcalloc(count, sizeof(*pieces));
+	uint64_t *words = xcalloc(count, sizeof(*words));
+	uint8_t *large = malloc(8 << 20), *copy = malloc(8 << 20);
+	struct target_mem *mem;
+
+	for (size_t i = 0; i < 8 << 20; i++)
+		large[i] = (uint8_t)(i >> 12);
+	for (size_t i = 0; i < count; i++)
+		pieces[i] = (struct target_piece){
+			(uint64_t)large + (i * 7919 * 8) % (8 << 20), &words[i], 8, false};
+	cr_assert_eq(target_mem_open(getpid(), &mem), 0);
+	cr_expect_eq(target_mem_read_pieces(mem, pieces, count), (int)count);
+	for (size_t i = 0; i < count; i++)
+		cr_assert_eq(words[i], *(uint64_t *)pieces[i].addr);
+	pieces[0] = (struct target_piece){(uint64_t)large, copy, 8 << 20, false};
+	pieces[1] = (struct target_piece){(uint64_t)large + 8, &words[0], 8, false};
+	cr_expect_eq(target_mem_read_pieces(mem, pieces, 2), 2);
+	cr_expect_arr_eq(copy, large, 8 << 20);
+	target_mem_close(mem);
+	free(copy);
+	free(large);
+	free(words);
+	free(pieces);
+}
+
+Test(target_mem, no_such_process)
+{
+	struct target_mem *mem = NULL;
+
+	cr_expect_eq(target_mem_open(0x7fffffff, &mem), -ESRCH);
+	cr_expect_null(mem);
+	target_mem_close(NULL);
+}
