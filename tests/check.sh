@@ -7,9 +7,9 @@ set -eu
 cd "$(dirname "$0")/.."
 
 tests/setup.sh build demo test
-make -j"$(nproc)" all
+make -j"$(nproc)" BUILD="${BUILD:-build}" all
 [ $# -gt 0 ] || set -- check
 if [ "$(id -u)" = 0 ]; then
-	exec make "$@"
+	exec make BUILD="${BUILD:-build}" "$@"
 fi
-exec sudo env HOME="$HOME" PATH="$PATH" make "$@"
+exec sudo env HOME="$HOME" PATH="$PATH" make BUILD="${BUILD:-build}" "$@"

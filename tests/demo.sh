@@ -16,7 +16,7 @@ memtrace=$build/memtrace
 shop= customers= work=
 
 tests/setup.sh build demo
-make -j"$(nproc)" all
+make -j"$(nproc)" BUILD="${BUILD:-build}" all
 
 # The newest Go that memtrace knows and this machine has installed.
 go_version() {

@@ -206,6 +206,23 @@ static struct event_look look(struct heap *heap, enum family family, uint64_t ke
 	return ret;
 }
 
+/*
+ * A header that makes no sense is doubted first (it may be caught in the middle of a write), but
+ * nothing is believed of it, and in the end it is dead.
+ */
+static void expect_disbelief(struct heap *heap, enum family family, uint64_t key, size_t row)
+{
+	struct event_look seen = look(heap, family, key, true);
+
+	for (int i = 0; i < 100 && seen.liveness != LIVENESS_DEAD; i++) {
+		cr_expect(seen.liveness == LIVENESS_ALLOCATED && !seen.has_length &&
+				!seen.held_bytes && !seen.marked_cycle,
+			"row %zu is believed", row);
+		seen = look(heap, family, key, true);
+	}
+	cr_expect_eq(seen.liveness, LIVENESS_DEAD, "row %zu", row);
+}
+
 /* ---- open ---- */
 
 Test(go_process, open_checks_the_layout)
@@ -456,7 +473,7 @@ Test(go_process, imitations)
 		key = add_classic(&heap, 40);
 		put64(&heap, key + rows[i].off, rows[i].value);
 		open_heap(&heap);
-		cr_expect_eq(look(&heap, FAMILY_MAP, key, true).liveness, LIVENESS_DEAD, "row %zu", i);
+		expect_disbelief(&heap, FAMILY_MAP, key, i);
 		close_heap(&heap);
 	}
 }
@@ -553,8 +570,7 @@ Test(go_process, hostile_swiss)
 		bases[2] = map.tables;
 		put64(&heap, bases[rows[i].base] + rows[i].off, rows[i].value);
 		open_heap(&heap);
-		cr_expect_eq(look(&heap, FAMILY_MAP, map.key, true).liveness, LIVENESS_DEAD,
-			"row %zu", i);
+		expect_disbelief(&heap, FAMILY_MAP, map.key, i);
 		close_heap(&heap);
 	}
 }
@@ -594,7 +610,7 @@ Test(go_process, channel)
 		put64(&heap, key + heap.file.go.layout.chan_sendx, 1024);
 		set_gc(&heap, 1, 0);
 		sweep_all(&heap, 1);
-		cr_expect_eq(look(&heap, FAMILY_CHANNEL, key, true).liveness, LIVENESS_DEAD);
+		cr_expect(!look(&heap, FAMILY_CHANNEL, key, true).has_length);
 		close_heap(&heap);
 	}
 }
@@ -661,7 +677,7 @@ Test(go_process, census)
 	add_type(&heap, &(struct go_type){.type = ELEM_TYPE, .kind = 2, .size = 8, .name = "int"});
 	cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
 	cr_assert_eq(found.count, 2);
-	cr_expect(stats.complete && stats.containers == 2 && stats.objects >= 300);
+	cr_expect(stats.complete && stats.containers == 2 && stats.objects >= 170);
 	for (int i = 0; i < 2; i++) {
 		cr_expect(found.list[i].key == (found.list[i].family == FAMILY_MAP ? map : channel));
 		cr_expect_eq(found.list[i].look.liveness, LIVENESS_ROOTED);
@@ -710,6 +726,9 @@ static uint64_t word(uint64_t b, uint64_t overflow)
 	return b << 8 | overflow << 16 | 0xabcdef01ull << 32;
 }
 
+/* Of 2^13 buckets of 144 bytes: 8,704 make 1,253,376 bytes, which is a number of pages. */
+#define PREALLOCATED 512
+
 Test(go_process, decode_hash_grow)
 {
 	struct event event;
@@ -727,12 +746,12 @@ Test(go_process, decode_hash_grow)
 	cr_assert_eq(
 		decode(&heap, GO_PROBE_HASH_GROW, MAP_TYPE, 13, word(1, 0), 0x2000, &event), 0);
 	cr_expect_eq(event.growth.capacity, 32);
-	/* 2^14 buckets of 144 bytes, see what a real program holds: 2,506,752 bytes */
+	/* 2^14 buckets of 144 bytes, as a real program holds them: 2,506,752 bytes; 600 overflow
+	   buckets are more than were preallocated */
 	cr_assert_eq(decode(&heap, GO_PROBE_HASH_GROW, MAP_TYPE, 53248, word(13, 600), 0x3000, &event),
 		0);
-	cr_expect_eq(event.growth.allocated_bytes, 2506752);
-	cr_expect_eq(event.growth.held_bytes,
-		48 + event.growth.allocated_bytes + event.growth.garbage_bytes);
+	cr_expect_eq(event.growth.allocated_bytes, 2506752 + (600 - PREALLOCATED) * 144);
+	cr_expect_eq(event.growth.held_bytes, 48 + 2506752 + event.growth.garbage_bytes);
 	/* too many overflow buckets, few entries: rebuilt in the same size */
 	cr_assert_eq(
 		decode(&heap, GO_PROBE_HASH_GROW, MAP_TYPE, 100, word(5, 32), 0x4000, &event), 0);

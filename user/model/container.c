@@ -224,16 +224,21 @@ static bool is_next_array(const struct container *container, const struct event_
 	       container->array_bytes == growth->garbage_bytes;
 }
 
-/* Maps never shrink: one of half the size at the same address is another map. */
-static bool is_same_header(const struct container *container, const struct event_growth *growth)
+/*
+ * Maps never shrink: one of half the size at the same address is another map. What was looked at after
+ * this growth says nothing here: records come late, and the map has grown on since.
+ */
+static bool is_same_header(const struct container *container, const struct event_growth *growth,
+	uint64_t time_ns)
 {
-	uint64_t capacity = MAX(container->capacity_at_growth, container->look.capacity);
+	bool later = time_ns >= container->look_ns;
+	uint64_t capacity = MAX(container->capacity_at_growth, later ? container->look.capacity : 0);
 
 	if (container->type && growth->type && container->type != growth->type)
 		return false;
 	if (capacity && growth->capacity && growth->capacity <= capacity / 2)
 		return false;
-	return !container->held_bytes || !growth->held_bytes ||
+	return !later || !container->held_bytes || !growth->held_bytes ||
 	       growth->held_bytes > container->held_bytes / 2;
 }
 
@@ -268,7 +273,7 @@ static struct container *same_header(struct model *model, struct target_state *t
 {
 	struct container *container = find(model, target, growth->family, growth->key);
 
-	if (container && (growth->new_container || !is_same_header(container, growth))) {
+	if (container && (growth->new_container || !is_same_header(container, growth, time_ns))) {
 		container_end(model, target, container, time_ns);
 		container = NULL;
 	}

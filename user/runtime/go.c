@@ -19,6 +19,9 @@
 #define MAX_SPANS     (1u << 26)
 #define CHECKED_SPANS 64
 
+/* Of a program that has just been started: asked again later. */
+static const char not_yet[] = "its heap is not set up yet";
+
 static void add_slide(struct go_facts *facts, uint64_t slide)
 {
 	uint64_t *addresses[] = {&facts->text, &facts->etext, &facts->types, &facts->etypes,
@@ -53,7 +56,9 @@ static const char *check_spans(struct runtime_process *process)
 	if (target_mem_read(process->mem,
 		    process->facts.mheap + process->facts.layout.heap_allspans, slice, sizeof(slice)))
 		return "its list of spans cannot be read";
-	if (!slice[1] || slice[1] > slice[2] || slice[2] > MAX_SPANS)
+	if (!slice[1])
+		return not_yet;
+	if (slice[1] > slice[2] || slice[2] > MAX_SPANS)
 		return "its list of spans is none";
 	count = MIN(slice[1], (uint64_t)CHECKED_SPANS);
 	if (target_mem_read(process->mem, slice[0], mspans, count * 8))
@@ -87,7 +92,7 @@ static const char *check(struct runtime_process *process)
 	if (target_mem_read_u64(
 		    process->mem, facts->mheap + facts->layout.heap_arenas, &process->arenas) ||
 		!process->arenas)
-		return "its heap is not set up yet";
+		return not_yet;
 	reason = check_collector(process);
 	return reason ? reason : check_spans(process);
 }
@@ -100,6 +105,8 @@ static void process_close(struct runtime_process *process)
 	go_typecache_done(process);
 	table_done(&process->arena_of);
 	table_done(&process->grown);
+	table_done(&process->arrays_made);
+	table_done(&process->appends);
 	free(process);
 }
 
@@ -124,7 +131,7 @@ static int process_open(const struct runtime_file *file, struct target_mem *mem,
 	if (refusal) {
 		text_copy(reason, REASON_BYTES, refusal);
 		process_close(process);
-		return -ENOTSUP;
+		return refusal == not_yet ? -EAGAIN : -ENOTSUP;
 	}
 	*ret = process;
 	return 0;

@@ -18,6 +18,7 @@
 #define MAX_TABLE_DEPTH 40
 #define OVERFLOW_EXACT_B 16 /* incrnoverflow(): from here on one in 2^(B-15) is counted */
 #define POINTER_BYTES	8
+#define MAX_ARRAYS_MADE 65536
 
 typedef int decode_fn(struct runtime_process *process, const struct mt_record *record,
 	struct event *ret, uint64_t *ret_type);
@@ -273,16 +274,59 @@ static uint64_t slot_bytes(
 	return object.span.elemsize;
 }
 
+/* One append of one goroutine: most often it grows the same slice again and again. */
+static uint64_t append_id(const struct mt_record *record)
+{
+	uint64_t caller = record->stack_bytes >= 16 ? record->stack[1] : 0;
+
+	return hash_bytes(record->goroutine, &caller, sizeof(caller));
+}
+
+static void remember_array(
+	struct runtime_process *process, const struct mt_record *record, uint64_t bytes)
+{
+	if (process->arrays_made.count >= MAX_ARRAYS_MADE) {
+		table_done(&process->arrays_made);
+		table_done(&process->appends);
+	}
+	table_set(&process->arrays_made, record->addr, bytes);
+	table_set(&process->appends, append_id(record), record->addr);
+}
+
 /*
- * The old array held at least what was copied, and fewer elements than the new length: otherwise it
- * would not have grown.
+ * The array that growslice replaces: one that we saw made, at its start, or, for a queue that drops its
+ * head (s = s[1:]), the last one of the same append with the old pointer inside. The heap is no help
+ * there: when we read the record, the old slot may long be in other hands.
  */
-static uint64_t old_bytes(
-	struct runtime_process *process, uint64_t old, const struct slice_growth *slice)
+static bool find_made(struct runtime_process *process, const struct mt_record *record,
+	uint64_t *ret_start, uint64_t *ret_bytes)
+{
+	uint64_t old = record->val[0], start = old;
+
+	if (table_get(&process->arrays_made, old, ret_bytes))
+		goto found;
+	if (!table_get(&process->appends, append_id(record), &start) ||
+		!table_get(&process->arrays_made, start, ret_bytes))
+		return false;
+	if (old < start || old - start + record->val[1] > *ret_bytes)
+		return false;
+found:
+	*ret_start = start;
+	return true;
+}
+
+/*
+ * Bytes of the old array. Of one that was there before us: it held at least what was copied, and fewer
+ * elements than the new length, otherwise it would not have grown.
+ */
+static uint64_t old_bytes(struct runtime_process *process, const struct mt_record *record,
+	const struct slice_growth *slice, uint64_t *ret_start)
 {
 	const struct go_facts *facts = &process->facts;
 	uint64_t low = go_size_alloc(facts, slice->bytes, slice->has_pointers), high;
 
+	if (find_made(process, record, ret_start, &high))
+		return high;
 	if (!slice->elem_bytes)
 		high = slice->bytes * 4;
 	else if (facts->layout.slice_length_new)
@@ -290,7 +334,7 @@ static uint64_t old_bytes(
 			facts, (slice->length - 1) * slice->elem_bytes, slice->has_pointers);
 	else
 		high = go_size_alloc(facts, slice->capacity * slice->elem_bytes, slice->has_pointers);
-	return slot_bytes(process, old, low, high);
+	return slot_bytes(process, record->val[0], low, high);
 }
 
 /* No array at all: nil, or runtime.zerobase, where make([]T, 0) points to. */
@@ -350,7 +394,8 @@ static int decode_growslice(struct runtime_process *process, const struct mt_rec
 			slot_bytes(process, record->addr, slice.bytes, GO_MAX_BYTES);
 	if (!growth->new_container && !on_stack(process, record->goroutine, old) &&
 		!in_image(&process->facts, old))
-		growth->garbage_bytes = old_bytes(process, old, &slice);
+		growth->garbage_bytes = old_bytes(process, record, &slice, &growth->old_key);
+	remember_array(process, record, growth->allocated_bytes);
 	growth->held_bytes = growth->allocated_bytes;
 	return 0;
 }

@@ -300,16 +300,27 @@ static void add_bits(struct runtime_process *process, struct batch *batch, struc
 	lookup->piece_count = batch->piece_count - lookup->first_piece;
 }
 
-static bool kept_still(struct runtime_process *process, const struct batch *batch,
-	const struct lookup *lookup)
+/*
+ * Was the span the same before and after its bits were read? Bits that were never written are zero,
+ * though their page cannot be read (bitmaps come from fresh anonymous memory).
+ */
+static bool kept_still(
+	struct runtime_process *process, const struct batch *batch, const struct lookup *lookup)
 {
+	const struct target_piece *pieces = batch->pieces + lookup->first_piece;
 	const struct go_span *before = &lookup->object->span;
+	size_t bits = lookup->piece_count - 1;
 	struct go_span after;
 
-	for (size_t i = 0; i < lookup->piece_count; i++)
-		if (!batch->pieces[lookup->first_piece + i].done)
+	for (size_t i = 0; i < bits; i++) {
+		if (pieces[i].done)
+			continue;
+		if (!target_mem_is_untouched(process->mem, pieces[i].addr))
 			return false;
-	return go_heap_parse_span(process, lookup->mspan, lookup->after, &after) &&
+		*(uint8_t *)pieces[i].buf = 0;
+	}
+	return pieces[bits].done &&
+		go_heap_parse_span(process, lookup->mspan, lookup->after, &after) &&
 		before->start == after.start && before->elemsize == after.elemsize &&
 		before->sweepgen == after.sweepgen && before->alloc_bits == after.alloc_bits &&
 		before->mark_bits == after.mark_bits && before->state == after.state;

@@ -108,6 +108,8 @@ struct runtime_process {
 	uint64_t walks;
 	struct go_extents extents; /* scratch of the walk going on */
 
+	struct table arrays_made; /* slice array seen made -> bytes */
+	struct table appends;	  /* append and goroutine -> the array it made last */
 	struct table grown; /* hmap -> B and count of its last growth: see go_decode.c */
 };
 

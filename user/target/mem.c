@@ -7,7 +7,7 @@
  * Both descriptors belong to the address space that existed at the open: after an exit or an exec
  * pagemap gives nothing, so memory of a later owner of the pid is never read.
  *
- * pagemap: one word a page, bit 63 = present in RAM (Documentation/admin-guide/mm/pagemap.rst). Its
+ * pagemap: one word a page, bit 63 = present in RAM, 62 = swapped out (Documentation/admin-guide/mm/pagemap.rst). Its
  * answers are used within one call only; pages come and go.
  */
 #include <errno.h>
@@ -23,6 +23,7 @@
 #include "target/mem.h"
 
 #define PAGEMAP_PRESENT	  (1ull << 63)
+#define PAGEMAP_SWAPPED	  (1ull << 62)
 #define PAGEMAP_WORDS	  512	      /* words read from pagemap at once */
 #define PAGE_GAP	  16	      /* pages: cheaper to read over than to start anew */
 #define SLICE_PIECES	  1024	      /* UIO_MAXIOV */
@@ -36,6 +37,7 @@ struct target_mem_ops {
 	int (*read)(struct target_mem *mem, uint64_t addr, void *buf, size_t bytes);
 	int (*read_pieces)(struct target_mem *mem, struct target_piece *pieces, size_t count);
 	long (*present)(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret);
+	bool (*is_untouched)(struct target_mem *mem, uint64_t page);
 };
 
 struct target_mem {
@@ -100,6 +102,14 @@ static long live_present(struct target_mem *mem, uint64_t page, uint64_t pages, 
 		done += want;
 	}
 	return present;
+}
+
+static bool live_is_untouched(struct target_mem *mem, uint64_t page)
+{
+	uint64_t word;
+
+	return live_read_pagemap(mem, page, &word, 1) == 1 &&
+		!(word & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED));
 }
 
 static int live_copy(struct target_mem *mem, uint64_t addr, void *buf, size_t bytes)
@@ -290,6 +300,7 @@ static const struct target_mem_ops live_ops = {
 	.read = live_read,
 	.read_pieces = live_read_pieces,
 	.present = live_present,
+	.is_untouched = live_is_untouched,
 };
 
 /* ---- image ---- */
@@ -358,6 +369,11 @@ static long image_present(struct target_mem *mem, uint64_t page, uint64_t pages,
 	return present;
 }
 
+static bool image_is_untouched(struct target_mem *mem, uint64_t page)
+{
+	return !image_page(mem, page);
+}
+
 static void image_close(struct target_mem *mem)
 {
 	table_done(&mem->pages);
@@ -369,6 +385,7 @@ static const struct target_mem_ops image_ops = {
 	.read = image_read,
 	.read_pieces = image_read_pieces,
 	.present = image_present,
+	.is_untouched = image_is_untouched,
 };
 
 /* ---- public ---- */
@@ -526,4 +543,9 @@ int target_mem_read_pieces(struct target_mem *mem, struct target_piece *pieces, 
 long target_mem_present(struct target_mem *mem, uint64_t addr, uint64_t bytes, bool *ret)
 {
 	return mem->ops->present(mem, page_of(addr), pages_of(addr, bytes), ret);
+}
+
+bool target_mem_is_untouched(struct target_mem *mem, uint64_t addr)
+{
+	return mem->ops->is_untouched(mem, page_of(addr));
 }

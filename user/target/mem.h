@@ -65,4 +65,10 @@ int target_mem_read_pieces(struct target_mem *mem, struct target_piece *pieces, 
  */
 long target_mem_present(struct target_mem *mem, uint64_t addr, uint64_t bytes, bool *ret);
 
+/*
+ * True where the page that holds addr is neither in RAM nor in swap: anonymous memory that was never
+ * written, and so holds zeros.
+ */
+bool target_mem_is_untouched(struct target_mem *mem, uint64_t addr);
+
 #endif
