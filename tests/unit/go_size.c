@@ -284,7 +284,8 @@ Test(go_size, small_maps_have_one_group)
 /* reference: runtime/malloc.go, an object of 513 bytes with pointers carries its type since 1.22 */
 Test(go_size, malloc_header)
 {
-	struct go_facts before = {.minor = 21}, after = {.minor = 22, .layout = {.malloc_headers = true}};
+	struct go_facts before = {.minor = 21},
+			after = {.minor = 22, .layout = {.malloc_headers = true}};
 
 	cr_expect_eq(go_size_alloc(&before, 576, true), 576);
 	cr_expect_eq(go_size_alloc(&after, 576, true), 640);

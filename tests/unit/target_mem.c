@@ -134,7 +134,8 @@ Test(target_mem, damaged_image)
 		cr_expect_null(mem);
 		unlink(path);
 	}
-	cr_expect_eq(target_mem_open_image("/nonexistent/image", &(struct target_mem *){NULL}), -ENOENT);
+	cr_expect_eq(
+		target_mem_open_image("/nonexistent/image", &(struct target_mem *){NULL}), -ENOENT);
 }
 
 /* ---- a live process ---- */

@@ -20,13 +20,13 @@
 #include "runtime/go_census.h"
 #include "runtime/go_chan.h"
 
-#define SPAN_BATCH	1024
-#define MAX_SPANS	(1u << 26)
+#define SPAN_BATCH      1024
+#define MAX_SPANS       (1u << 26)
 #define MAX_INDEX_PAGES (1ull << 22) /* 32 GiB of heap; above, a span is found by bisection */
-#define WHOLE_SLOTS	4096	     /* larger slots: only their first bytes are read */
-#define CHECK_BATCH	256
-#define CHECK_ATTEMPTS	8
-#define MAX_PROFILED	1024 /* arrays of one container that are asked for their stack */
+#define WHOLE_SLOTS     4096         /* larger slots: only their first bytes are read */
+#define CHECK_BATCH     256
+#define CHECK_ATTEMPTS  8
+#define MAX_PROFILED    1024           /* arrays of one container that are asked for their stack */
 #define MAX_TABLE_BYTES (264ull << 10) /* 128 groups of at most 2,056 bytes, as allocated */
 
 struct candidate {
@@ -133,7 +133,8 @@ static void index_spans(struct census *census)
 	for (size_t i = 0; i < census->span_count; i++) {
 		uint64_t page = (census->spans[i].start >> GO_PAGE_SHIFT) - census->first_page;
 
-		for (uint32_t j = 0; j < census->spans[i].pages && page + j < census->page_count; j++)
+		for (uint32_t j = 0; j < census->spans[i].pages && page + j < census->page_count;
+			j++)
 			census->page_span[page + j] = (uint32_t)i + 1;
 	}
 }
@@ -208,7 +209,7 @@ static bool map_possible(const struct census *census, const struct go_map_header
 		return false;
 	if (header->tables)
 		return header->tables * 8 <= bytes &&
-			header->tables * MAX_TABLE_BYTES >= census->options->floor_bytes;
+		       header->tables * MAX_TABLE_BYTES >= census->options->floor_bytes;
 	if (header->extra ? slot_bytes(census, header->extra) != GO_MAP_EXTRA_BYTES
 			  : header->b >= GO_MAP_EXTRA_B)
 		return false;
@@ -377,9 +378,9 @@ static int walk_candidate(struct census *census, struct candidate *candidate,
 		if (i && !reread(census, candidate))
 			return -EFAULT;
 		r = candidate->family == FAMILY_MAP
-			? go_map_walk(census->process, candidate->key, &candidate->map,
-				  guess->group_bytes, ret)
-			: go_chan_walk(census->process, candidate->key, &candidate->chan, ret);
+			    ? go_map_walk(census->process, candidate->key, &candidate->map,
+				      guess->group_bytes, ret)
+			    : go_chan_walk(census->process, candidate->key, &candidate->chan, ret);
 	}
 	return r;
 }
@@ -398,12 +399,13 @@ static void find_stack(struct runtime_process *process, uint64_t largest, uint64
 }
 
 static void remember(struct census *census, const struct candidate *candidate,
-	const struct go_object *object, const struct go_map_guess *guess, const struct go_shape *shape)
+	const struct go_object *object, const struct go_map_guess *guess,
+	const struct go_shape *shape)
 {
 	struct runtime_process *process = census->process;
 	uint64_t type = candidate->family == FAMILY_CHANNEL ? candidate->chan.elem_type
-		: guess->type_count == 1 ? guess->types[0]->type + process->slide
-					 : 0;
+			: guess->type_count == 1            ? guess->types[0]->type + process->slide
+							    : 0;
 	struct go_container *container =
 		go_container_make(process, candidate->family, candidate->key, type);
 	struct census_find *find;
@@ -430,7 +432,8 @@ static void remember(struct census *census, const struct candidate *candidate,
 		find_stack(process, shape->largest, find->site_pcs);
 }
 
-static int confirm(struct census *census, struct candidate *candidate, const struct go_object *object)
+static int confirm(
+	struct census *census, struct candidate *candidate, const struct go_object *object)
 {
 	bool map = candidate->family == FAMILY_MAP;
 	struct go_map_guess guess = {};

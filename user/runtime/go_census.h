@@ -25,15 +25,15 @@ struct census_span {
 struct census_slot {
 	uint64_t addr;
 	uint64_t object, end; /* the span slot that holds it; 0 = none */
-	bool typed;	      /* the allocator knows the object's type */
+	bool typed;           /* the allocator knows the object's type */
 };
 
 struct census_owner {
 	uint64_t global; /* address of a global variable that points to it, 0 = none */
 	struct census_slot slots[CENSUS_SLOTS];
 	struct census_slot *slot; /* the one that counts, or NULL */
-	uint64_t hop_global;	  /* a global variable that points into its object, 0 = none */
-	uint64_t hop_value;	  /* what that holds */
+	uint64_t hop_global;      /* a global variable that points into its object, 0 = none */
+	uint64_t hop_value;       /* what that holds */
 };
 
 struct census_find {
@@ -60,7 +60,7 @@ struct census {
 	struct census_find *finds;
 	size_t find_count, find_capacity;
 	struct table array_seen; /* array -> 1: two headers with one array cannot both be maps */
-	uint8_t *buffer;	 /* CENSUS_SLICE_BYTES and a page */
+	uint8_t *buffer;         /* CENSUS_SLICE_BYTES and a page */
 	bool has_profile;
 };
 

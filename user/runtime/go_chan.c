@@ -31,7 +31,8 @@ bool go_chan_parse(const struct runtime_process *process, uint64_t key,
 	const uint8_t raw[GO_CHAN_HEADER_BYTES], struct go_chan_header *ret)
 {
 	const struct go_layout *layout = &process->facts.layout;
-	uint64_t send = load64(raw + layout->chan_sendx), receive = load64(raw + layout->chan_recvx);
+	uint64_t send = load64(raw + layout->chan_sendx),
+		 receive = load64(raw + layout->chan_recvx);
 	uint16_t elem_bytes;
 	uint32_t closed;
 
@@ -45,7 +46,8 @@ bool go_chan_parse(const struct runtime_process *process, uint64_t key,
 		.elem_bytes = elem_bytes,
 	};
 	if (closed > 1 || ret->length > ret->capacity || ret->capacity > GO_MAX_BYTES / 8 ||
-		(ret->capacity ? send >= ret->capacity || receive >= ret->capacity : send || receive) ||
+		(ret->capacity ? send >= ret->capacity || receive >= ret->capacity
+			       : send || receive) ||
 		ret->elem_type < process->facts.types || ret->elem_type >= process->facts.etypes)
 		return false;
 	ret->stamp = hash_bytes(0, raw, GO_CHAN_HEADER_BYTES);
@@ -59,8 +61,8 @@ static bool slot_fits(
 	const struct runtime_process *process, const struct go_object *object, uint64_t bytes)
 {
 	return object->state == GO_OBJECT_ALLOCATED &&
-		go_span_starts_at(process, &object->span, object->addr) &&
-		object->span.elemsize - (object->addr - object->base) >= bytes;
+	       go_span_starts_at(process, &object->span, object->addr) &&
+	       object->span.elemsize - (object->addr - object->base) >= bytes;
 }
 
 /* The objects of a channel: header, and ring where it is one of its own. Returns how many. */
@@ -82,7 +84,8 @@ static int find_parts(struct runtime_process *process, uint64_t key,
 	return count;
 }
 
-int go_chan_check(struct runtime_process *process, uint64_t key, const struct go_chan_header *header)
+int go_chan_check(
+	struct runtime_process *process, uint64_t key, const struct go_chan_header *header)
 {
 	const struct go_type *elem = go_typecache_get(process, header->elem_type);
 	uint64_t ring = header->capacity * header->elem_bytes;
@@ -95,10 +98,12 @@ int go_chan_check(struct runtime_process *process, uint64_t key, const struct go
 	if (header->has_ring == go_span_noscan(&objects[0].span) ||
 		objects[0].span.elemsize !=
 			go_size_alloc(&process->facts,
-				process->facts.layout.chan_header + (header->has_ring ? 0 : ring), false))
+				process->facts.layout.chan_header + (header->has_ring ? 0 : ring),
+				false))
 		return -ENOENT;
-	if (header->has_ring && (go_span_noscan(&objects[1].span) ||
-					objects[1].span.elemsize != go_size_alloc(&process->facts, ring, true)))
+	if (header->has_ring &&
+		(go_span_noscan(&objects[1].span) ||
+			objects[1].span.elemsize != go_size_alloc(&process->facts, ring, true)))
 		return -ENOENT;
 	if (process->parser && (!elem || elem->size != header->elem_bytes ||
 				       (ring && elem->has_pointers != header->has_ring)))

@@ -9,11 +9,11 @@
 
 struct go_chan_header {
 	uint64_t length, capacity;
-	uint64_t ring;	    /* in the same object where the elements hold no pointers */
+	uint64_t ring;      /* in the same object where the elements hold no pointers */
 	uint64_t elem_type; /* run-time address */
 	uint64_t elem_bytes;
 	uint64_t stamp; /* changes with every send, receive and close */
-	bool has_ring;	/* an object of its own */
+	bool has_ring;  /* an object of its own */
 };
 
 /* False where the numbers alone are impossible for a channel at key. */

@@ -71,8 +71,8 @@ struct go_container *go_container_make(
 	if (type && type != container->type) {
 		container->type = type;
 		known = go_typecache_get(process, type);
-		container->group_bytes = known && family == FAMILY_MAP ? known->group_size
-								       : container->group_bytes;
+		container->group_bytes =
+			known && family == FAMILY_MAP ? known->group_size : container->group_bytes;
 	}
 	return container;
 }
@@ -199,8 +199,8 @@ int go_container_set_arrays(struct runtime_process *process, struct go_container
 
 /* ---- what is reported ---- */
 
-static uint64_t need_bytes(
-	const struct runtime_process *process, const struct go_container *container, uint64_t length)
+static uint64_t need_bytes(const struct runtime_process *process,
+	const struct go_container *container, uint64_t length)
 {
 	const struct go_shape *shape = &container->shape;
 

@@ -54,8 +54,8 @@ static int window_move(struct target_mem *mem, struct window *window, uint64_t p
 		last = MAX(last, last_page(&extents->list[at]));
 	window->first = page;
 	window->count = MIN(last - page + 1, (uint64_t)WINDOW_PAGES);
-	r = target_mem_present(mem, page * TARGET_PAGE_BYTES, window->count * TARGET_PAGE_BYTES,
-		window->present);
+	r = target_mem_present(
+		mem, page * TARGET_PAGE_BYTES, window->count * TARGET_PAGE_BYTES, window->present);
 	return r < 0 ? (int)r : 0;
 }
 

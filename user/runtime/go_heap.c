@@ -20,12 +20,12 @@
 #include "runtime/go_heap.h"
 #include "runtime/go_size.h"
 
-#define ATTEMPTS	 6
-#define ARENA_BIAS	 0x800000000000ull /* runtime.arenaBaseOffset, amd64 */
-#define L2_ENTRIES	 (1ull << 22)
+#define ATTEMPTS         6
+#define ARENA_BIAS       0x800000000000ull /* runtime.arenaBaseOffset, amd64 */
+#define L2_ENTRIES       (1ull << 22)
 #define INLINE_MARKS_END 64 /* spanInlineMarkBits.marks: the last 64 bytes of the page */
 #define INLINE_MARKS_MAX (63 * 8)
-#define ABSENT_16	 0xffffu
+#define ABSENT_16        0xffffu
 
 static uint64_t load(const uint8_t *raw, uint32_t off, uint32_t bytes)
 {
@@ -39,7 +39,8 @@ int go_heap_read_gc(struct runtime_process *process, struct go_gc *ret)
 {
 	struct go_gc gc;
 	struct target_piece pieces[] = {
-		{process->facts.mheap + process->facts.layout.heap_sweepgen, &gc.sweepgen, 4, false},
+		{process->facts.mheap + process->facts.layout.heap_sweepgen, &gc.sweepgen, 4,
+			false},
 		{process->facts.gcphase, &gc.phase, 4, false},
 	};
 	int r = target_mem_read_pieces(process->mem, pieces, ARRAY_SIZE(pieces));
@@ -52,8 +53,8 @@ int go_heap_read_gc(struct runtime_process *process, struct go_gc *ret)
 	return 0;
 }
 
-bool go_heap_parse_span(
-	const struct runtime_process *process, uint64_t addr, const void *bytes, struct go_span *ret)
+bool go_heap_parse_span(const struct runtime_process *process, uint64_t addr, const void *bytes,
+	struct go_span *ret)
 {
 	const struct go_layout *layout = &process->facts.layout;
 	const uint8_t *raw = bytes;
@@ -75,13 +76,13 @@ bool go_heap_parse_span(
 	/* Only a large object with pointers has set it; in other spans an older value stays behind. */
 	if (layout->span_large_type != ABSENT_16 && ret->class == 0)
 		ret->large_type = load(raw, layout->span_large_type, 8);
-	if (!ret->pages || ret->pages > GO_MAX_BYTES >> GO_PAGE_SHIFT || ret->start % GO_PAGE_BYTES ||
-		!ret->start || ret->start > GO_MAX_BYTES)
+	if (!ret->pages || ret->pages > GO_MAX_BYTES >> GO_PAGE_SHIFT ||
+		ret->start % GO_PAGE_BYTES || !ret->start || ret->start > GO_MAX_BYTES)
 		return false;
 	if (ret->state != GO_SPAN_IN_USE)
 		return true;
 	return ret->elemsize && ret->nelems && ret->nelems <= GO_PAGE_BYTES * ret->pages / 8 &&
-		ret->elemsize <= (ret->pages << GO_PAGE_SHIFT) / ret->nelems;
+	       ret->elemsize <= (ret->pages << GO_PAGE_SHIFT) / ret->nelems;
 }
 
 uint64_t go_span_slot(const struct go_span *span, uint64_t addr)
@@ -92,7 +93,7 @@ uint64_t go_span_slot(const struct go_span *span, uint64_t addr)
 bool go_span_has_headers(const struct runtime_process *process, const struct go_span *span)
 {
 	return process->facts.layout.malloc_headers && !go_span_noscan(span) && span->class >> 1 &&
-		span->elemsize > GO_MALLOC_HEADER_FROM;
+	       span->elemsize > GO_MALLOC_HEADER_FROM;
 }
 
 bool go_span_starts_at(
@@ -269,7 +270,7 @@ int go_heap_find_spans(struct runtime_process *process, struct go_object *object
 static bool uses_inline_marks(const struct runtime_process *process, const struct go_span *span)
 {
 	return process->facts.layout.inline_marks && span->elemsize >= 16 &&
-		span->elemsize <= GO_MALLOC_HEADER_FROM && span->pages == 1;
+	       span->elemsize <= GO_MALLOC_HEADER_FROM && span->pages == 1;
 }
 
 static uint64_t slot_index(const struct go_object *object)
@@ -320,10 +321,10 @@ static bool kept_still(
 		*(uint8_t *)pieces[i].buf = 0;
 	}
 	return pieces[bits].done &&
-		go_heap_parse_span(process, lookup->mspan, lookup->after, &after) &&
-		before->start == after.start && before->elemsize == after.elemsize &&
-		before->sweepgen == after.sweepgen && before->alloc_bits == after.alloc_bits &&
-		before->mark_bits == after.mark_bits && before->state == after.state;
+	       go_heap_parse_span(process, lookup->mspan, lookup->after, &after) &&
+	       before->start == after.start && before->elemsize == after.elemsize &&
+	       before->sweepgen == after.sweepgen && before->alloc_bits == after.alloc_bits &&
+	       before->mark_bits == after.mark_bits && before->state == after.state;
 }
 
 static enum go_object_state judge(const struct lookup *lookup, const struct go_gc *gc)
@@ -333,8 +334,8 @@ static enum go_object_state judge(const struct lookup *lookup, const struct go_g
 	uint8_t page_bit = (uint8_t)(1u << page_in_arena(lookup->object->addr) % 8);
 	uint8_t bit = (uint8_t)(1u << index % 8);
 	int32_t relative = (int32_t)(span->sweepgen - gc->sweepgen);
-	bool marked = lookup->mark & bit ||
-		(lookup->inline_page & page_bit && lookup->inline_mark & bit);
+	bool marked =
+		lookup->mark & bit || (lookup->inline_page & page_bit && lookup->inline_mark & bit);
 
 	if (gc->phase == 0 && (relative == -2 || relative == 1))
 		return marked ? GO_OBJECT_ALLOCATED : GO_OBJECT_FREE;
@@ -342,7 +343,8 @@ static enum go_object_state judge(const struct lookup *lookup, const struct go_g
 		return marked ? GO_OBJECT_ALLOCATED : GO_OBJECT_UNREAD;
 	if (relative != 0 && relative != 3)
 		return GO_OBJECT_UNREAD;
-	return index < span->freeindex || lookup->alloc & bit ? GO_OBJECT_ALLOCATED : GO_OBJECT_FREE;
+	return index < span->freeindex || lookup->alloc & bit ? GO_OBJECT_ALLOCATED
+							      : GO_OBJECT_FREE;
 }
 
 static int read_bits(struct runtime_process *process, struct batch *batch, const struct go_gc *gc)
@@ -359,8 +361,8 @@ static int read_bits(struct runtime_process *process, struct batch *batch, const
 
 		if (lookup->in_span)
 			lookup->object->state = kept_still(process, batch, lookup)
-				? judge(lookup, gc)
-				: GO_OBJECT_UNREAD;
+							? judge(lookup, gc)
+							: GO_OBJECT_UNREAD;
 	}
 	return r;
 }

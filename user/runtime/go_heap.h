@@ -35,15 +35,15 @@ struct go_span {
 
 enum go_object_state {
 	GO_OBJECT_UNREAD,    /* could not be read in a consistent state */
-	GO_OBJECT_NONE,	     /* not in the garbage collected heap: never, or no longer */
-	GO_OBJECT_FREE,	     /* a free slot, or one that the sweeper will free */
+	GO_OBJECT_NONE,      /* not in the garbage collected heap: never, or no longer */
+	GO_OBJECT_FREE,      /* a free slot, or one that the sweeper will free */
 	GO_OBJECT_ALLOCATED, /* not free; may be garbage since the last cycle */
 };
 
 /* State of the collector. */
 struct go_gc {
 	uint32_t sweepgen; /* of the heap: 2 x completed cycles */
-	uint32_t phase;	   /* 0 off, 1 mark, 2 mark termination */
+	uint32_t phase;    /* 0 off, 1 mark, 2 mark termination */
 };
 
 /* An object by any address inside it. */
@@ -52,7 +52,7 @@ struct go_object {
 	enum go_object_state state;
 	struct go_gc gc;     /* when that was so: did not change while it was read */
 	struct go_span span; /* NONE, UNREAD: undefined */
-	uint64_t base;	     /* of the slot: the malloc header, where there is one */
+	uint64_t base;       /* of the slot: the malloc header, where there is one */
 };
 
 int go_heap_read_gc(struct runtime_process *process, struct go_gc *ret);

@@ -20,11 +20,11 @@
 #include "runtime/go_chan.h"
 #include "runtime/go_map.h"
 
-#define LOOK_CHUNK     1024
-#define HEADER_BYTES   64 /* of a channel; a map's is shorter */
-#define STALE_NS       (500 * NSEC_PER_MSEC)
-#define WALK_ATTEMPTS  3
-#define MAX_DOUBTS     50 /* looks in a row that make no sense: it is no container of ours */
+#define LOOK_CHUNK    1024
+#define HEADER_BYTES  64 /* of a channel; a map's is shorter */
+#define STALE_NS      (500 * NSEC_PER_MSEC)
+#define WALK_ATTEMPTS 3
+#define MAX_DOUBTS    50 /* looks in a row that make no sense: it is no container of ours */
 
 struct look_item {
 	uint64_t key;
@@ -32,7 +32,7 @@ struct look_item {
 	struct go_object object;
 	uint8_t raw[HEADER_BYTES];
 	uint64_t slot_value, hop_value; /* of the root */
-	bool parsed;			/* the header holds possible numbers */
+	bool parsed;                    /* the header holds possible numbers */
 	bool verify, dead;
 	union {
 		struct go_map_header map;
@@ -78,12 +78,12 @@ static bool same_container(const struct look_item *item)
 
 	if (container->family == FAMILY_MAP)
 		return item->map.seed == container->seed || item->map.array == container->array ||
-			!container->length || item->map.clear_seq > container->clear_seq;
+		       !container->length || item->map.clear_seq > container->clear_seq;
 	if (container->family == FAMILY_CHANNEL)
 		return item->chan.ring == container->array &&
-			item->chan.elem_type == container->type;
+		       item->chan.elem_type == container->type;
 	return item->object.base == container->base &&
-		item->object.span.elemsize == container->elemsize;
+	       item->object.span.elemsize == container->elemsize;
 }
 
 /* Is the object at the key of the right kind? */
@@ -95,7 +95,7 @@ static bool right_object(struct runtime_process *process, const struct look_item
 		!go_span_starts_at(process, &object->span, object->addr))
 		return false;
 	return item->container->family != FAMILY_MAP ||
-		(object->span.elemsize == GO_MAP_HEADER_BYTES && !go_span_noscan(&object->span));
+	       (object->span.elemsize == GO_MAP_HEADER_BYTES && !go_span_noscan(&object->span));
 }
 
 /* A container that we were only told of: do its arrays agree? */
@@ -113,7 +113,8 @@ static bool check_new(struct runtime_process *process, struct look_item *item)
 		r = go_map_check(process, container->key, &item->map, type, &guess);
 		if (!r && !container->group_bytes) {
 			container->group_bytes = guess.group_bytes;
-			go_map_guess_name(&guess, container->type_name, sizeof(container->type_name));
+			go_map_guess_name(
+				&guess, container->type_name, sizeof(container->type_name));
 		}
 		return !r || r == -EAGAIN;
 	case FAMILY_CHANNEL:
@@ -143,7 +144,7 @@ static bool needs_verify(const struct look_item *item, const struct go_gc *gc, b
 	if (container->sweepgen == gc->sweepgen)
 		return false;
 	return deep || !item->parsed || stamp_of(item) != container->stamp ||
-		clock_mono_ns() - container->verified_ns >= STALE_NS;
+	       clock_mono_ns() - container->verified_ns >= STALE_NS;
 }
 
 static int find_objects(struct runtime_process *process, struct look_item *items, size_t count)
@@ -201,7 +202,8 @@ static void judge(struct runtime_process *process, struct look_item *item)
 }
 
 /* Does the global variable still lead to it? */
-static int read_roots(struct runtime_process *process, struct look_item *items, size_t count, bool deep)
+static int read_roots(
+	struct runtime_process *process, struct look_item *items, size_t count, bool deep)
 {
 	struct target_piece *pieces = xcalloc(2 * count, sizeof(*pieces));
 	size_t piece_count = 0;
@@ -226,8 +228,8 @@ static int read_roots(struct runtime_process *process, struct look_item *items, 
 
 		if (root->slot && (deep || items[i].verify))
 			container->rooted = items[i].slot_value == root->value &&
-				(root->hop ? items[i].hop_value : items[i].slot_value) ==
-					container->key;
+					    (root->hop ? items[i].hop_value
+						       : items[i].slot_value) == container->key;
 	}
 	free(pieces);
 	return r < 0 ? r : 0;
@@ -256,7 +258,7 @@ static bool needs_walk(const struct look_item *item, bool deep)
 		return true;
 	if (container->family == FAMILY_MAP)
 		return item->map.array != container->walked_array ||
-			go_map_walk_mark(&item->map) != container->walked_count;
+		       go_map_walk_mark(&item->map) != container->walked_count;
 	return false;
 }
 
@@ -340,14 +342,14 @@ static int read_headers(struct runtime_process *process, struct look_item *items
 	if (pieces[0].bytes)
 		r = target_mem_read_pieces(process->mem, pieces, count);
 	for (size_t i = 0; i < count; i++)
-		items[i].parsed = (!pieces[i].bytes || pieces[i].done) &&
-			parse_header(process, &items[i]);
+		items[i].parsed =
+			(!pieces[i].bytes || pieces[i].done) && parse_header(process, &items[i]);
 	free(pieces);
 	return r < 0 ? r : 0;
 }
 
-static int look_chunk(struct runtime_process *process, enum family family,
-	struct look_item *items, size_t count, bool deep, const uint64_t *length_peaks, struct event_look *ret)
+static int look_chunk(struct runtime_process *process, enum family family, struct look_item *items,
+	size_t count, bool deep, const uint64_t *length_peaks, struct event_look *ret)
 {
 	struct go_gc gc;
 	int r = go_heap_read_gc(process, &gc);
@@ -365,7 +367,8 @@ static int look_chunk(struct runtime_process *process, enum family family,
 	if (!r)
 		r = read_roots(process, items, count, deep);
 	for (size_t i = 0; !r && i < count; i++)
-		r = finish(process, &items[i], family, deep, length_peaks ? length_peaks[i] : 0, &ret[i]);
+		r = finish(process, &items[i], family, deep, length_peaks ? length_peaks[i] : 0,
+			&ret[i]);
 	return r;
 }
 

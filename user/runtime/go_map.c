@@ -62,25 +62,25 @@ enum {
 	TABLE_MASK = 24,
 };
 
-#define TOP_REST	 0 /* tophash emptyRest: and nothing behind it in this bucket */
-#define TOP_EVACUATED	 2 /* evacuatedX, evacuatedY, evacuatedEmpty: 2, 3, 4 */
-#define TOP_MIN		 5 /* minTopHash: 5 and above are live cells */
-#define CTRL_EMPTY	 0x80
-#define CTRL_DELETED	 0xfe
-#define BUCKET_MAX	 2064 /* 8 tophash, 8 keys and 8 elems of 128 bytes, overflow pointer */
-#define BUCKET_MIN	 16
-#define COUNTED_B	 3 /* up to this B all cells are counted, above some are sampled */
-#define EXACT_B		 16 /* from this B on noverflow is an estimate (incrnoverflow) */
-#define SAMPLED_BUCKETS	 16
-#define MAX_SAMPLED	 1024
-#define MAX_CHAIN	 64
-#define MAX_GUESSES	 64
-#define MAX_LENGTH	 (1ull << 40)
-#define KIND_STRUCT	 25
-#define CHECKED_TABLES	 8
-#define SAME_HASHES	 5
+#define TOP_REST         0 /* tophash emptyRest: and nothing behind it in this bucket */
+#define TOP_EVACUATED    2 /* evacuatedX, evacuatedY, evacuatedEmpty: 2, 3, 4 */
+#define TOP_MIN          5 /* minTopHash: 5 and above are live cells */
+#define CTRL_EMPTY       0x80
+#define CTRL_DELETED     0xfe
+#define BUCKET_MAX       2064 /* 8 tophash, 8 keys and 8 elems of 128 bytes, overflow pointer */
+#define BUCKET_MIN       16
+#define COUNTED_B        3  /* up to this B all cells are counted, above some are sampled */
+#define EXACT_B          16 /* from this B on noverflow is an estimate (incrnoverflow) */
+#define SAMPLED_BUCKETS  16
+#define MAX_SAMPLED      1024
+#define MAX_CHAIN        64
+#define MAX_GUESSES      64
+#define MAX_LENGTH       (1ull << 40)
+#define KIND_STRUCT      25
+#define CHECKED_TABLES   8
+#define SAME_HASHES      5
 #define BUCKET_TYPE_NAME "map.bucket["
-#define GROUP_TYPE_NAME	 "map.group["
+#define GROUP_TYPE_NAME  "map.group["
 
 static uint64_t load64(const uint8_t *raw)
 {
@@ -141,8 +141,8 @@ static bool parse_classic(const uint8_t *raw, struct go_map_header *ret)
 		return !ret->length && !ret->b && !ret->old && !ret->extra;
 	/* More than 16 a bucket would have grown long ago, an unfinished growth included. */
 	return heap_pointer(ret->array) && ret->length <= 16ull << ret->b &&
-		(!ret->old || heap_pointer(ret->old)) && (!ret->extra || heap_pointer(ret->extra)) &&
-		ret->evacuated <= 1ull << ret->b;
+	       (!ret->old || heap_pointer(ret->old)) && (!ret->extra || heap_pointer(ret->extra)) &&
+	       ret->evacuated <= 1ull << ret->b;
 }
 
 static bool parse_swiss(const uint8_t *raw, struct go_map_header *ret)
@@ -161,10 +161,10 @@ static bool parse_swiss(const uint8_t *raw, struct go_map_header *ret)
 		return false;
 	if (!ret->tables)
 		return !ret->b && !raw[SWISS_SHIFT] && ret->length <= GO_MAP_SLOTS &&
-			(ret->array ? heap_pointer(ret->array) : !ret->length);
+		       (ret->array ? heap_pointer(ret->array) : !ret->length);
 	return ret->b <= SWISS_MAX_DEPTH && ret->tables == 1ull << ret->b &&
-		raw[SWISS_SHIFT] == 64 - ret->b && heap_pointer(ret->array) &&
-		ret->length <= ret->tables * GO_MAP_TABLE_CAPACITY;
+	       raw[SWISS_SHIFT] == 64 - ret->b && heap_pointer(ret->array) &&
+	       ret->length <= ret->tables * GO_MAP_TABLE_CAPACITY;
 }
 
 bool go_map_parse(const struct runtime_process *process, const uint8_t raw[GO_MAP_HEADER_BYTES],
@@ -192,17 +192,18 @@ static uint64_t contents(const struct runtime_process *process, const struct go_
 static bool is_array(const struct runtime_process *process, const struct go_object *object)
 {
 	return object->state == GO_OBJECT_ALLOCATED &&
-		go_span_starts_at(process, &object->span, object->addr);
+	       go_span_starts_at(process, &object->span, object->addr);
 }
 
 /* runtime.mapextra */
 struct map_extra {
 	uint64_t overflow, old_overflow; /* *[]*bmap, only where buckets hold no pointers */
-	uint64_t next;			 /* next free preallocated overflow bucket */
+	uint64_t next;                   /* next free preallocated overflow bucket */
 };
 
 /* Length of a *[]*bmap and the bytes of its array, or 0. */
-static uint64_t read_overflow_list(struct runtime_process *process, uint64_t slice, uint64_t *ret_bytes)
+static uint64_t read_overflow_list(
+	struct runtime_process *process, uint64_t slice, uint64_t *ret_bytes)
 {
 	struct go_object list;
 	uint64_t words[3];
@@ -244,16 +245,15 @@ static uint64_t estimate_chained(struct runtime_process *process, const struct b
 		return 0;
 	for (uint64_t i = 0; i < sampled; i++)
 		outside += pieces[i].done && heap_pointer(next[i]) &&
-			next[i] - array->addr >= array->bytes;
+			   next[i] - array->addr >= array->bytes;
 	return outside * array->buckets / sampled;
 }
 
 /* Preallocated overflow buckets of an array of 2^b. */
-static uint64_t preallocated(struct runtime_process *process, uint8_t b, const struct bucket_array *array,
-	bool has_pointers)
+static uint64_t preallocated(struct runtime_process *process, uint8_t b,
+	const struct bucket_array *array, bool has_pointers)
 {
-	uint64_t total =
-		go_size_buckets(&process->facts, b, array->bucket_bytes, has_pointers);
+	uint64_t total = go_size_buckets(&process->facts, b, array->bucket_bytes, has_pointers);
 
 	return total - MIN(total, array->buckets);
 }
@@ -290,8 +290,8 @@ static uint64_t outside_bytes(struct runtime_process *process, const struct go_m
 		old_count -= MIN(old_count, ready);
 	}
 	return bytes + list + old_list +
-		(count + old_count) *
-		go_size_alloc(&process->facts, array->bucket_bytes, has_pointers);
+	       (count + old_count) *
+		       go_size_alloc(&process->facts, array->bucket_bytes, has_pointers);
 }
 
 /* hmap.noldbuckets() */
@@ -325,7 +325,8 @@ static int walk_classic(struct runtime_process *process, const struct go_map_hea
 		ret->old += i ? bytes : 0;
 	}
 	ret->group_has_pointers = !go_span_noscan(&objects[0].span);
-	buckets = header->b < 4 ? 1ull << header->b : (1ull << header->b) + (1ull << (header->b - 4));
+	buckets =
+		header->b < 4 ? 1ull << header->b : (1ull << header->b) + (1ull << (header->b - 4));
 	ret->group_bytes = group_bytes ? group_bytes : objects[0].span.elemsize / buckets / 8 * 8;
 	arrays[0].bucket_bytes = arrays[1].bucket_bytes = ret->group_bytes;
 	outside = outside_bytes(process, header, &arrays[0], &arrays[1], ret->group_has_pointers);
@@ -342,7 +343,7 @@ static int walk_classic(struct runtime_process *process, const struct go_map_hea
 
 struct table_info {
 	uint64_t addr, groups, bytes; /* bytes: of the span slot of its groups */
-	uint64_t index, run;	      /* first directory entry, and how many repeat it */
+	uint64_t index, run;          /* first directory entry, and how many repeat it */
 	uint16_t used, capacity, growth_left;
 	uint8_t depth;
 	bool has_pointers;
@@ -363,16 +364,16 @@ static bool parse_table(const uint8_t *raw, uint8_t depth, struct table_info *ta
 	table->depth = raw[TABLE_DEPTH];
 	table->groups = load64(raw + TABLE_GROUPS);
 	return table->capacity >= GO_MAP_SLOTS && table->capacity <= GO_MAP_TABLE_CAPACITY &&
-		!(table->capacity & (table->capacity - 1)) &&
-		load64(raw + TABLE_MASK) + 1 == table->capacity / GO_MAP_SLOTS &&
-		table->used + table->growth_left <= go_size_table_limit(table->capacity) &&
-		table->depth <= depth && table->run == 1ull << (depth - table->depth) &&
-		load64(raw + TABLE_INDEX) == table->index && heap_pointer(table->groups);
+	       !(table->capacity & (table->capacity - 1)) &&
+	       load64(raw + TABLE_MASK) + 1 == table->capacity / GO_MAP_SLOTS &&
+	       table->used + table->growth_left <= go_size_table_limit(table->capacity) &&
+	       table->depth <= depth && table->run == 1ull << (depth - table->depth) &&
+	       load64(raw + TABLE_INDEX) == table->index && heap_pointer(table->groups);
 }
 
 /* The distinct tables of a directory. */
-static int read_directory(struct runtime_process *process, const struct go_map_header *header,
-	struct tables *ret)
+static int read_directory(
+	struct runtime_process *process, const struct go_map_header *header, struct tables *ret)
 {
 	struct go_object directory = {.addr = header->array};
 	uint64_t *entries = NULL;
@@ -392,7 +393,8 @@ static int read_directory(struct runtime_process *process, const struct go_map_h
 		goto out;
 	for (uint64_t i = 0; i < header->tables; i++) {
 		if (!i || entries[i] != entries[i - 1])
-			ret->list[ret->count++] = (struct table_info){.addr = entries[i], .index = i};
+			ret->list[ret->count++] =
+				(struct table_info){.addr = entries[i], .index = i};
 		ret->list[ret->count - 1].run++;
 	}
 out:
@@ -461,8 +463,8 @@ static int read_tables(
 	return r;
 }
 
-static int walk_small(struct runtime_process *process, const struct go_map_header *header,
-	struct go_shape *ret)
+static int walk_small(
+	struct runtime_process *process, const struct go_map_header *header, struct go_shape *ret)
 {
 	struct go_object group = {.addr = header->array};
 	int r;
@@ -560,7 +562,8 @@ static uint64_t array_type(struct runtime_process *process, const struct go_obje
 }
 
 /* From the allocator's own word. 1 = known, 0 = it is no map's array. */
-static size_t guess_by_type(struct runtime_process *process, uint64_t type, struct go_map_guess *ret)
+static size_t guess_by_type(
+	struct runtime_process *process, uint64_t type, struct go_map_guess *ret)
 {
 	const struct go_type *maps, *group = go_typecache_get(process, type);
 	const char *name = process->facts.swiss ? GROUP_TYPE_NAME : BUCKET_TYPE_NAME;
@@ -577,8 +580,8 @@ static size_t guess_by_type(struct runtime_process *process, uint64_t type, stru
 }
 
 /* Bytes that an array of such groups takes: of 2^b buckets, or of a table of 2^b slots. */
-static uint64_t array_bytes(const struct runtime_process *process, uint8_t b, uint64_t group_bytes,
-	bool has_pointers)
+static uint64_t array_bytes(
+	const struct runtime_process *process, uint8_t b, uint64_t group_bytes, bool has_pointers)
 {
 	if (process->facts.swiss)
 		return go_size_table_groups(&process->facts, 1ull << b, group_bytes, has_pointers);
@@ -626,8 +629,8 @@ static size_t guess_by_size(const struct runtime_process *process, uint8_t b,
 }
 
 /* Fills at most 2 * MAX_GUESSES, best first. */
-static size_t guess_groups(struct runtime_process *process, uint8_t b, const struct go_object *array,
-	const struct go_type *type, struct go_map_guess *ret)
+static size_t guess_groups(struct runtime_process *process, uint8_t b,
+	const struct go_object *array, const struct go_type *type, struct go_map_guess *ret)
 {
 	uint64_t known = array_type(process, array);
 	size_t count;
@@ -685,8 +688,8 @@ static int count_chain(struct runtime_process *process, uint64_t bucket, uint64_
 }
 
 /* Small maps: every live cell is counted. While a growth goes on some are still in the old array. */
-static bool check_all_buckets(struct runtime_process *process, const struct go_map_header *header,
-	uint64_t bucket_bytes)
+static bool check_all_buckets(
+	struct runtime_process *process, const struct go_map_header *header, uint64_t bucket_bytes)
 {
 	uint64_t live = 0;
 
@@ -701,8 +704,8 @@ static bool check_all_buckets(struct runtime_process *process, const struct go_m
 }
 
 /* Large maps: buckets spread over the array, and as full as the count says, roughly. */
-static bool check_some_buckets(struct runtime_process *process, const struct go_map_header *header,
-	uint64_t bucket_bytes)
+static bool check_some_buckets(
+	struct runtime_process *process, const struct go_map_header *header, uint64_t bucket_bytes)
 {
 	uint8_t top[SAMPLED_BUCKETS][GO_MAP_SLOTS];
 	struct target_piece pieces[SAMPLED_BUCKETS];
@@ -710,8 +713,9 @@ static bool check_some_buckets(struct runtime_process *process, const struct go_
 	int read, live = 0;
 
 	for (uint64_t i = 0; i < SAMPLED_BUCKETS; i++)
-		pieces[i] = (struct target_piece){
-			header->array + (i * step + i % step) * bucket_bytes, top[i], GO_MAP_SLOTS, false};
+		pieces[i] =
+			(struct target_piece){header->array + (i * step + i % step) * bucket_bytes,
+				top[i], GO_MAP_SLOTS, false};
 	read = target_mem_read_pieces(process->mem, pieces, SAMPLED_BUCKETS);
 	for (int i = 0; i < SAMPLED_BUCKETS; i++) {
 		int cells = pieces[i].done ? count_cells(top[i]) : 0;
@@ -742,14 +746,14 @@ static bool check_extra(struct runtime_process *process, const struct go_map_hea
 	if (!extra.next)
 		return header->overflow > 0 || header->old;
 	return extra.next >= first && (extra.next - first) % guess->group_bytes == 0 &&
-		extra.next < header->array + total * guess->group_bytes;
+	       extra.next < header->array + total * guess->group_bytes;
 }
 
-static bool is_object(const struct runtime_process *process, const struct go_object *object,
-	uint64_t bytes)
+static bool is_object(
+	const struct runtime_process *process, const struct go_object *object, uint64_t bytes)
 {
 	return is_array(process, object) && object->span.elemsize == bytes &&
-		!go_span_noscan(&object->span);
+	       !go_span_noscan(&object->span);
 }
 
 static int check_classic(struct runtime_process *process, const struct go_map_header *header,
@@ -781,8 +785,9 @@ static int check_classic(struct runtime_process *process, const struct go_map_he
 				objects[0].span.elemsize ||
 			!check_extra(process, header, guess))
 			continue;
-		if (header->b <= COUNTED_B ? !check_all_buckets(process, header, guess->group_bytes)
-					   : !check_some_buckets(process, header, guess->group_bytes))
+		if (header->b <= COUNTED_B
+				? !check_all_buckets(process, header, guess->group_bytes)
+				: !check_some_buckets(process, header, guess->group_bytes))
 			continue;
 		*ret = *guess;
 		return 0;
@@ -802,7 +807,8 @@ static bool check_ctrl(struct runtime_process *process, uint64_t groups, uint64_
 	uint8_t first = 0;
 
 	for (size_t i = 0; i < count; i++)
-		pieces[i] = (struct target_piece){groups + i * group_bytes, ctrl[i], GO_MAP_SLOTS, false};
+		pieces[i] = (struct target_piece){
+			groups + i * group_bytes, ctrl[i], GO_MAP_SLOTS, false};
 	if (target_mem_read_pieces(process->mem, pieces, count) < (int)count)
 		return false;
 	for (size_t i = 0; i < count * GO_MAP_SLOTS; i++) {
@@ -860,8 +866,8 @@ static int check_swiss(struct runtime_process *process, const struct go_map_head
 	if (!r && tables.used != header->length)
 		r = -ENOENT;
 	for (size_t i = 0; !r && i < MIN(tables.count, (size_t)CHECKED_TABLES); i++) {
-		const struct table_info *table = &tables.list[i * tables.count /
-			MIN(tables.count, (size_t)CHECKED_TABLES)];
+		const struct table_info *table =
+			&tables.list[i * tables.count / MIN(tables.count, (size_t)CHECKED_TABLES)];
 
 		r = check_groups(process, table->groups, table->capacity, table->used,
 			i && ret->type_count == 1 ? ret->types[0] : type, ret);
@@ -886,7 +892,8 @@ int go_map_check(struct runtime_process *process, uint64_t key, const struct go_
 	if (r != -ENOENT)
 		return r;
 	/* A map that is written to while we read contradicts itself, too; an imitation keeps still. */
-	if (target_mem_read(process->mem, key, raw, sizeof(raw)) || !go_map_parse(process, raw, &after))
+	if (target_mem_read(process->mem, key, raw, sizeof(raw)) ||
+		!go_map_parse(process, raw, &after))
 		return -ENOENT;
 	return after.stamp != header->stamp ? -EAGAIN : -ENOENT;
 }

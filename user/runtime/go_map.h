@@ -16,16 +16,16 @@
 struct go_map_header {
 	uint64_t length;
 	uint64_t seed;
-	uint64_t array;	    /* buckets; directory or, where tables is 0, the only group */
-	uint64_t old;	    /* classic: the array being evacuated */
-	uint64_t extra;	    /* classic: mapextra */
+	uint64_t array;     /* buckets; directory or, where tables is 0, the only group */
+	uint64_t old;       /* classic: the array being evacuated */
+	uint64_t extra;     /* classic: mapextra */
 	uint64_t evacuated; /* classic */
 	uint64_t tables;    /* Swiss: entries of the directory */
 	uint64_t clear_seq; /* Swiss */
-	uint64_t stamp;	    /* changes with every write that the header shows, not with iterating */
+	uint64_t stamp;     /* changes with every write that the header shows, not with iterating */
 	uint32_t overflow;  /* classic: overflow buckets, approximate from B = 16 on */
-	uint8_t b;	    /* classic: log2 of buckets; Swiss: log2 of tables */
-	uint8_t flags;	    /* classic: flags; Swiss: writing */
+	uint8_t b;          /* classic: log2 of buckets; Swiss: log2 of tables */
+	uint8_t flags;      /* classic: flags; Swiss: writing */
 };
 
 /* What a map's array could be made of. */

@@ -17,14 +17,14 @@
 #include "runtime/go_census.h"
 #include "runtime/go_size.h"
 
-#define FILTER_SHIFT	 12
+#define FILTER_SHIFT     12
 #define FILTER_MAX_PAGES (1ull << 28)
-#define BATCH_SPANS	 1024
-#define KIND_CHAN	 18
-#define KIND_INTERFACE	 20
-#define KIND_MAP	 21
-#define KIND_POINTER	 22
-#define KIND_UNSAFE	 26
+#define BATCH_SPANS      1024
+#define KIND_CHAN        18
+#define KIND_INTERFACE   20
+#define KIND_MAP         21
+#define KIND_POINTER     22
+#define KIND_UNSAFE      26
 
 /* A set of addresses, quick to say no. */
 struct filter {
@@ -79,7 +79,7 @@ static inline bool filter_may_hold(const struct filter *filter, uint64_t value)
 	uint64_t page = (value - filter->low) >> FILTER_SHIFT;
 
 	return value - filter->low <= filter->high - filter->low &&
-		(!filter->pages || filter->pages[page / 8] >> page % 8 & 1);
+	       (!filter->pages || filter->pages[page / 8] >> page % 8 & 1);
 }
 
 static void scan_words(
@@ -120,7 +120,7 @@ static void add_slot(struct census_owner *owner, const struct census_slot *slot)
 static bool span_has_headers(const struct census *census, const struct census_span *span)
 {
 	return census->process->facts.layout.malloc_headers && !(span->class & 1) &&
-		span->class >> 1 && span->elemsize > GO_MALLOC_HEADER_FROM;
+	       span->class >> 1 && span->elemsize > GO_MALLOC_HEADER_FROM;
 }
 
 static void hit_heap(struct pass *pass, uint64_t slot, uint64_t value)
@@ -199,7 +199,8 @@ static int scan_heap(struct pass *pass)
 			count = bytes = 0;
 		}
 		if (span_bytes > CENSUS_SLICE_BYTES) {
-			r = r ? r : scan_range(pass, span->start, span->start + span_bytes, hit_heap);
+			r = r ? r
+			      : scan_range(pass, span->start, span->start + span_bytes, hit_heap);
 			continue;
 		}
 		pieces[count++] = (struct target_piece){
@@ -212,8 +213,8 @@ static int scan_heap(struct pass *pass)
 /* ---- what an object's type says about a slot ---- */
 
 /* Type of the object that holds a slot, and where offsets in it count from. */
-static const struct go_type *object_type(
-	struct census *census, const struct census_slot *slot, uint64_t *ret_addr, uint64_t *ret_base)
+static const struct go_type *object_type(struct census *census, const struct census_slot *slot,
+	uint64_t *ret_addr, uint64_t *ret_base)
 {
 	const struct census_span *span = census_find_span(census, slot->object);
 	uint64_t type = 0;
@@ -246,7 +247,7 @@ static bool field_fits(const struct runtime_process *process, enum family family
 		return true;
 	}
 	return field->kind == KIND_INTERFACE || field->kind == KIND_POINTER ||
-		field->kind == KIND_UNSAFE;
+	       field->kind == KIND_UNSAFE;
 }
 
 /* "main.Cache.m", "[]map[int]int", "element of map[string]map[int]int"; false = it is no owner. */
@@ -347,7 +348,8 @@ static void hit_object(struct pass *pass, uint64_t slot, uint64_t value)
 			high = middle;
 	}
 	for (; low && value < pass->objects[low - 1].end; low--) {
-		struct census_owner *owner = &pass->census->finds[pass->objects[low - 1].find].owner;
+		struct census_owner *owner =
+			&pass->census->finds[pass->objects[low - 1].find].owner;
 
 		owner->hop_global = slot;
 		owner->hop_value = value;
@@ -404,11 +406,12 @@ static bool name_global(struct census *census, uint64_t addr, char *buf, size_t 
 	uint64_t offset;
 
 	return process->parser && addr &&
-		!parser_symbol(process->parser, process->file_id, addr - process->slide, buf, bytes,
-			&offset);
+	       !parser_symbol(process->parser, process->file_id, addr - process->slide, buf, bytes,
+		       &offset);
 }
 
-void census_name_owner(struct census *census, const struct census_find *find, char *buf, size_t bytes)
+void census_name_owner(
+	struct census *census, const struct census_find *find, char *buf, size_t bytes)
 {
 	if (name_global(census, find->owner.global, buf, bytes))
 		return;

@@ -16,8 +16,8 @@
 #include "target/mem.h"
 
 #define GO_MAX_CONTAINERS 16384
-#define GO_MAX_ARRAYS	  262144 /* of all containers together, for owner_of() */
-#define GO_MAX_TYPES	  65536	 /* type descriptions cached */
+#define GO_MAX_ARRAYS     262144 /* of all containers together, for owner_of() */
+#define GO_MAX_TYPES      65536  /* type descriptions cached */
 
 /*
  * The model wants one number per type of container. A map has a type of its own; of a slice and a
@@ -29,10 +29,10 @@
 /* Arrays and bytes of a container: what a walk finds. */
 struct go_shape {
 	uint64_t capacity, load_limit, tombstones;
-	uint64_t held, old;	     /* bytes; old is part of held */
+	uint64_t held, old; /* bytes; old is part of held */
 	uint64_t resident, old_resident;
-	uint64_t largest;	     /* address of the largest array, 0 = none */
-	uint64_t group_bytes;	     /* bucket or group, 0 = unknown */
+	uint64_t largest;     /* address of the largest array, 0 = none */
+	uint64_t group_bytes; /* bucket or group, 0 = unknown */
 	bool group_has_pointers;
 	bool has_resident;
 };
@@ -50,29 +50,29 @@ struct go_extents {
 
 /* A pointer in a global variable that leads to a container: straight, or through one object. */
 struct go_root {
-	uint64_t slot;	/* address of the global pointer, 0 = none */
+	uint64_t slot;  /* address of the global pointer, 0 = none */
 	uint64_t value; /* what it held */
-	uint64_t hop;	/* address of the pointer inside the object it leads to, 0 = straight */
+	uint64_t hop;   /* address of the pointer inside the object it leads to, 0 = straight */
 };
 
 struct go_container {
 	enum family family;
-	uint64_t key, type; /* type: run-time address (map, or element), 0 = unknown */
+	uint64_t key, type;  /* type: run-time address (map, or element), 0 = unknown */
 	char type_name[160]; /* where type is 0: what the census inferred */
 	uint64_t seed, array, length, clear_seq; /* identity: as last seen */
 	uint64_t stamp;
-	uint64_t base, elemsize;		 /* of its span slot */
-	uint64_t group_bytes;			 /* map: of a bucket or group; 0 = unknown */
-	uint32_t proof_cycle;	/* surviving this cycle proves that it is reachable */
-	uint32_t sweepgen;	/* at which it was last found allocated */
+	uint64_t base, elemsize; /* of its span slot */
+	uint64_t group_bytes;    /* map: of a bucket or group; 0 = unknown */
+	uint32_t proof_cycle;    /* surviving this cycle proves that it is reachable */
+	uint32_t sweepgen;       /* at which it was last found allocated */
 	uint64_t verified_ns, looked_ns;
 	struct go_root root;
 	bool verified; /* found allocated at least once */
-	bool told;	/* a probe has named it since it was last verified: it is there, whoever was before */
+	bool told; /* a probe has named it since it was last verified: it is there, whoever was before */
 	uint8_t doubts; /* looks in a row at which its header made no sense */
 	bool rooted, walked;
 	uint64_t walked_array, walked_count; /* what the header said at the last walk */
-	uint64_t walk;			     /* number of that walk: owner_of()'s entries carry it */
+	uint64_t walk; /* number of that walk: owner_of()'s entries carry it */
 	struct go_shape shape;
 };
 
@@ -109,8 +109,8 @@ struct runtime_process {
 	struct go_extents extents; /* scratch of the walk going on */
 
 	struct table arrays_made; /* slice array seen made -> bytes */
-	struct table appends;	  /* append and goroutine -> the array it made last */
-	struct table grown; /* hmap -> B and count of its last growth: see go_decode.c */
+	struct table appends;     /* append and goroutine -> the array it made last */
+	struct table grown;       /* hmap -> B and count of its last growth: see go_decode.c */
 };
 
 /* ---- go_typecache.c ---- */

@@ -10,12 +10,12 @@
 #include "runtime/go_census.h"
 #include "runtime/go_size.h"
 
-#define MAX_SPECIALS	65536
-#define SPECIAL_BYTES	64
-#define BUCKET_TYPE	16 /* runtime.bucket.typ, go1.19 to go1.26 */
-#define BUCKET_FRAMES	40 /* runtime.bucket.nstk */
-#define BUCKET_STACK	48 /* nstk pcs follow the bucket */
-#define BUCKET_MEMORY	1  /* memProfile */
+#define MAX_SPECIALS  65536
+#define SPECIAL_BYTES 64
+#define BUCKET_TYPE   16 /* runtime.bucket.typ, go1.19 to go1.26 */
+#define BUCKET_FRAMES 40 /* runtime.bucket.nstk */
+#define BUCKET_STACK  48 /* nstk pcs follow the bucket */
+#define BUCKET_MEMORY 1  /* memProfile */
 
 bool go_profile_enabled(struct runtime_process *process)
 {
@@ -23,21 +23,23 @@ bool go_profile_enabled(struct runtime_process *process)
 	uint64_t rate = 0, buckets = 0;
 	uint8_t disabled = 0;
 
-	if (!facts->mbuckets || target_mem_read_u64(process->mem, facts->mbuckets, &buckets) || !buckets)
+	if (!facts->mbuckets || target_mem_read_u64(process->mem, facts->mbuckets, &buckets) ||
+		!buckets)
 		return false;
 	if (facts->mem_profile_rate &&
 		!target_mem_read_u64(process->mem, facts->mem_profile_rate, &rate) && !rate)
 		return false;
 	return !facts->disable_memory_profiling ||
-		target_mem_read(process->mem, facts->disable_memory_profiling, &disabled, 1) ||
-		!disabled;
+	       target_mem_read(process->mem, facts->disable_memory_profiling, &disabled, 1) ||
+	       !disabled;
 }
 
 static bool read_bucket(struct runtime_process *process, uint64_t bucket, uint64_t *ret_pcs)
 {
 	uint64_t kind, frames;
 
-	if (target_mem_read_u64(process->mem, bucket + BUCKET_TYPE, &kind) || kind != BUCKET_MEMORY ||
+	if (target_mem_read_u64(process->mem, bucket + BUCKET_TYPE, &kind) ||
+		kind != BUCKET_MEMORY ||
 		target_mem_read_u64(process->mem, bucket + BUCKET_FRAMES, &frames) || !frames)
 		return false;
 	if (frames > CENSUS_PCS)

@@ -60,7 +60,8 @@ static uint64_t usable(const struct go_facts *facts, uint64_t bytes, bool has_po
 {
 	uint64_t alloc = go_size_alloc(facts, bytes, has_pointers);
 
-	if (bytes <= GO_SMALL_MAX - GO_MALLOC_HEADER && has_malloc_header(facts, bytes, has_pointers))
+	if (bytes <= GO_SMALL_MAX - GO_MALLOC_HEADER &&
+		has_malloc_header(facts, bytes, has_pointers))
 		return alloc - GO_MALLOC_HEADER;
 	return alloc;
 }
@@ -129,7 +130,7 @@ static uint64_t need_classic(
 		b++;
 	extra = go_size_buckets(facts, b, bucket_bytes, has_pointers) > 1ull << b;
 	return GO_MAP_HEADER_BYTES + extra * GO_MAP_EXTRA_BYTES +
-		go_size_bucket_array(facts, b, bucket_bytes, has_pointers);
+	       go_size_bucket_array(facts, b, bucket_bytes, has_pointers);
 }
 
 static uint64_t need_swiss(
@@ -142,8 +143,8 @@ static uint64_t need_swiss(
 	tables = round_power((target + GO_MAP_TABLE_CAPACITY - 1) / GO_MAP_TABLE_CAPACITY);
 	capacity = round_power(MAX(target / tables, (uint64_t)GO_MAP_SLOTS));
 	return GO_MAP_HEADER_BYTES + go_size_alloc(facts, tables * 8, true) +
-		tables * (GO_MAP_TABLE_BYTES +
-				 go_size_table_groups(facts, capacity, group_bytes, has_pointers));
+	       tables * (GO_MAP_TABLE_BYTES +
+				go_size_table_groups(facts, capacity, group_bytes, has_pointers));
 }
 
 uint64_t go_size_need_map(

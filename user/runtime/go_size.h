@@ -12,16 +12,16 @@
 #include "runtime/go_facts.h"
 
 #define GO_MAP_HEADER_BYTES   48 /* runtime.hmap, internal/runtime/maps.Map: a size class itself */
-#define GO_MAP_SLOTS	      8	 /* slots of a bucket or group */
+#define GO_MAP_SLOTS          8  /* slots of a bucket or group */
 #define GO_MAP_TABLE_BYTES    32 /* internal/runtime/maps.table */
 #define GO_MAP_TABLE_CAPACITY 1024
 #define GO_MAP_EXTRA_BYTES    24 /* runtime.mapextra */
-#define GO_MAP_MAX_B	      40
-#define GO_MAP_EXTRA_B	      4 /* from this B on buckets are preallocated, so there is a mapextra */
+#define GO_MAP_MAX_B          40
+#define GO_MAP_EXTRA_B        4 /* from this B on buckets are preallocated, so there is a mapextra */
 #define GO_MALLOC_HEADER      8
 #define GO_MALLOC_HEADER_FROM 512   /* pointerful objects above this carry a header (1.22+) */
-#define GO_SMALL_MAX	      32768 /* largest size class */
-#define GO_MAX_BYTES	      (1ull << 47)
+#define GO_SMALL_MAX          32768 /* largest size class */
+#define GO_MAX_BYTES          (1ull << 47)
 
 /* Bytes of the span slot that mallocgc(bytes) takes, the malloc header included. */
 uint64_t go_size_alloc(const struct go_facts *facts, uint64_t bytes, bool has_pointers);

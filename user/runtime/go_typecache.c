@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "runtime/go_process.h"
 
-#define NO_TYPE	      UINT64_MAX
+#define NO_TYPE       UINT64_MAX
 #define KIND_MAP      21
 #define MAX_MAP_TYPES 16384
 

@@ -72,7 +72,7 @@ struct runtime_file {
 struct runtime_container {
 	enum family family;
 	uint64_t key;
-	uint64_t type; /* runtime's own type pointer (run-time address), 0 = unknown */
+	uint64_t type; /* the runtime's own number of the type, for type_name() and look(); 0 = unknown */
 	char type_name[160];
 	char owner[160]; /* "main.cache", "main.Cache.m", "" = unknown */
 	struct event_look look;

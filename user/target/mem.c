@@ -22,14 +22,14 @@
 #include "base/table.h"
 #include "target/mem.h"
 
-#define PAGEMAP_PRESENT	  (1ull << 63)
-#define PAGEMAP_SWAPPED	  (1ull << 62)
-#define PAGEMAP_WORDS	  512	      /* words read from pagemap at once */
-#define PAGE_GAP	  16	      /* pages: cheaper to read over than to start anew */
-#define SLICE_PIECES	  1024	      /* UIO_MAXIOV */
-#define SLICE_BYTES	  (2u << 20)  /* about 1 ms of copying: our share of the target's mmap_lock */
-#define TASK_END	  0x7ffffffff000ull /* x86_64, 4-level page tables: TASK_SIZE_MAX */
-#define IMAGE_MAGIC	  "mtimage1"
+#define PAGEMAP_PRESENT   (1ull << 63)
+#define PAGEMAP_SWAPPED   (1ull << 62)
+#define PAGEMAP_WORDS     512        /* words read from pagemap at once */
+#define PAGE_GAP          16         /* pages: cheaper to read over than to start anew */
+#define SLICE_PIECES      1024       /* UIO_MAXIOV */
+#define SLICE_BYTES       (2u << 20) /* about 1 ms of copying: our share of the target's mmap_lock */
+#define TASK_END          0x7ffffffff000ull /* x86_64, 4-level page tables: TASK_SIZE_MAX */
+#define IMAGE_MAGIC       "mtimage1"
 #define IMAGE_MAGIC_BYTES 8
 
 struct target_mem_ops {
@@ -76,7 +76,7 @@ static long live_read_pagemap(struct target_mem *mem, uint64_t page, uint64_t *w
 
 	if (got < 0)
 		return errno == EINVAL ? 0 : -errno; /* above the top of the address space */
-	if (got == 0 && page < page_of(TASK_END)) /* no address space at all any more */
+	if (got == 0 && page < page_of(TASK_END))    /* no address space at all any more */
 		return -ESRCH;
 	return got / 8;
 }
@@ -109,7 +109,7 @@ static bool live_is_untouched(struct target_mem *mem, uint64_t page)
 	uint64_t word;
 
 	return live_read_pagemap(mem, page, &word, 1) == 1 &&
-		!(word & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED));
+	       !(word & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED));
 }
 
 static int live_copy(struct target_mem *mem, uint64_t addr, void *buf, size_t bytes)
@@ -117,7 +117,8 @@ static int live_copy(struct target_mem *mem, uint64_t addr, void *buf, size_t by
 	size_t done = 0;
 
 	while (done < bytes) {
-		ssize_t got = pread(mem->mem_fd, (char *)buf + done, bytes - done, (off_t)(addr + done));
+		ssize_t got =
+			pread(mem->mem_fd, (char *)buf + done, bytes - done, (off_t)(addr + done));
 
 		if (got == 0)
 			return -ESRCH;
@@ -207,7 +208,8 @@ static int live_read_marked(struct target_mem *mem, struct target_piece **marked
 	}
 	while (start < count && !mem->no_vm_readv) {
 		size_t left = count - start;
-		ssize_t got = process_vm_readv(mem->pid, local + start, left, remote + start, left, 0);
+		ssize_t got =
+			process_vm_readv(mem->pid, local + start, left, remote + start, left, 0);
 
 		if (got < 0 && (errno == EPERM || errno == ENOSYS)) {
 			mem->no_vm_readv = true;
@@ -216,7 +218,8 @@ static int live_read_marked(struct target_mem *mem, struct target_piece **marked
 		if (got < 0 && errno != EFAULT)
 			return -errno;
 		/* It stops at the first piece that it cannot read (process_vm_readv(2)). */
-		for (got = MAX(got, 0); start < count && (size_t)got >= local[start].iov_len; start++)
+		for (got = MAX(got, 0); start < count && (size_t)got >= local[start].iov_len;
+			start++)
 			got -= (ssize_t)local[start].iov_len;
 		if (start < count)
 			marked[start++]->done = false;
@@ -349,7 +352,8 @@ static int image_read_pieces(struct target_mem *mem, struct target_piece *pieces
 	for (size_t i = 0; i < count; i++) {
 		struct target_piece *piece = &pieces[i];
 
-		piece->done = piece->bytes && !image_read(mem, piece->addr, piece->buf, piece->bytes);
+		piece->done =
+			piece->bytes && !image_read(mem, piece->addr, piece->buf, piece->bytes);
 		done += piece->done;
 	}
 	return done;
@@ -444,8 +448,8 @@ int target_mem_add_image(struct target_mem *mem, uint64_t addr, const void *byte
 		size_t skip = (addr + done) % TARGET_PAGE_BYTES;
 		size_t part = MIN(count - done, TARGET_PAGE_BYTES - skip);
 
-		memcpy(image_make_page(mem, page_of(addr + done)) + skip, (const char *)bytes + done,
-			part);
+		memcpy(image_make_page(mem, page_of(addr + done)) + skip,
+			(const char *)bytes + done, part);
 		done += part;
 	}
 	return 0;
@@ -467,7 +471,7 @@ int target_mem_save(struct target_mem *mem, const char *path)
 	ok = fwrite(IMAGE_MAGIC, IMAGE_MAGIC_BYTES, 1, file) == 1;
 	while (ok && table_next(&mem->pages, &cursor, &page, &index))
 		ok = fwrite(&page, sizeof(page), 1, file) == 1 &&
-			fwrite(mem->page_bytes[index], TARGET_PAGE_BYTES, 1, file) == 1;
+		     fwrite(mem->page_bytes[index], TARGET_PAGE_BYTES, 1, file) == 1;
 	ok = !fclose(file) && ok;
 	return ok ? 0 : -EIO;
 }
