@@ -110,6 +110,7 @@ __hidden void event_fill(struct mt_record *record, __u32 source, __u8 kind, __u6
 	record->tid = ids;
 	record->seq = seq;
 	record->goroutine = 0;
+	record->stack_lo = record->stack_hi = 0;
 	record->addr = 0;
 	record->val[0] = record->val[1] = record->val[2] = record->val[3] = 0;
 }

@@ -47,6 +47,7 @@ struct mt_record {
 	__u32 tgid, tid;
 	__u64 seq;	 /* the source's produced count on its CPU before this record */
 	__u64 goroutine; /* Go: address of the running g; else 0 */
+	__u64 stack_lo, stack_hi; /* Go: bounds of its stack at the hit; 0 = could not be read */
 	__u64 addr;	 /* the container (or the faulting address) */
 	__u64 val[MT_VALUES];
 	__u64 stack[];

@@ -59,6 +59,21 @@ static __always_inline __u64 read_source(
 	return value;
 }
 
+/*
+ * g starts with its stack's bounds (runtime/runtime2.go, every version). They are taken now: Go moves
+ * stacks, and by the time the record is read a header that lay on this one may have a new address.
+ */
+static __always_inline void read_goroutine(struct mt_record *record, __u64 g)
+{
+	__u64 bounds[2];
+
+	record->goroutine = g;
+	if (bpf_probe_read_user(bounds, sizeof(bounds), (void *)g))
+		return;
+	record->stack_lo = bounds[0];
+	record->stack_hi = bounds[1];
+}
+
 static __always_inline void read_sources(
 	struct mt_record *record, const struct mt_attachment *attachment, struct pt_regs *ctx)
 {
@@ -71,7 +86,7 @@ static __always_inline void read_sources(
 	record->val[2] = read_source(record, &attachment->val[2], regs);
 	record->val[3] = read_source(record, &attachment->val[3], regs);
 	if (attachment->flags & MT_ATTACH_GO)
-		record->goroutine = ctx->r14;
+		read_goroutine(record, ctx->r14);
 }
 
 /*

@@ -282,8 +282,12 @@ static struct container *same_header(struct model *model, struct target_state *t
 
 static void grow(struct container *container, const struct event_growth *growth, uint64_t time_ns)
 {
-	uint64_t held_bytes = growth->held_bytes ? growth->held_bytes : growth->allocated_bytes;
+	uint64_t held_bytes = growth->held_bytes;
 
+	/* A map of many tables does not say; followed from its first growth, it holds what was not replaced. */
+	if (!held_bytes)
+		held_bytes = container->held_bytes + growth->allocated_bytes -
+			MIN(growth->garbage_bytes, container->held_bytes + growth->allocated_bytes);
 	if (growth->type)
 		container->type = growth->type;
 	container->growths += !growth->same_size && !growth->new_container;

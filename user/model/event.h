@@ -40,6 +40,8 @@ enum event_kind {
  * A growth. key names the container now; old_key what it was called before (a slice is its array,
  * so its name changes with every growth; a map keeps its header: old_key = key).
  */
+#define EVENT_KEY_ON_STACK (1ull << 63) /* such a key is a name, not an address */
+
 struct event_growth {
 	enum family family;
 	uint64_t key, old_key;

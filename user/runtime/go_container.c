@@ -105,6 +105,7 @@ void go_container_verify(struct go_container *container, const struct go_object 
 	if (!container->verified)
 		container->proof_cycle = completed + (object->gc.phase == 0 ? 1 : 2);
 	container->verified = true;
+	container->dead = false;
 	container->verified_ns = clock_mono_ns();
 	container->sweepgen = object->gc.sweepgen;
 	container->base = object->base;

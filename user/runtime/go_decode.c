@@ -8,6 +8,7 @@
  * element may have to be looked up in the heap.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "runtime/go_heap.h"
@@ -205,18 +206,22 @@ static int decode_rehash(struct runtime_process *process, const struct mt_record
 static uint64_t call_type(struct runtime_process *process, const struct mt_record *record)
 {
 	struct go_type found;
-	uint64_t pc, type = 0;
+	uint64_t place, type = 0;
 
 	if (!process->parser || !(record->flags & MT_HAS_STACK) || record->stack_bytes < 16)
 		return 0;
-	pc = record->stack[1]; /* frame 0 is the probed instruction itself */
-	if (table_get(&process->call_types, pc, &type))
+	/* Frame 0 is the probed instruction itself. */
+	place = hash_bytes(0, &record->stack[1], MIN(record->stack_bytes - 8u, 16u));
+	if (table_get(&process->call_types, place, &type))
 		return type;
 	if (process->call_types.count >= MAX_CALL_TYPES)
 		table_done(&process->call_types);
-	if (!parser_call_type(process->parser, process->file_id, pc - process->slide, &found))
-		type = found.type + process->slide;
-	table_set(&process->call_types, pc, type);
+	/* Since 1.26 append may come through growsliceBuf: then the type is in the caller's caller. */
+	for (size_t i = 1; i <= 2 && i < record->stack_bytes / 8 && !type; i++)
+		if (!parser_call_type(process->parser, process->file_id,
+			    record->stack[i] - process->slide, &found))
+			type = found.type + process->slide;
+	table_set(&process->call_types, place, type);
 	return type;
 }
 
@@ -345,19 +350,22 @@ static bool no_array(const struct runtime_process *process, uint64_t old, uint64
 	return !old || (!bytes && old >= facts->noptrbss && old < facts->enoptrbss);
 }
 
-/* A slice of a local array becomes no garbage when it moves to the heap: g.stack is {lo, hi}. */
-static bool on_stack(struct runtime_process *process, uint64_t goroutine, uint64_t addr)
+/* A slice of a local array becomes no garbage when it moves to the heap. */
+static bool on_stack(const struct mt_record *record, uint64_t addr)
 {
-	uint64_t bounds[2];
-
-	return goroutine && !target_mem_read(process->mem, goroutine, bounds, sizeof(bounds)) &&
-		addr >= bounds[0] && addr < bounds[1];
+	return addr >= record->stack_lo && addr < record->stack_hi;
 }
 
 /* Nor does a global array. */
 static bool in_image(const struct go_facts *facts, uint64_t addr)
 {
 	return addr >= facts->text && addr < facts->enoptrbss;
+}
+
+/* The runtime's own lists, such as the overflow buckets that a map keeps alive: no container of the program. */
+static bool is_own_list(const struct go_type *elem)
+{
+	return !strncmp(elem->name, "*runtime.", 9);
 }
 
 /* addr new array, val: old array, bytes copied, length, capacity */
@@ -373,6 +381,8 @@ static int decode_growslice(struct runtime_process *process, const struct mt_rec
 	if (!slice.capacity || slice.length > slice.capacity || slice.bytes > GO_MAX_BYTES ||
 		slice.capacity > GO_MAX_BYTES || (process->facts.layout.slice_length_new && !slice.length))
 		return -EBADMSG;
+	if (elem && is_own_list(elem))
+		return -ENODATA;
 	if (elem && elem->size && elem_size_fits(process, &slice, elem->size)) {
 		slice.elem_bytes = elem->size;
 		slice.has_pointers = elem->has_pointers;
@@ -392,7 +402,7 @@ static int decode_growslice(struct runtime_process *process, const struct mt_rec
 	else
 		growth->allocated_bytes =
 			slot_bytes(process, record->addr, slice.bytes, GO_MAX_BYTES);
-	if (!growth->new_container && !on_stack(process, record->goroutine, old) &&
+	if (!growth->new_container && !on_stack(record, old) &&
 		!in_image(&process->facts, old))
 		growth->garbage_bytes = old_bytes(process, record, &slice, &growth->old_key);
 	remember_array(process, record, growth->allocated_bytes);
@@ -438,6 +448,16 @@ static decode_fn *const decoders[] = {
 	[GO_PROBE_MAP_CLEAR] = decode_clear,
 };
 
+/* A map's header on a stack moves with it, but stays where it is below the stack's upper end. */
+static void name_stack_map(const struct mt_record *record, struct event_growth *growth)
+{
+	uint64_t below = record->stack_hi - growth->key;
+
+	if (on_stack(record, growth->key))
+		growth->key = growth->old_key = EVENT_KEY_ON_STACK |
+			hash_bytes(record->goroutine, &below, sizeof(below));
+}
+
 /*
  * What is remembered under a key that a probe names: an array or a channel has just been allocated
  * there, so it is another one. A map may be the same, grown, or a new one at an old address.
@@ -467,6 +487,8 @@ int go_decode(struct runtime_process *process, const struct runtime_probe *probe
 	if (r)
 		return r;
 	renew(process, event.kind, &event);
+	if (event.kind == EVENT_GROWTH && event.growth.family == FAMILY_MAP)
+		name_stack_map(record, &event.growth);
 	*ret = event;
 	*ret_type = type;
 	return 0;

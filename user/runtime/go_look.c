@@ -139,7 +139,7 @@ static bool needs_verify(const struct look_item *item, const struct go_gc *gc, b
 {
 	const struct go_container *container = item->container;
 
-	if (!container->verified || container->told)
+	if (!container->verified || container->told || container->dead)
 		return true;
 	if (container->sweepgen == gc->sweepgen)
 		return false;
@@ -180,6 +180,10 @@ static void judge(struct runtime_process *process, struct look_item *item)
 {
 	struct go_container *container = item->container;
 
+	if (container->dead && !container->told) {
+		item->dead = true;
+		return;
+	}
 	if (item->object.state == GO_OBJECT_UNREAD)
 		return; /* what was known before still stands */
 	if (!right_object(process, item)) {
@@ -307,13 +311,12 @@ static int walk(struct runtime_process *process, struct look_item *item, bool de
 static int finish(struct runtime_process *process, struct look_item *item, enum family family,
 	bool deep, uint64_t length_peak, struct event_look *ret)
 {
-	struct go_container *container = go_container_find(process, item->key);
+	struct go_container *container = item->container;
 	int r = 0;
 
-	if (!container || item->dead) { /* none: the same key twice in one call, and dead */
+	if (item->dead) {
 		*ret = (struct event_look){.family = family, .key = item->key};
-		if (container)
-			go_container_remove(process, container);
+		container->dead = true;
 		return 0;
 	}
 	if (item->parsed && container->verified) {

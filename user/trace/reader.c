@@ -20,12 +20,14 @@
 #include "target/mem.h"
 
 #define LOOK_BATCH 512
+#define DEATH_NS   (300 * NSEC_PER_MSEC)
 
 struct watch {
 	enum family family;
 	bool used;
 	uint64_t key, type;
 	uint64_t length_peak, held_bytes;
+	uint64_t dead_ns;     /* first found dead then, 0 = alive at the last look */
 	uint64_t deep_due_ns; /* walk it at the first poll after this; 0 = now */
 };
 
@@ -428,7 +430,8 @@ static void grown(struct reader *reader, struct event *event, uint64_t type,
 	if (growth->old_key != growth->key)
 		watch_remove(reader, watch_find(reader, growth->family, growth->old_key));
 	model_apply(reader->model, event);
-	watch_add(reader, growth->family, growth->key, type, grown_held(growth));
+	if (!(growth->key & EVENT_KEY_ON_STACK)) /* what moves with a stack cannot be looked at */
+		watch_add(reader, growth->family, growth->key, type, grown_held(growth));
 }
 
 static void created(struct reader *reader, struct event *event, uint64_t type,
@@ -482,17 +485,33 @@ struct look_batch {
 	struct event_look looks[LOOK_BATCH];
 };
 
+/*
+ * A slice that has grown a moment ago is dead under its old key before the record of that growth has come
+ * through the ring: so death must last longer than a record can take.
+ */
+static void died(struct reader *reader, struct watch *watch, const struct event_look *look,
+	uint64_t now_ns)
+{
+	if (!watch->dead_ns)
+		watch->dead_ns = now_ns;
+	if (now_ns - watch->dead_ns < DEATH_NS)
+		return;
+	apply_look(reader, look, now_ns);
+	watch_remove(reader, watch);
+}
+
 static void looked(struct reader *reader, const struct event_look *look, uint64_t now_ns, bool deep)
 {
 	struct watch *watch = watch_find(reader, look->family, look->key);
 
+	if (watch && look->liveness == LIVENESS_DEAD) {
+		died(reader, watch, look, now_ns);
+		return;
+	}
 	apply_look(reader, look, now_ns);
 	if (!watch)
 		return;
-	if (look->liveness == LIVENESS_DEAD) {
-		watch_remove(reader, watch);
-		return;
-	}
+	watch->dead_ns = 0;
 	if (look->has_length)
 		watch->length_peak = MAX(watch->length_peak, look->length);
 	if (look->held_bytes)

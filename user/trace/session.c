@@ -35,6 +35,8 @@
 #define CENSUS_SHARE	      50 /* a census may take one part in so many of our own time */
 #define FIRST_CENSUS_LIMIT_NS (1500 * NSEC_PER_MSEC)
 #define LAUNCH_STEP_MS	      100
+#define DRAIN_NS	      (2 * NSEC_PER_MSEC)
+#define DRAIN_CHECK	      16 /* records between two looks at the clock */
 
 struct session {
 	const struct session_options *options;
@@ -154,17 +156,13 @@ static int open_pid(struct session *session, int pid)
 	struct process_info info = {0};
 	enum process_refusal refusal = process_look(pid, &info);
 
-	switch (refusal) {
-	case PROCESS_OK:
+	char sentence[256];
+
+	if (refusal == PROCESS_OK)
 		return open_target(session, &info);
-	case PROCESS_NOT_ALLOWED:
-		return give_up(session, SESSION_ENVIRONMENT, "pid %d: %s", pid,
-			process_refusal_text(refusal));
-	default:
-		return give_up(session, SESSION_REFUSED, "pid %d%s%s%s: %s", pid,
-			info.comm[0] ? " (" : "", info.comm, info.comm[0] ? ")" : "",
-			process_refusal_text(refusal));
-	}
+	return give_up(session,
+		refusal == PROCESS_NOT_ALLOWED ? SESSION_ENVIRONMENT : SESSION_REFUSED, "%s",
+		process_describe_refusal(refusal, &info, sentence, sizeof(sentence)));
 }
 
 static int open_pids(struct session *session)
@@ -367,12 +365,20 @@ static void take_record(struct session *session, const struct prober_record *tak
 	}
 }
 
-static void drain(struct session *session)
+/*
+ * Takes what waits, at most for limit_ns (0 = to the last): a storm of records must not keep the governor,
+ * who can end it, from deciding.
+ */
+static void drain(struct session *session, uint64_t limit_ns)
 {
+	uint64_t begin_ns = clock_mono_ns();
 	struct prober_record taken;
 
-	while (!aborted(session) && prober_next(session->prober, &taken))
+	for (unsigned i = 1; !aborted(session) && prober_next(session->prober, &taken); i++) {
 		take_record(session, &taken);
+		if (limit_ns && i % DRAIN_CHECK == 0 && clock_mono_ns() - begin_ns >= limit_ns)
+			break;
+	}
 }
 
 static uint64_t target_cpu_ns(const struct session *session)
@@ -470,7 +476,7 @@ static void loop(struct session *session)
 	session->next_refresh_ns = now_ns + session->options->refresh_ns;
 	while (!stopped(session) && (!end_ns || now_ns < end_ns)) {
 		wait_for_work(session, end_ns);
-		drain(session);
+		drain(session, DRAIN_NS);
 		now_ns = clock_mono_ns();
 		step(session, now_ns);
 		launch_check(session);
@@ -512,7 +518,7 @@ static int trace(struct session *session)
 	if (session->prober) {
 		progress(session, "detaching", -1);
 		prober_finish(session->prober);
-		drain(session);
+		drain(session, 0);
 		prober_report(session->prober, target_cpu_ns(session));
 	}
 	return r;
