@@ -43,6 +43,7 @@ struct reader {
 	uint64_t slide;
 	const struct runtime *runtime;
 	struct runtime_process *process;
+	bool last;    /* this poll is the last one: no record is on its way */
 	bool refused; /* process_open said never */
 	struct symbolizer *symbolizer;
 
@@ -494,7 +495,7 @@ static void died(struct reader *reader, struct watch *watch, const struct event_
 {
 	if (!watch->dead_ns)
 		watch->dead_ns = now_ns;
-	if (now_ns - watch->dead_ns < DEATH_NS)
+	if (now_ns - watch->dead_ns < DEATH_NS && !reader->last)
 		return;
 	apply_look(reader, look, now_ns);
 	watch_remove(reader, watch);
@@ -577,6 +578,7 @@ void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 {
 	struct event event = event_new(reader, EVENT_HEAP, now_ns);
 
+	reader->last = all_deep;
 	reader_usage(reader, now_ns, all_deep);
 	if (reader_start(reader) < 0)
 		return;

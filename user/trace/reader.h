@@ -60,7 +60,10 @@ void reader_record(struct reader *reader, const struct runtime_probe *probe,
 /* A sampled page fault. */
 void reader_fault(struct reader *reader, const struct mt_record *record);
 
-/* Looks at all watched containers, heap and usage. all_deep: leave no table and no page unread. */
+/*
+ * Looks at all watched containers, heap and usage. all_deep: leave no table and no page unread, and take
+ * every death for certain: only while no record is on its way.
+ */
 void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep);
 
 /* Usage (RSS, CPU) alone; with_peak also reads VmHWM. */

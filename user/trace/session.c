@@ -513,14 +513,17 @@ static int trace(struct session *session)
 		if (session->options->launch)
 			launch_release(session->options->launch);
 		loop(session);
-		last_look(session);
 	}
 	if (session->prober) {
 		progress(session, "detaching", -1);
 		prober_finish(session->prober);
 		drain(session, 0);
-		prober_report(session->prober, target_cpu_ns(session));
 	}
+	/* After the last record: what is dead now is dead, and not only renamed by a growth on its way. */
+	if (r == 0)
+		last_look(session);
+	if (session->prober)
+		prober_report(session->prober, target_cpu_ns(session));
 	return r;
 }
 
