@@ -11,8 +11,8 @@ CLANG	?= clang
 BPFTOOL	?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 PREFIX	?= /usr/local
 ARCH	:= x86_64
-BUILD	:= build
-VERSION	:= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+BUILD	?= build
+VERSION	:= 0.1.0 ($(shell git rev-parse --short HEAD 2>/dev/null || echo no git))
 
 ifeq ($(V),1)
 Q =
@@ -62,6 +62,15 @@ $(BUILD)/%.o: %.c | $(skeleton)
 $(BUILD)/san/%.o: %.c | $(skeleton)
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -MMD -MP -c $< -o $@
+
+# What prints the version is built again when it changes.
+$(BUILD)/gen/version: FORCE
+	$(Q)mkdir -p $(@D) && { echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@; }
+
+prints_version := $(shell grep -l MEMTRACE_VERSION user/*/*.c)
+$(prints_version:%.c=$(BUILD)/%.o) $(prints_version:%.c=$(BUILD)/san/%.o): $(BUILD)/gen/version
+
+FORCE:
 
 # ---- BPF: one object a file, linked statically, then a skeleton ----
 

@@ -19,7 +19,7 @@
 #define MAX_SPANS     (1u << 26)
 #define CHECKED_SPANS 64
 
-/* Of a program that has just been started: asked again later. */
+/* Of a program that has just been started, whose pages are not there yet: asked again later. */
 static const char not_yet[] = "its heap is not set up yet";
 
 static void add_slide(struct go_facts *facts, uint64_t slide)
@@ -42,7 +42,7 @@ static const char *check_collector(struct runtime_process *process)
 	struct go_gc gc;
 
 	if (go_heap_read_gc(process, &gc) || go_heap_read_state(process, &heap))
-		return "its garbage collector's state cannot be read";
+		return not_yet;
 	if (gc.phase > 2 || gc.sweepgen % 2 || gc.sweepgen / 2 - heap.gc_cycles + 1 > 2)
 		return "its garbage collector's counters contradict each other";
 	return NULL;
@@ -55,14 +55,14 @@ static const char *check_spans(struct runtime_process *process)
 
 	if (target_mem_read(process->mem,
 		    process->facts.mheap + process->facts.layout.heap_allspans, slice, sizeof(slice)))
-		return "its list of spans cannot be read";
+		return not_yet;
 	if (!slice[1])
 		return not_yet;
 	if (slice[1] > slice[2] || slice[2] > MAX_SPANS)
 		return "its list of spans is none";
 	count = MIN(slice[1], (uint64_t)CHECKED_SPANS);
 	if (target_mem_read(process->mem, slice[0], mspans, count * 8))
-		return "its list of spans cannot be read";
+		return not_yet;
 	for (uint64_t i = 0; i < count; i++) {
 		struct go_object object = {};
 		uint8_t raw[GO_MSPAN_MAX];

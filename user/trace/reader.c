@@ -44,6 +44,7 @@ struct reader {
 	const struct runtime *runtime;
 	struct runtime_process *process;
 	bool last;    /* this poll is the last one: no record is on its way */
+	uint64_t too_early; /* records that came while nothing could be read */
 	bool refused; /* process_open said never */
 	struct symbolizer *symbolizer;
 
@@ -207,10 +208,27 @@ out:
 	return r;
 }
 
+/* What was missed because the program could not be read, or only late. */
+static void tell_missed(struct reader *reader)
+{
+	char reason[160];
+
+	if (!reader->too_early)
+		return;
+	snprintf(reason, sizeof(reason), "%llu growths came before its heap could be read",
+		(unsigned long long)reader->too_early);
+	if (reader->process)
+		model_add_skip(reader->model, "growths at its start", reason);
+	else
+		model_add_incomplete(reader->model, reason);
+}
+
 void reader_close(struct reader *reader)
 {
 	if (!reader)
 		return;
+	if (reader->file.reading && !reader->refused)
+		tell_missed(reader);
 	if (reader->process)
 		reader->runtime->process_close(reader->process);
 	symbolizer_free(reader->symbolizer);
@@ -452,8 +470,10 @@ void reader_record(struct reader *reader, const struct runtime_probe *probe,
 	struct event event = event_new(reader, EVENT_GROWTH, record->time_ns);
 	uint64_t type = 0;
 
-	if (reader_start(reader) < 0)
+	if (reader_start(reader) < 0) {
+		reader->too_early++;
 		return;
+	}
 	if (reader->runtime->decode(reader->process, probe, record, &event, &type) < 0)
 		return;
 	event.target = reader->target;
