@@ -62,7 +62,7 @@ static const char *check_spans(struct runtime_process *process)
 		return "its list of spans is none";
 	count = MIN(slice[1], (uint64_t)CHECKED_SPANS);
 	if (target_mem_read(process->mem, slice[0], mspans, count * 8))
-		return not_yet;
+		return "its list of spans cannot be read";
 	for (uint64_t i = 0; i < count; i++) {
 		struct go_object object = {};
 		uint8_t raw[GO_MSPAN_MAX];

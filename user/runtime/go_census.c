@@ -385,17 +385,24 @@ static int walk_candidate(struct census *census, struct candidate *candidate,
 	return r;
 }
 
-/* The stack of the largest array, or of any: of a Swiss map's many tables few are sampled. */
+/*
+ * The stack of the largest array, or of any: of a Swiss map's many tables few are sampled. Its extents hold
+ * small objects, too (tables, directory), which say nothing of where the map grew.
+ */
 static void find_stack(struct runtime_process *process, uint64_t largest, uint64_t *ret_pcs)
 {
 	const struct go_extents *extents = &process->extents;
+	int asked = 0;
 
 	if (largest && go_profile_find_stack(process, largest, ret_pcs))
 		return;
-	for (size_t i = 0; i < MIN(extents->count, (size_t)MAX_PROFILED); i++)
-		if (extents->list[i].bytes > GO_MALLOC_HEADER_FROM &&
-			go_profile_find_stack(process, extents->list[i].start, ret_pcs))
+	for (size_t i = 0; i < extents->count && asked < MAX_PROFILED; i++) {
+		if (extents->list[i].bytes <= GO_MALLOC_HEADER_FROM)
+			continue;
+		asked++;
+		if (go_profile_find_stack(process, extents->list[i].start, ret_pcs))
 			return;
+	}
 }
 
 static void remember(struct census *census, const struct candidate *candidate,

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/table.h"
+#include "base/text.h"
 #include "runtime/list.h"
 #include "target/mem.h"
 
@@ -44,6 +45,7 @@ struct reader {
 	const struct runtime *runtime;
 	struct runtime_process *process;
 	bool last;    /* this poll is the last one: no record is on its way */
+	char not_yet[160];  /* why process_open() said later, the last time */
 	uint64_t too_early; /* records that came while nothing could be read */
 	bool refused; /* process_open said never */
 	struct symbolizer *symbolizer;
@@ -213,6 +215,8 @@ static void tell_missed(struct reader *reader)
 {
 	char reason[160];
 
+	if (!reader->process)
+		model_add_skip(reader->model, "reading containers", reader->not_yet);
 	if (!reader->too_early)
 		return;
 	snprintf(reason, sizeof(reason), "%llu growths came before its heap could be read",
@@ -227,7 +231,7 @@ void reader_close(struct reader *reader)
 {
 	if (!reader)
 		return;
-	if (reader->file.reading && !reader->refused)
+	if (reader->file.reading && !reader->refused && reader->symbolizer)
 		tell_missed(reader);
 	if (reader->process)
 		reader->runtime->process_close(reader->process);
@@ -295,6 +299,8 @@ int reader_start(struct reader *reader)
 		return -ENOTSUP;
 	r = reader->runtime->process_open(&reader->file, reader->mem, reader->parser,
 		reader->file_id, reader->slide, &reader->process, reason);
+	if (r == -EAGAIN)
+		text_copy(reader->not_yet, sizeof(reader->not_yet), reason);
 	if (r < 0 && r != -EAGAIN) {
 		reader->refused = true;
 		model_add_skip(reader->model, "reading containers", reason);
