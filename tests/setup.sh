@@ -10,8 +10,9 @@ set -eu
 
 build="clang llvm make gcc libc6-dev pkgconf git libbpf-dev libelf-dev zlib1g-dev libcapstone-dev libjson-c-dev"
 demo="golang-go"
-# clang-format and clang-tidy are for make lint; util-linux has setpriv, flock, unshare
-test="golang-go libcriterion-dev perl python3 jq mandoc clang-format clang-tidy util-linux"
+# perl has prove; util-linux has setpriv, flock, unshare; python3-jsonschema checks reports against the
+# schema; mandoc, shellcheck and clang-format are for make lint, clang-tidy for make tidy
+test="golang-go libcriterion-dev perl python3 python3-jsonschema util-linux mandoc shellcheck clang-format clang-tidy"
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 

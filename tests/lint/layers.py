@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """What the tree must look like: who includes whom, who may print, what may lie where.
 
@@ -38,8 +38,9 @@ LICENCE = {
     "tests": "SPDX-License-Identifier: BSD-2-Clause",
     "bpf": "SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause",
 }
-# Out of memory ends the program and says so: the one place below cli/ that may write to stderr.
-MAY_PRINT = {"user/base/mem.c"}
+# Out of memory ends the program and says so, and with -v libbpf's own log goes to stderr: the places
+# below cli/ that may write there.
+MAY_PRINT = {"user/base/mem.c", "user/trace/bpf.c"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 PRINTS = re.compile(r"\b((printf|vprintf|puts|putchar|perror|psignal)(?=\s*\()|(stdout|stderr)\b)")

@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Checks reports against tests/schema.json.
 
@@ -14,12 +14,18 @@ Beyond the schema: references between lists lead somewhere, sums are sums, integ
 
 import copy
 import json
+import os
 import re
 import sys
+
+SYSTEM_PYTHON = "/usr/bin/python3"
 
 try:
     import jsonschema
 except ImportError:
+    # A python3 that is first in the path need not be the one that the distribution's packages are for
+    if os.path.realpath(sys.executable) != os.path.realpath(SYSTEM_PYTHON) and os.path.exists(SYSTEM_PYTHON):
+        os.execv(SYSTEM_PYTHON, [SYSTEM_PYTHON, *sys.argv])
     sys.exit("python3-jsonschema is not installed: apt-get install python3-jsonschema")
 
 LISTS = {

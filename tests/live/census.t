@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The census: 5,000 maps of four types and 100 channels among a million other objects, 200,000 of them
+# The census: 5,000 maps of four types and 150 channels among a million other objects, 200,000 of them
 # decoys; once while the program stands still and once while it allocates and collects.
 set -u
 cd "$(dirname "$0")/../.."

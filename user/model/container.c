@@ -84,6 +84,9 @@ static void container_end(struct model *model, struct target_state *target,
 	container->dead_ns = time_ns;
 	table_remove(&target->keys[container->family], container->key);
 	close_sites(model, container);
+	free(container->slots);
+	container->slots = NULL;
+	container->slot_count = 0;
 }
 
 static struct victim *next_victim(const struct model *model, struct target_state *target)
@@ -143,6 +146,7 @@ static struct container *container_new(struct model *model, struct target_state 
 	if (!container)
 		return NULL;
 	id = container->id;
+	free(container->slots);
 	memset(container, 0, sizeof(*container));
 	container->id = id;
 	container->target = target->pub.id;
@@ -401,14 +405,17 @@ static void widen_slots(struct container *container)
 static void add_to_history(struct container *container, const struct event_heap *heap,
 	uint64_t length, uint64_t time_ns)
 {
-	struct length_slot *slot = container->slots + container->slot_count - 1;
+	uint32_t last = container->slot_count - 1;
+	struct length_slot *slot = container->slot_count ? &container->slots[last] : NULL;
 
-	if (container->slot_count && time_ns < slot->start_ns + container->slot_ns) {
+	if (slot && time_ns < slot->start_ns + container->slot_ns) {
 		slot->min = MIN(slot->min, length);
 		slot->max = MAX(slot->max, length);
 		slot->last = length;
 		return;
 	}
+	if (!container->slots)
+		container->slots = xcalloc(MODEL_SLOTS, sizeof(*container->slots));
 	if (container->slot_count == MODEL_SLOTS)
 		widen_slots(container);
 	container->slots[container->slot_count++] = (struct length_slot){

@@ -65,8 +65,10 @@ void model_free(struct model *model)
 		free(model->sites[i]->frames);
 		free(model->sites[i]);
 	}
-	for (size_t i = 0; i < model->container_count; i++)
+	for (size_t i = 0; i < model->container_count; i++) {
+		free(model->containers[i]->slots);
 		free(model->containers[i]);
+	}
 	free(model->targets);
 	free(model->sites);
 	free(model->containers);

@@ -206,7 +206,8 @@ struct container {
 		uint64_t bytes;
 	} sites[MODEL_CONTAINER_SITES];
 
-	struct length_slot slots[MODEL_SLOTS];
+	/* MODEL_SLOTS of them; NULL while no length has been seen, and after its end */
+	struct length_slot *slots;
 	uint32_t slot_count;
 	uint64_t slot_ns; /* width */
 

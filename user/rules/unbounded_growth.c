@@ -34,12 +34,13 @@ static bool find_trend(
 	const struct rule_context *context, const struct container *container, struct trend *ret)
 {
 	uint32_t parts = MAX((uint32_t)threshold_get(context, "slots"), 3u);
-	uint64_t before = container->slots[0].min, length = before;
-	struct trend trend = {.length_first = before, .start_ns = container->slots[0].start_ns};
+	struct trend trend = {.parts = parts};
+	uint64_t before, length;
 
 	if (container->slot_count < parts)
 		return false;
-	trend.parts = parts;
+	trend.start_ns = container->slots[0].start_ns;
+	trend.length_first = before = length = container->slots[0].min;
 	for (uint32_t i = 0; i < parts; i++, before = length) {
 		length = part_end(container, i, parts);
 		trend.still_rising = length > before;

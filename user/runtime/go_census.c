@@ -463,7 +463,9 @@ static int confirm(
 	if (map)
 		table_set(&census->array_seen, candidate->map.array, 1);
 	census->stats.containers++;
-	if (shape.held >= census->options->floor_bytes)
+	census->stats.maps += map;
+	census->stats.channels += !map;
+	if (shape.held >= MAX(census->options->floor_bytes, census->options->keep_bytes))
 		remember(census, candidate, object, &guess, &shape);
 	return 0;
 }

@@ -53,7 +53,6 @@ bool go_chan_parse(const struct runtime_process *process, uint64_t key,
 	ret->stamp = hash_bytes(0, raw, GO_CHAN_HEADER_BYTES);
 	if (!ret->capacity || !elem_bytes)
 		return ret->ring == key + CHAN_RING; /* hchan.raceaddr() */
-	ret->has_ring = ret->ring != key + layout->chan_header;
 	return ret->ring && ret->ring < GO_MAX_BYTES;
 }
 
@@ -65,23 +64,31 @@ static bool slot_fits(
 	       object->span.elemsize - (object->addr - object->base) >= bytes;
 }
 
-/* The objects of a channel: header, and ring where it is one of its own. Returns how many. */
+/*
+ * The objects of a channel: header, and ring where it is one of its own. Returns how many. A ring that
+ * begins where the header ends may still be the next slot of the same size class: the header's span tells,
+ * for only a header with its ring inside holds no pointers.
+ */
 static int find_parts(struct runtime_process *process, uint64_t key,
 	const struct go_chan_header *header, struct go_object objects[2])
 {
+	uint64_t bytes = process->facts.layout.chan_header;
 	uint64_t ring = header->capacity * header->elem_bytes;
-	uint64_t bytes = process->facts.layout.chan_header + (header->has_ring ? 0 : ring);
-	int count = header->has_ring ? 2 : 1, r;
+	bool apart;
+	int r;
 
 	objects[0] = (struct go_object){.addr = key};
 	objects[1] = (struct go_object){.addr = header->ring};
-	r = go_heap_find_spans(process, objects, (size_t)count);
+	r = go_heap_find_spans(process, objects, 2);
 	if (r < 0)
 		return r;
-	if (!slot_fits(process, &objects[0], bytes) ||
-		(header->has_ring && !slot_fits(process, &objects[1], ring)))
+	if (objects[0].state != GO_OBJECT_ALLOCATED)
 		return -EFAULT;
-	return count;
+	apart = ring && (header->ring != key + bytes || !go_span_noscan(&objects[0].span));
+	if (!slot_fits(process, &objects[0], bytes + (apart ? 0 : ring)) ||
+		(apart && !slot_fits(process, &objects[1], ring)))
+		return -EFAULT;
+	return apart ? 2 : 1;
 }
 
 int go_chan_check(
@@ -91,22 +98,22 @@ int go_chan_check(
 	uint64_t ring = header->capacity * header->elem_bytes;
 	struct go_object objects[2];
 	int count = find_parts(process, key, header, objects);
+	bool apart = count == 2;
 
 	if (count < 0)
 		return count == -EFAULT ? -ENOENT : count;
 	/* One object holds no pointers, two do. */
-	if (header->has_ring == go_span_noscan(&objects[0].span) ||
+	if (apart == go_span_noscan(&objects[0].span) ||
 		objects[0].span.elemsize !=
 			go_size_alloc(&process->facts,
-				process->facts.layout.chan_header + (header->has_ring ? 0 : ring),
-				false))
+				process->facts.layout.chan_header + (apart ? 0 : ring), false))
 		return -ENOENT;
-	if (header->has_ring &&
+	if (apart &&
 		(go_span_noscan(&objects[1].span) ||
 			objects[1].span.elemsize != go_size_alloc(&process->facts, ring, true)))
 		return -ENOENT;
 	if (process->parser && (!elem || elem->size != header->elem_bytes ||
-				       (ring && elem->has_pointers != header->has_ring)))
+				       (ring && elem->has_pointers != apart)))
 		return -ENOENT;
 	return 0;
 }
@@ -114,13 +121,14 @@ int go_chan_check(
 int go_chan_walk(struct runtime_process *process, uint64_t key, const struct go_chan_header *header,
 	struct go_shape *ret)
 {
+	struct go_object objects[2];
+	int count = find_parts(process, key, header, objects);
+	bool apart = count == 2;
 	struct go_shape shape = {.capacity = header->capacity,
 		.load_limit = header->capacity,
 		.group_bytes = header->elem_bytes,
-		.group_has_pointers = header->has_ring,
-		.largest = header->has_ring ? header->ring : key};
-	struct go_object objects[2];
-	int count = find_parts(process, key, header, objects);
+		.group_has_pointers = apart,
+		.largest = apart ? header->ring : key};
 
 	if (count < 0)
 		return count;

@@ -13,7 +13,6 @@ struct go_chan_header {
 	uint64_t elem_type; /* run-time address */
 	uint64_t elem_bytes;
 	uint64_t stamp; /* changes with every send, receive and close */
-	bool has_ring;  /* an object of its own */
 };
 
 /* False where the numbers alone are impossible for a channel at key. */

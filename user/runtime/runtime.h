@@ -82,13 +82,15 @@ struct runtime_container {
 struct runtime_census_stats {
 	uint64_t objects;    /* looked at */
 	uint64_t bytes;	     /* read */
-	uint64_t containers; /* found */
+	uint64_t containers; /* found, small ones too; of them: */
+	uint64_t maps, channels;
 	uint64_t duration_ns;
 	bool complete; /* false: interrupted or out of time */
 };
 
 struct runtime_census_options {
 	uint64_t floor_bytes; /* report only containers holding at least this */
+	uint64_t keep_bytes;  /* count the smaller ones, but neither report nor remember them */
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0 = none */
 	bool find_owners;     /* one hop: who points to the containers above the floor */
 	/* Called now and then with what is done of all; non-zero stops the census. May be NULL. */

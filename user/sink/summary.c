@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Figures that follow from the model. The waterfall puts RSS into parts that a person can act on;
- * what the parts do not cover is shown as a signed rest, never spread over them.
+ * what the parts do not cover is a rest of its own, never spread over them.
  */
 #include "sink/summary.h"
 
@@ -37,11 +37,49 @@ static uint64_t at_least_zero(uint64_t from, uint64_t taken)
 	return from > taken ? from - taken : 0;
 }
 
+/*
+ * Heap that was allocated but never touched, as far as it was looked at: a made but empty map or
+ * channel is no part of RSS.
+ */
+static uint64_t absent_bytes(const struct model *model, uint32_t target)
+{
+	uint64_t absent = 0;
+
+	for (size_t i = 0; i < model_container_count(model); i++) {
+		const struct container *container = model_container(model, (uint32_t)i);
+		const struct event_look *look = &container->look;
+
+		if (container->target == target && !container->dead && container->looked &&
+			look->has_resident)
+			absent += at_least_zero(look->held_bytes, look->resident_bytes);
+	}
+	return absent;
+}
+
+/*
+ * The heap's own counters say what is allocated, not what is resident. Where they pass RSS, the part
+ * that is missing most likely was taken for allocations still to come, then allocated and not yet
+ * used; what pagemap or the kernel has counted stays as it is.
+ */
+static void take_excess(struct waterfall *waterfall, uint64_t excess)
+{
+	static const enum waterfall_part order[] = {WATERFALL_FREE_HEAP, WATERFALL_OTHER_LIVE,
+		WATERFALL_GARBAGE, WATERFALL_RUNTIME, WATERFALL_STACKS};
+
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		uint64_t taken = MIN(excess, waterfall->bytes[order[i]]);
+
+		waterfall->bytes[order[i]] -= taken;
+		excess -= taken;
+	}
+}
+
 bool summary_waterfall(
 	const struct report *report, const struct target *target, struct waterfall *ret)
 {
 	const struct event_heap *heap = &target->heap;
 	uint64_t kept = kept_by_findings(report, target->id);
+	uint64_t live = kept + absent_bytes(report->model, target->id);
 	uint64_t sum = 0;
 
 	if (!target->has_heap || !target->rss_bytes)
@@ -49,16 +87,20 @@ bool summary_waterfall(
 	memset(ret, 0, sizeof(*ret));
 	ret->rss_bytes = target->rss_bytes;
 	ret->bytes[WATERFALL_KEPT] = kept;
-	ret->bytes[WATERFALL_OTHER_LIVE] = at_least_zero(heap->live_bytes, kept);
+	ret->bytes[WATERFALL_OTHER_LIVE] = at_least_zero(heap->live_bytes, live);
 	/* What grew after the last GC is kept without being marked: it is no garbage. */
 	ret->bytes[WATERFALL_GARBAGE] =
-		at_least_zero(heap->allocated_bytes, MAX(heap->live_bytes, kept));
+		at_least_zero(heap->allocated_bytes, MAX(heap->live_bytes, live));
 	ret->bytes[WATERFALL_FREE_HEAP] =
 		heap->free_bytes + at_least_zero(heap->in_use_bytes, heap->allocated_bytes);
 	ret->bytes[WATERFALL_STACKS] = heap->stack_bytes;
 	ret->bytes[WATERFALL_FILES] = target->file_bytes;
 	ret->bytes[WATERFALL_RUNTIME] = heap->runtime_bytes;
 	for (size_t i = 0; i < WATERFALL_PARTS; i++)
+		sum += ret->bytes[i];
+	if (sum > target->rss_bytes)
+		take_excess(ret, sum - target->rss_bytes);
+	for (size_t i = sum = 0; i < WATERFALL_PARTS; i++)
 		sum += ret->bytes[i];
 	ret->unexplained_bytes = (int64_t)(target->rss_bytes - sum);
 	return true;

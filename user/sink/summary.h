@@ -20,7 +20,7 @@ enum waterfall_part {
 struct waterfall {
 	uint64_t rss_bytes;
 	uint64_t bytes[WATERFALL_PARTS];
-	int64_t unexplained_bytes; /* below 0 where counted memory is not resident */
+	int64_t unexplained_bytes; /* below 0 only where what was measured passes RSS */
 };
 
 /* False where RSS or the state of the heap is unknown. */

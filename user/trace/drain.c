@@ -7,6 +7,9 @@
  * The queue is a byte ring with one writer and one reader, two counters that only grow, and no lock.
  * A record is never split: where it does not fit before the end, a filler of size 0 sends the reader
  * to the start. The last sixteenth is kept for control records: exec and exit must get through.
+ *
+ * The reader gives space back in chunks, and their pages to the kernel with them: what the queue takes is
+ * what waits in it, not the most that ever did.
  */
 #include "trace/drain.h"
 
@@ -17,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -28,6 +32,7 @@
 
 #define DRAIN_INTERVAL_MS 50
 #define DRAIN_NICE        (-5)
+#define CHUNK_BYTES       (128u << 10)
 
 struct drain {
 	struct ring_buffer *rings;
@@ -37,8 +42,10 @@ struct drain {
 
 	unsigned char *queue;
 	uint32_t bytes;
-	atomic_ulong head, tail; /* written by the thread, read by drain_next() */
-	uint64_t handed_out;     /* bytes that the next drain_next() gives back */
+	atomic_ulong head, tail; /* written by the thread; by drain_next(), a multiple of a chunk */
+	uint64_t at;             /* what drain_next() has read; tail follows it */
+	uint64_t handed_out;     /* bytes that the next drain_next() has done with */
+	uint32_t chunk;
 
 	pthread_mutex_t lock; /* of flushes */
 	pthread_cond_t flushed;
@@ -179,6 +186,18 @@ static int open_rings(struct drain *drain, struct trace_bpf *bpf)
 	return ring_buffer__add(drain->rings, trace_bpf_control_fd(bpf), take_record, drain);
 }
 
+static int open_queue(struct drain *drain)
+{
+	void *queue = mmap(NULL, drain->bytes, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (queue == MAP_FAILED)
+		return -errno;
+	drain->queue = queue;
+	drain->chunk = MIN(CHUNK_BYTES, drain->bytes / 16);
+	return 0;
+}
+
 static int open_fds(struct drain *drain)
 {
 	int err;
@@ -202,7 +221,8 @@ static void drain_free(struct drain *drain)
 	ring_buffer__free(drain->rings);
 	pthread_cond_destroy(&drain->flushed);
 	pthread_mutex_destroy(&drain->lock);
-	free(drain->queue);
+	if (drain->queue)
+		munmap(drain->queue, drain->bytes);
 	free(drain);
 }
 
@@ -213,10 +233,11 @@ int drain_start(struct trace_bpf *bpf, uint32_t queue_bytes, struct drain **ret)
 
 	drain->bytes = queue_bytes ? queue_bytes : DRAIN_QUEUE_BYTES;
 	drain->epoll_fd = drain->command_fd = drain->event_fd = -1;
-	drain->queue = xcalloc(1, drain->bytes);
 	pthread_mutex_init(&drain->lock, NULL);
 	pthread_cond_init(&drain->flushed, NULL);
-	err = open_rings(drain, bpf);
+	err = open_queue(drain);
+	if (!err)
+		err = open_rings(drain, bpf);
 	if (!err)
 		err = open_fds(drain);
 	if (!err)
@@ -233,18 +254,25 @@ int drain_event_fd(const struct drain *drain)
 	return drain->event_fd;
 }
 
-static const struct mt_record *peek(struct drain *drain)
+/* The thread may write behind tail: pages are dropped before it moves. */
+static void give_back(struct drain *drain)
 {
 	uint64_t tail = atomic_load_explicit(&drain->tail, memory_order_relaxed);
-	const struct mt_record *record;
-	uint32_t at = tail & (drain->bytes - 1);
 
-	if (tail == atomic_load_explicit(&drain->head, memory_order_acquire))
+	for (; drain->at - tail >= drain->chunk; tail += drain->chunk)
+		madvise(drain->queue + (tail & (drain->bytes - 1)), drain->chunk, MADV_DONTNEED);
+	atomic_store_explicit(&drain->tail, tail, memory_order_release);
+}
+
+static const struct mt_record *peek(struct drain *drain)
+{
+	uint32_t at = drain->at & (drain->bytes - 1);
+	const struct mt_record *record = (const void *)(drain->queue + at);
+
+	if (drain->at == atomic_load_explicit(&drain->head, memory_order_acquire))
 		return NULL;
-	record = (const void *)(drain->queue + at);
 	if (!record->size) {
-		tail += drain->bytes - at;
-		atomic_store_explicit(&drain->tail, tail, memory_order_release);
+		drain->at += drain->bytes - at;
 		record = (const void *)drain->queue;
 	}
 	return record;
@@ -254,8 +282,10 @@ const struct mt_record *drain_next(struct drain *drain)
 {
 	const struct mt_record *record;
 
-	atomic_fetch_add_explicit(&drain->tail, drain->handed_out, memory_order_release);
+	drain->at += drain->handed_out;
 	drain->handed_out = 0;
+	if (drain->at - atomic_load_explicit(&drain->tail, memory_order_relaxed) >= drain->chunk)
+		give_back(drain);
 	record = peek(drain);
 	if (!record) {
 		/* Clear, then look again: a record put in between has signalled before or will. */

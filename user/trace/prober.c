@@ -111,7 +111,8 @@ int prober_open(double budget_pct, uint8_t verbose, struct model *model, struct 
 	if (r == 0)
 		r = drain_start(prober->bpf, 0, &prober->drain);
 	if (r < 0) {
-		snprintf(error, 256, "probes cannot be tried out on this machine: %s", strerror(-r));
+		snprintf(
+			error, 256, "probes cannot be tried out on this machine: %s", strerror(-r));
 		goto out;
 	}
 	kernel_events(prober);
@@ -147,7 +148,8 @@ static void skip_probe(struct prober *prober, const char *what, const char *reas
 }
 
 /* Only code that is in memory what it was in the file may be probed. */
-static bool verified(struct prober *prober, struct reader *reader, const struct runtime_probe *probe)
+static bool verified(
+	struct prober *prober, struct reader *reader, const struct runtime_probe *probe)
 {
 	uint8_t memory[RUNTIME_CODE_BYTES];
 	int r = target_mem_read(
@@ -175,8 +177,7 @@ static size_t collect_probes(
 		if (probe->family != family || !verified(prober, reader, probe))
 			continue;
 		link->probes[link->probe_count++] = *probe;
-		link->dearest_ns =
-			MAX(link->dearest_ns, calibrate_open_ns(&prober->prices, probe));
+		link->dearest_ns = MAX(link->dearest_ns, calibrate_open_ns(&prober->prices, probe));
 	}
 	return link->probe_count;
 }
@@ -214,8 +215,7 @@ static int add_link(struct prober *prober, struct traced *traced, enum family fa
 		return r == -ESRCH ? r : 0;
 	}
 	register_link(prober, traced, link);
-	number = governor_add_link(
-		traced->governor, shut_share(prober, link), clock_mono_ns());
+	number = governor_add_link(traced->governor, shut_share(prober, link), clock_mono_ns());
 	if (number < 0)
 		return -ENOSPC;
 	link->governed = (uint32_t)number;
@@ -280,7 +280,8 @@ static int open_link(struct prober *prober, struct traced *traced, struct link *
 	return 0;
 }
 
-static int carry_out(struct prober *prober, struct traced *traced, const struct governor_action *action)
+static int carry_out(
+	struct prober *prober, struct traced *traced, const struct governor_action *action)
 {
 	struct link *link = link_of(traced, action->link);
 
@@ -305,8 +306,8 @@ static void take_closed(struct prober *prober)
 			for (enum family f = FAMILY_MAP; traced->reader && f < FAMILY_MAX; f++)
 				if (traced->links[f].attach &&
 					attach_link_index(traced->links[f].attach) == done.token)
-					governor_closed(traced->governor,
-						traced->links[f].governed, done.end_ns);
+					governor_closed(traced->governor, traced->links[f].governed,
+						done.end_ns);
 		}
 	}
 }
@@ -344,8 +345,8 @@ uint64_t prober_tick(struct prober *prober, uint64_t now_ns)
 
 int prober_add(struct prober *prober, struct reader *reader, bool counts_only)
 {
-	struct governor_config config = {.budget_pct = prober->budget_pct,
-		.detach_ns = prober->prices.grace_ns};
+	struct governor_config config = {
+		.budget_pct = prober->budget_pct, .detach_ns = prober->prices.grace_ns};
 	struct traced *traced = NULL;
 	int r;
 
@@ -491,8 +492,8 @@ static uint64_t report_sources(struct prober *prober)
 	tally_source(prober, MT_SRC_CONTROL, &control);
 	report_source(prober, "control", &control);
 	if (misses)
-		model_add_incomplete(prober->model,
-			"the kernel skipped probe runs because one was running on that CPU already");
+		model_add_incomplete(prober->model, "the kernel skipped probe runs because one was "
+						    "running on that CPU already");
 	return hits;
 }
 

@@ -16,9 +16,9 @@
 struct prober;
 
 struct prober_record {
-	const struct mt_record *record; /* valid until the next call of prober_next() */
+	const struct mt_record *record;    /* valid until the next call of prober_next() */
 	const struct runtime_probe *probe; /* NULL for faults and control records */
-	struct reader *reader;		   /* whose it is; NULL where no target is known by that pid */
+	struct reader *reader; /* whose it is; NULL where no target is known by that pid */
 };
 
 /*

@@ -44,10 +44,10 @@ struct reader {
 	uint64_t slide;
 	const struct runtime *runtime;
 	struct runtime_process *process;
-	bool last;    /* this poll is the last one: no record is on its way */
+	bool last;          /* this poll is the last one: no record is on its way */
 	char not_yet[160];  /* why process_open() said later, the last time */
 	uint64_t too_early; /* records that came while nothing could be read */
-	bool refused; /* process_open said never */
+	bool refused;       /* process_open said never */
 	struct symbolizer *symbolizer;
 
 	struct watch watches[READER_MAX_CONTAINERS];
@@ -107,8 +107,8 @@ static struct watch *watch_free_slot(struct reader *reader, uint64_t held_bytes)
 }
 
 /* Watches a container, or remembers that a watched one has grown. */
-static void watch_add(struct reader *reader, enum family family, uint64_t key, uint64_t type,
-	uint64_t held_bytes)
+static void watch_add(
+	struct reader *reader, enum family family, uint64_t key, uint64_t type, uint64_t held_bytes)
 {
 	struct watch *watch = watch_find(reader, family, key);
 
@@ -172,8 +172,8 @@ static void describe(struct reader *reader)
 
 	reader->target = model_add_target(reader->model, &target);
 	for (uint32_t i = 0; i < reader->file.skip_count && i < RUNTIME_MAX_SKIPS; i++)
-		model_add_skip(reader->model, reader->file.skips[i].what,
-			reader->file.skips[i].reason);
+		model_add_skip(
+			reader->model, reader->file.skips[i].what, reader->file.skips[i].reason);
 }
 
 int reader_open(const struct process_info *process, struct parser *parser, struct model *model,
@@ -201,8 +201,8 @@ int reader_open(const struct process_info *process, struct parser *parser, struc
 	if (r < 0)
 		goto out;
 	describe(reader);
-	reader->symbolizer = symbolizer_new(parser, reader->file_id, reader->slide, model,
-		reader->target);
+	reader->symbolizer =
+		symbolizer_new(parser, reader->file_id, reader->slide, model, reader->target);
 	*ret = reader;
 	return 0;
 out:
@@ -337,7 +337,6 @@ struct census_run {
 	struct reader *reader;
 	uint64_t now_ns;
 	bool before_attach;
-	uint64_t maps, channels;
 };
 
 /* What a growth has told of the type is certain; a census may only have inferred its name. */
@@ -358,8 +357,8 @@ static void census_site(struct reader *reader, const struct runtime_container *f
 
 	while (count < ARRAY_SIZE(found->site_pcs) && found->site_pcs[count])
 		count++;
-	*ret_site = symbolizer_site(reader->symbolizer, found->family, type, found->site_pcs, count,
-		false);
+	*ret_site = symbolizer_site(
+		reader->symbolizer, found->family, type, found->site_pcs, count, false);
 }
 
 static void census_found(const struct runtime_container *found, void *arg)
@@ -368,10 +367,6 @@ static void census_found(const struct runtime_container *found, void *arg)
 	struct reader *reader = run->reader;
 	struct event event = event_new(reader, EVENT_CREATE, run->now_ns);
 
-	run->maps += found->family == FAMILY_MAP;
-	run->channels += found->family == FAMILY_CHANNEL;
-	if (found->look.held_bytes < READER_FLOOR_BYTES)
-		return;
 	event.create.family = found->family;
 	event.create.key = found->key;
 	event.create.type = census_type(reader, found);
@@ -388,12 +383,12 @@ static void census_found(const struct runtime_container *found, void *arg)
 int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attach,
 	int (*progress)(uint64_t done, uint64_t total, void *arg), void *arg)
 {
-	struct census_run run = {.reader = reader, .before_attach = before_attach,
-		.now_ns = clock_mono_ns()};
+	struct census_run run = {
+		.reader = reader, .before_attach = before_attach, .now_ns = clock_mono_ns()};
 	struct runtime_census_options options = {
 		.deadline_ns = deadline_ns,
 		.find_owners = true,
-		.floor_bytes = 0,
+		.keep_bytes = READER_FLOOR_BYTES,
 		.progress = progress,
 		.arg = arg,
 	};
@@ -412,16 +407,16 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 		.complete = stats.complete,
 		.objects = stats.objects,
 		.bytes = stats.bytes,
-		.maps = run.maps,
-		.channels = run.channels,
+		.maps = stats.maps,
+		.channels = stats.channels,
 		.duration_ns = stats.duration_ns,
 	};
 	model_set_census(reader->model, reader->target, &census);
 	return 0;
 }
 
-static uint32_t record_site(struct reader *reader, const struct mt_record *record,
-	enum family family, uint32_t type)
+static uint32_t record_site(
+	struct reader *reader, const struct mt_record *record, enum family family, uint32_t type)
 {
 	uint64_t addrs[MT_STACK_FRAMES];
 	size_t count = record->stack_bytes / sizeof(addrs[0]);
@@ -445,8 +440,8 @@ static uint64_t grown_held(const struct event_growth *growth)
 		growth->family == FAMILY_MAP ? (uint64_t)READER_FLOOR_BYTES : 0);
 }
 
-static void grown(struct reader *reader, struct event *event, uint64_t type,
-	const struct mt_record *record)
+static void grown(
+	struct reader *reader, struct event *event, uint64_t type, const struct mt_record *record)
 {
 	struct event_growth *growth = &event->growth;
 
@@ -459,8 +454,8 @@ static void grown(struct reader *reader, struct event *event, uint64_t type,
 		watch_add(reader, growth->family, growth->key, type, grown_held(growth));
 }
 
-static void created(struct reader *reader, struct event *event, uint64_t type,
-	const struct mt_record *record)
+static void created(
+	struct reader *reader, struct event *event, uint64_t type, const struct mt_record *record)
 {
 	struct event_create *create = &event->create;
 
@@ -470,8 +465,8 @@ static void created(struct reader *reader, struct event *event, uint64_t type,
 	watch_add(reader, create->family, create->key, type, create->held_bytes);
 }
 
-void reader_record(struct reader *reader, const struct runtime_probe *probe,
-	const struct mt_record *record)
+void reader_record(
+	struct reader *reader, const struct runtime_probe *probe, const struct mt_record *record)
 {
 	struct event event = event_new(reader, EVENT_GROWTH, record->time_ns);
 	uint64_t type = 0;
@@ -516,8 +511,8 @@ struct look_batch {
  * A slice that has grown a moment ago is dead under its old key before the record of that growth has come
  * through the ring: so death must last longer than a record can take.
  */
-static void died(struct reader *reader, struct watch *watch, const struct event_look *look,
-	uint64_t now_ns)
+static void died(
+	struct reader *reader, struct watch *watch, const struct event_look *look, uint64_t now_ns)
 {
 	if (!watch->dead_ns)
 		watch->dead_ns = now_ns;
@@ -561,8 +556,8 @@ static void look_flush(struct reader *reader, struct look_batch *batch, uint64_t
 	batch->count = 0;
 }
 
-static void look_at_family(struct reader *reader, enum family family, bool deep, bool all_deep,
-	uint64_t now_ns)
+static void look_at_family(
+	struct reader *reader, enum family family, bool deep, bool all_deep, uint64_t now_ns)
 {
 	struct look_batch *batch = xcalloc(1, sizeof(*batch));
 

@@ -15,9 +15,9 @@
 #include "target/process.h"
 #include "trace/symbolizer.h"
 
-#define READER_FLOOR_BYTES    (64 << 10) /* smaller containers are not watched */
-#define READER_MAX_CONTAINERS 4096	 /* watched at once; the smallest make room */
-#define READER_DEEP_NS	      (10ull * 1000000000) /* walk tables and residency again after */
+#define READER_FLOOR_BYTES    (64 << 10)           /* smaller containers are not watched */
+#define READER_MAX_CONTAINERS 4096                 /* watched at once; the smallest make room */
+#define READER_DEEP_NS        (10ull * 1000000000) /* walk tables and residency again after */
 
 struct reader;
 
@@ -32,7 +32,8 @@ void reader_close(struct reader *reader);
 
 const struct runtime_file *reader_file(const struct reader *reader);
 const struct runtime *reader_runtime(const struct reader *reader); /* NULL = none known */
-struct runtime_process *reader_process(const struct reader *reader); /* NULL = cannot be read (yet) */
+struct runtime_process *reader_process(
+	const struct reader *reader); /* NULL = cannot be read (yet) */
 struct symbolizer *reader_symbolizer(const struct reader *reader);
 struct target_mem *reader_mem(const struct reader *reader);
 uint32_t reader_target(const struct reader *reader); /* its id in the model */
@@ -54,8 +55,8 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 	int (*progress)(uint64_t done, uint64_t total, void *arg), void *arg);
 
 /* A record of one of our probes: decodes it, applies the event, watches the container. */
-void reader_record(struct reader *reader, const struct runtime_probe *probe,
-	const struct mt_record *record);
+void reader_record(
+	struct reader *reader, const struct runtime_probe *probe, const struct mt_record *record);
 
 /* A sampled page fault. */
 void reader_fault(struct reader *reader, const struct mt_record *record);

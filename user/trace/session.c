@@ -30,21 +30,24 @@
 #include "trace/reader.h"
 
 #define SESSION_MAX_TARGETS   64
-#define POLL_NS		      (100 * NSEC_PER_MSEC)
-#define CENSUS_NS	      (10 * NSEC_PER_SEC)
-#define CENSUS_SHARE	      50 /* a census may take one part in so many of our own time */
+#define POLL_NS               (100 * NSEC_PER_MSEC)
+#define START_POLL_NS         (5 * NSEC_PER_MSEC)
+#define CENSUS_NS             (10 * NSEC_PER_SEC)
+#define CENSUS_SHARE          50 /* a census may take one part in so many of our own time */
 #define FIRST_CENSUS_LIMIT_NS (1500 * NSEC_PER_MSEC)
-#define LAUNCH_STEP_MS	      100
-#define DRAIN_NS	      (2 * NSEC_PER_MSEC)
-#define DRAIN_CHECK	      16 /* records between two looks at the clock */
+#define LAUNCH_STEP_MS        100
+#define DRAIN_NS              (2 * NSEC_PER_MSEC)
+#define DRAIN_CHECK           16 /* records between two looks at the clock */
 
 struct session {
 	const struct session_options *options;
 	struct model *model;
 	struct session_result *result;
 	struct parser *parser;
-	struct prober *prober; /* NULL while only reading */
+	struct prober *prober;                       /* NULL while only reading */
 	struct reader *readers[SESSION_MAX_TARGETS]; /* NULL = gone */
+	bool exited
+		[SESSION_MAX_TARGETS]; /* nothing more to read, but its last records may be on their way */
 	size_t reader_count;
 	uint64_t begin_ns, next_poll_ns, next_census_ns, next_refresh_ns, next_tick_ns;
 	bool launch_ended;
@@ -125,8 +128,8 @@ static int open_target(struct session *session, const struct process_info *info)
 			SESSION_MAX_TARGETS);
 	r = reader_open(info, session->parser, session->model, &reader);
 	if (r == -ESRCH || r == -ENOENT)
-		return give_up(session, SESSION_REFUSED, "pid %d (%s) exited before it was attached",
-			info->id.pid, info->comm);
+		return give_up(session, SESSION_REFUSED,
+			"pid %d (%s) exited before it was attached", info->id.pid, info->comm);
 	if (r == -EPERM || r == -EACCES)
 		return give_up(session, SESSION_ENVIRONMENT,
 			"may not read the memory of pid %d (%s): needs root, or the capabilities "
@@ -254,7 +257,8 @@ static void first_census(struct session *session, struct reader *reader)
 	if (r < 0)
 		model_add_skip(session->model, "census", strerror(-r));
 	else if (!model_census(session->model, reader_target(reader))->complete)
-		model_add_incomplete(session->model, "the first census did not read the whole heap");
+		model_add_incomplete(
+			session->model, "the first census did not read the whole heap");
 }
 
 static void read_first(struct session *session)
@@ -270,7 +274,8 @@ static void census_all(struct session *session, uint64_t now_ns)
 	uint64_t begin_ns = clock_mono_ns(), took_ns;
 
 	for (size_t i = 0; i < session->reader_count; i++)
-		if (session->readers[i] && reader_start(session->readers[i]) == 0)
+		if (session->readers[i] && !session->exited[i] &&
+			reader_start(session->readers[i]) == 0)
 			reader_census(session->readers[i], begin_ns + FIRST_CENSUS_LIMIT_NS, false,
 				NULL, NULL);
 	took_ns = clock_mono_ns() - begin_ns;
@@ -279,10 +284,16 @@ static void census_all(struct session *session, uint64_t now_ns)
 
 static void poll_all(struct session *session, uint64_t now_ns, bool all_deep)
 {
-	for (size_t i = 0; i < session->reader_count; i++)
-		if (session->readers[i])
-			reader_poll(session->readers[i], now_ns, all_deep);
-	session->next_poll_ns = now_ns + POLL_NS;
+	bool waiting = false;
+
+	for (size_t i = 0; i < session->reader_count; i++) {
+		if (!session->readers[i] || session->exited[i])
+			continue;
+		reader_poll(session->readers[i], now_ns, all_deep);
+		waiting |= reader_start(session->readers[i]) == -EAGAIN;
+	}
+	/* A program that has just been started is asked often: it may be over soon. */
+	session->next_poll_ns = now_ns + (waiting ? START_POLL_NS : POLL_NS);
 }
 
 /* ---- tracing ---- */
@@ -319,11 +330,16 @@ static void target_exited(struct session *session, struct reader *reader, uint64
 	const struct mt_record *record)
 {
 	struct event_exit exit = {.has_status = record != NULL};
+	size_t i = reader_index(session, reader);
+
+	/* We may have found it gone before the record came that knows how it ended. */
+	if (session->exited[i] && !record)
+		return;
+	session->exited[i] = true;
 
 	if (record)
 		exit.status = (int)record->val[0];
 	apply_plain(session, reader, EVENT_EXIT, time_ns, &exit);
-	drop_reader(session, reader_index(session, reader));
 }
 
 /* Another program runs under the same pid: a new target, in the place of the old one. */
@@ -400,7 +416,7 @@ static bool any_alive(struct session *session, uint64_t now_ns)
 	for (size_t i = 0; i < session->reader_count; i++) {
 		struct reader *reader = session->readers[i];
 
-		if (!reader)
+		if (!reader || session->exited[i])
 			continue;
 		if (process_alive(&reader_info(reader)->id))
 			alive = true;
@@ -416,13 +432,15 @@ static int attach(struct session *session)
 	int r;
 
 	progress(session, "attaching", -1);
-	r = prober_open(session->options->max_overhead_pct, 0, session->model, &session->prober, error);
+	r = prober_open(
+		session->options->max_overhead_pct, 0, session->model, &session->prober, error);
 	if (r < 0)
 		return give_up(session, SESSION_ENVIRONMENT, "%s", error);
 	for (size_t i = 0; i < session->reader_count; i++) {
 		r = prober_add(session->prober, session->readers[i], session->options->dry_run);
 		if (r == -ESRCH)
-			return give_up(session, SESSION_REFUSED, "pid %d (%s) exited while attaching",
+			return give_up(session, SESSION_REFUSED,
+				"pid %d (%s) exited while attaching",
 				reader_info(session->readers[i])->id.pid,
 				reader_info(session->readers[i])->comm);
 		if (r < 0)
@@ -570,8 +588,8 @@ static void finish(struct session *session, uint64_t real_ns)
 	parser_close(session->parser);
 }
 
-int session_run(const struct session_options *options, struct model *model,
-	struct session_result *ret)
+int session_run(
+	const struct session_options *options, struct model *model, struct session_result *ret)
 {
 	struct session *session = xcalloc(1, sizeof(*session));
 	uint64_t real_ns = clock_real_ns();

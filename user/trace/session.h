@@ -19,23 +19,23 @@ struct model;
 struct session_options {
 	const int *pids;
 	size_t pid_count;
-	uint64_t duration_ns;	  /* 0 = until stop; ignored with read_only */
-	bool read_only;		  /* -d 0: nothing is loaded into the kernel */
-	bool dry_run;		  /* say what would be attached and what it would cost, then end */
-	double max_overhead_pct;  /* budget for probes, percent of the target's CPU time */
-	uint64_t refresh_ns;	  /* call refresh so often; 0 = never */
-	struct launch *launch;	  /* -- COMMAND: our stopped child; NULL = none */
+	uint64_t duration_ns;    /* 0 = until stop; ignored with read_only */
+	bool read_only;          /* -d 0: nothing is loaded into the kernel */
+	bool dry_run;            /* say what would be attached and what it would cost, then end */
+	double max_overhead_pct; /* budget for probes, percent of the target's CPU time */
+	uint64_t refresh_ns;     /* call refresh so often; 0 = never */
+	struct launch *launch;   /* -- COMMAND: our stopped child; NULL = none */
 	volatile sig_atomic_t *stop; /* non-zero ends the session with a report; 2 = at once */
 
-	void (*attached)(void *arg);			  /* everything that will attach has attached */
+	void (*attached)(void *arg); /* everything that will attach has attached */
 	void (*progress)(const char *what, double share, void *arg); /* share < 0 = unknown */
-	void (*refresh)(struct model *model, void *arg);  /* the model is consistent here */
+	void (*refresh)(struct model *model, void *arg); /* the model is consistent here */
 	void (*warn)(const char *sentence, void *arg);
 	void *arg;
 };
 
 enum session_end {
-	SESSION_DONE,	     /* ran; see the model for what it found and whether it is complete */
+	SESSION_DONE,        /* ran; see the model for what it found and whether it is complete */
 	SESSION_REFUSED,     /* a target cannot be traced: environment, exit code 3 */
 	SESSION_ENVIRONMENT, /* kernel, privileges: exit code 3 */
 	SESSION_ABORTED,     /* stopped twice */
@@ -43,7 +43,7 @@ enum session_end {
 
 struct session_result {
 	enum session_end end;
-	char error[512];     /* one sentence with the fix, "" where end is SESSION_DONE */
+	char error[512];      /* one sentence with the fix, "" where end is SESSION_DONE */
 	bool launched_exited; /* -- COMMAND ended on its own */
 	int launched_status;  /* as wait(2) gives it */
 };
@@ -52,7 +52,7 @@ struct session_result {
  * Runs one session. model is empty and filled here, also where it ends early: whatever was gathered
  * stays. Returns 0 or a negative error of our own making (out of descriptors and the like).
  */
-int session_run(const struct session_options *options, struct model *model,
-	struct session_result *ret);
+int session_run(
+	const struct session_options *options, struct model *model, struct session_result *ret);
 
 #endif

@@ -43,8 +43,8 @@ void symbolizer_free(struct symbolizer *symbolizer)
 	free(symbolizer);
 }
 
-static size_t copy_frames(const struct symbolizer *symbolizer, size_t count,
-	struct model_frame ret[MODEL_MAX_FRAMES])
+static size_t copy_frames(
+	const struct symbolizer *symbolizer, size_t count, struct model_frame ret[MODEL_MAX_FRAMES])
 {
 	size_t used = 0;
 
@@ -73,8 +73,8 @@ static uint32_t ask(struct symbolizer *symbolizer, enum family family, uint32_t 
 	for (size_t i = 0; i < count; i++)
 		/* A return address may already belong to the next line: step back into the call. */
 		pcs[i] = addrs[i] - symbolizer->slide - (i || !first_is_ip);
-	found = parser_lines(symbolizer->parser, symbolizer->file_id, pcs, count, symbolizer->answer,
-		ARRAY_SIZE(symbolizer->answer));
+	found = parser_lines(symbolizer->parser, symbolizer->file_id, pcs, count,
+		symbolizer->answer, ARRAY_SIZE(symbolizer->answer));
 	if (found <= 0)
 		return 0;
 	return model_add_site(symbolizer->model, symbolizer->target, family, type, frames,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-// 5,000 maps of several types, one to forty entries each, and 100 channels among a million other
-// objects, 200,000 of them of the size of a map header. With "churn" as argument goroutines keep
-// allocating and collecting meanwhile.
+// 5,000 maps of several types, one to forty entries each, and 150 channels among a million other
+// objects, 200,000 of them of the size of a map header. The ring of 50 of the channels is as large as a
+// channel's header was up to Go 1.22 and may be the next slot of the same span. With "churn" as argument
+// goroutines keep allocating and collecting meanwhile.
 package main
 
 import (
@@ -32,7 +33,7 @@ var (
 	texts    [1250]map[string]string
 	structs  [1250]map[key]*value
 	booleans [1250]map[int64]bool
-	channels [100]chan *value
+	channels [150]chan *value
 	decoys   []*decoy
 	others   []interface{}
 	garbage  [2]*[256]byte
@@ -55,7 +56,11 @@ func makeMaps() (entries int) {
 		}
 	}
 	for i := range channels {
-		channels[i] = make(chan *value, i+1)
+		slots := i + 1
+		if slots > 100 {
+			slots = 12
+		}
+		channels[i] = make(chan *value, slots)
 	}
 	return entries
 }
