@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two lists under one lock: jobs to do and jobs done. The lock is never held while closing.
+ * Two lists under one lock: jobs to do and jobs done. The lock is never held while closing. A few
+ * threads take the jobs, because grace periods that are waited for together pass together.
  */
 #include "trace/closer.h"
 
@@ -12,6 +13,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+
+#define THREADS 4
 
 struct job {
 	struct job *next;
@@ -25,11 +28,13 @@ struct job_list {
 };
 
 struct closer {
-	pthread_t thread;
+	pthread_t threads[THREADS];
+	size_t thread_count;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct job_list waiting, done;
-	bool closing, stop;
+	size_t closing; /* threads at work */
+	bool stop;
 };
 
 static void list_init(struct job_list *list)
@@ -78,11 +83,11 @@ static void *closer_main(void *arg)
 			pthread_cond_wait(&closer->changed, &closer->lock);
 		if (!job)
 			break;
-		closer->closing = true;
+		closer->closing++;
 		pthread_mutex_unlock(&closer->lock);
 		run(job);
 		pthread_mutex_lock(&closer->lock);
-		closer->closing = false;
+		closer->closing--;
 		list_append(&closer->done, job);
 		pthread_cond_broadcast(&closer->changed);
 	}
@@ -93,15 +98,17 @@ static void *closer_main(void *arg)
 int closer_start(struct closer **ret)
 {
 	struct closer *closer = xcalloc(1, sizeof(*closer));
-	int err;
+	int err = 0;
 
 	list_init(&closer->waiting);
 	list_init(&closer->done);
 	pthread_mutex_init(&closer->lock, NULL);
 	pthread_cond_init(&closer->changed, NULL);
-	err = -pthread_create(&closer->thread, NULL, closer_main, closer);
+	for (; !err && closer->thread_count < THREADS; closer->thread_count += !err)
+		err = -pthread_create(
+			&closer->threads[closer->thread_count], NULL, closer_main, closer);
 	if (err) {
-		free(closer);
+		closer_stop(closer);
 		return err;
 	}
 	*ret = closer;
@@ -153,7 +160,8 @@ void closer_stop(struct closer *closer)
 	closer->stop = true;
 	pthread_cond_broadcast(&closer->changed);
 	pthread_mutex_unlock(&closer->lock);
-	pthread_join(closer->thread, NULL);
+	for (size_t i = 0; i < closer->thread_count; i++)
+		pthread_join(closer->threads[i], NULL);
 	while (closer_poll(closer, &done))
 		;
 	pthread_cond_destroy(&closer->changed);

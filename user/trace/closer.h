@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The closer: a thread that closes links. Detaching a uprobe waits for every CPU to have left the
+ * The closer: threads that close links. Detaching a uprobe waits for every CPU to have left the
  * kernel's probe lists (a grace period, 40-150 ms for each descriptor), and nobody else may wait.
  */
 #ifndef MEMTRACE_TRACE_CLOSER_H
@@ -23,7 +23,7 @@ int closer_start(struct closer **ret);
 /* Gives descriptors away to be closed; they belong to the closer from here on. */
 void closer_submit(struct closer *closer, uint32_t token, const int *fds, size_t count);
 
-/* The oldest closing that has ended and was not yet told. False: none. Never blocks. */
+/* A closing that has ended and was not yet told, in the order in which they ended. False: none. Never blocks. */
 bool closer_poll(struct closer *closer, struct closer_done *ret);
 
 /* Waits until all that was submitted is closed. */

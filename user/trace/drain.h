@@ -22,7 +22,7 @@ struct drain_counts {
 	uint64_t lost;      /* the queue was full, or the record made no sense */
 };
 
-/* Starts the thread on both rings. queue_bytes: a power of two >= 4096, 0 = DRAIN_QUEUE_BYTES. */
+/* Starts the thread on both rings. queue_bytes: a power of two >= 64 KiB, 0 = DRAIN_QUEUE_BYTES. */
 int drain_start(struct trace_bpf *bpf, uint32_t queue_bytes, struct drain **ret);
 
 /* Readable (poll) while records wait, or may wait. drain_next() resets it once the queue is empty. */

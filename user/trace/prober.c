@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -511,25 +510,17 @@ static double probe_cost_ns(struct prober *prober)
 	return sum;
 }
 
-void prober_report(struct prober *prober, uint64_t target_cpu_ns)
+void prober_report(struct prober *prober, struct model_overhead *overhead)
 {
-	struct model_overhead overhead = {
-		.target_cpu_ns = target_cpu_ns,
-		.budget_pct = prober->budget_pct,
-		.tracer_cpu_ns = clock_process_cpu_ns(),
-		.attach_ns = prober->attach_ns,
-		.detach_ns = prober->detach_ns,
-	};
 	double cost_ns = probe_cost_ns(prober);
-	struct rusage usage;
 
-	overhead.probe_hits = report_sources(prober);
-	overhead.probe_cpu_ns = (uint64_t)cost_ns;
-	overhead.ns_per_hit = overhead.probe_hits ? cost_ns / (double)overhead.probe_hits
-						  : (double)prober->prices.emulated.stack_ns;
-	if (getrusage(RUSAGE_SELF, &usage) == 0)
-		overhead.tracer_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
-	model_set_overhead(prober->model, &overhead);
+	overhead->budget_pct = prober->budget_pct;
+	overhead->attach_ns = prober->attach_ns;
+	overhead->detach_ns = prober->detach_ns;
+	overhead->probe_hits = report_sources(prober);
+	overhead->probe_cpu_ns = (uint64_t)cost_ns;
+	overhead->ns_per_hit = overhead->probe_hits ? cost_ns / (double)overhead->probe_hits
+						    : (double)prober->prices.emulated.stack_ns;
 }
 
 void prober_close(struct prober *prober)

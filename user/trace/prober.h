@@ -58,7 +58,10 @@ int prober_fd(const struct prober *prober);
  */
 void prober_finish(struct prober *prober);
 
-/* Writes counters, loss and cost to the model: produced == delivered + lost is checked there. */
-void prober_report(struct prober *prober, uint64_t target_cpu_ns);
+/*
+ * Writes counters and loss to the model (produced == delivered + lost is checked there) and what probing
+ * has cost to overhead; the other fields are left alone.
+ */
+void prober_report(struct prober *prober, struct model_overhead *overhead);
 
 #endif

@@ -540,8 +540,6 @@ static int trace(struct session *session)
 	/* After the last record: what is dead now is dead, and not only renamed by a growth on its way. */
 	if (r == 0)
 		last_look(session);
-	if (session->prober)
-		prober_report(session->prober, target_cpu_ns(session));
 	return r;
 }
 
@@ -578,10 +576,30 @@ static int run(struct session *session)
 	return session->reader_count ? trace(session) : 0;
 }
 
+/* What all this has cost the targets and this machine. */
+static void report_cost(struct session *session)
+{
+	struct model_overhead overhead = {
+		.target_cpu_ns = target_cpu_ns(session),
+		.tracer_cpu_ns = clock_process_cpu_ns(),
+		.budget_pct = session->options->max_overhead_pct,
+	};
+	struct rusage usage;
+
+	if (session->prober)
+		prober_report(session->prober, &overhead);
+	if (getrusage(RUSAGE_SELF, &usage) == 0)
+		overhead.tracer_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+	if (session->parser)
+		process_read_peak(parser_pid(session->parser), &overhead.parser_rss_bytes);
+	model_set_overhead(session->model, &overhead);
+}
+
 static void finish(struct session *session, uint64_t real_ns)
 {
 	model_set_clock(session->model, session->begin_ns, real_ns, clock_mono_ns());
 	describe_host(session);
+	report_cost(session);
 	for (size_t i = 0; i < session->reader_count; i++)
 		reader_close(session->readers[i]);
 	prober_close(session->prober);
