@@ -30,6 +30,7 @@ settings=(
 	--set unfinished-growth.seconds=1
 	--set over-hint.seconds=1
 	--set oversized-channel.looks=20
+	--set blocked-goroutines.seconds=2
 	--set rebuilt-per-cycle.startup_seconds=0
 	--set unbounded-growth.startup_seconds=0
 	--set unbounded-growth.seconds=3

@@ -23,6 +23,22 @@ enum family {
 /* "map", "slice", "channel" */
 const char *family_name(enum family family);
 
+/* What a goroutine (or what a runtime has instead) waits for. */
+enum wait {
+	WAIT_NONE, /* it runs, could run, or is in a system call */
+	WAIT_SEND, /* until somebody receives */
+	WAIT_RECEIVE,
+	WAIT_SELECT,
+	WAIT_LOCK, /* mutex, condition, wait group */
+	WAIT_IO,
+	WAIT_SLEEP,
+	WAIT_RUNTIME, /* the runtime's own: collector, finalizers */
+	WAIT_MAX,
+};
+
+/* "running", "send", "receive", "select", "lock", "io", "sleep", "runtime" */
+const char *wait_name(enum wait wait);
+
 enum event_kind {
 	EVENT_GROWTH,  /* a container grew */
 	EVENT_CREATE,  /* a container was made, or the census found it */
@@ -31,6 +47,8 @@ enum event_kind {
 	EVENT_HEAP,    /* state of the runtime's heap and GC */
 	EVENT_USAGE,   /* RSS and CPU time */
 	EVENT_SHARE,   /* the governor opened or closed a family's probes */
+	EVENT_GOROUTINES, /* all goroutines, counted: a new look begins */
+	EVENT_WAITERS,	  /* of that look: those that wait at one place */
 	EVENT_EXEC,
 	EVENT_EXIT,
 	EVENT_KINDS,
@@ -129,6 +147,22 @@ struct event_share {
 	bool open; /* probes of this family deliver from this moment on, or no longer do */
 };
 
+struct event_goroutines {
+	uint64_t counts[WAIT_MAX];
+	uint64_t stack_bytes;
+	bool complete; /* false: there were more than could be read */
+};
+
+/* Goroutines that wait for the same thing at the same site. */
+struct event_waiters {
+	enum wait wait;
+	uint32_t site;
+	uint64_t count;
+	uint64_t waited_ns; /* the one that waits longest does so at least since; 0 = unknown */
+	uint64_t stack_bytes, stack_resident_bytes;
+	uint64_t message_bytes, message_resident_bytes; /* SEND: what the messages point to */
+};
+
 struct event_exit {
 	bool has_status;
 	int status; /* as wait(2) gives it */
@@ -146,6 +180,8 @@ struct event {
 		struct event_heap heap;
 		struct event_usage usage;
 		struct event_share share;
+		struct event_goroutines goroutines;
+		struct event_waiters waiters;
 		struct event_exit exit;
 	};
 };

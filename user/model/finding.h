@@ -57,6 +57,7 @@ struct finding {
 	int64_t container;  /* id, -1 = the site as a whole */
 	uint64_t bytes;	    /* what it holds, or garbage since attach (churn) */
 	uint64_t saves_bytes, saves_rss_bytes; /* heap bytes; of them resident */
+	uint64_t saves_stack_bytes;	       /* of saves_rss_bytes, what is stack and no heap */
 	uint64_t bytes_per_second; /* churn and growing */
 	uint64_t limit_ns; /* projected time to the memory limit; 0 = none */
 	struct evidence evidence[FINDING_MAX_EVIDENCE];

@@ -34,6 +34,7 @@ static void free_target(struct target_state *target)
 	free(pub->usage);
 	free(pub->heap_samples);
 	free(pub->spikes);
+	free(pub->waiters);
 	free(target);
 }
 
@@ -142,6 +143,7 @@ static void apply_exec(struct model *model, struct target_state *target, const s
 	target->pub.steady_ns = 0;
 	target->pub.has_heap = false;
 	target->pub.heap_count = 0;
+	goroutines_end(&target->pub);
 	target->spike_open = false;
 	target->spike_floor_ns = event->time_ns;
 }
@@ -174,6 +176,8 @@ static void (*const apply[EVENT_KINDS])(
 	[EVENT_HEAP] = apply_heap,
 	[EVENT_USAGE] = timeline_apply_usage,
 	[EVENT_SHARE] = apply_share,
+	[EVENT_GOROUTINES] = goroutines_apply,
+	[EVENT_WAITERS] = goroutines_apply_waiters,
 	[EVENT_EXEC] = apply_exec,
 	[EVENT_EXIT] = apply_exit,
 };
@@ -196,6 +200,8 @@ static bool is_valid(const struct model *model, const struct event *event)
 		return is_container_family(event->look.family) && event->look.key;
 	case EVENT_SHARE:
 		return is_container_family(event->share.family);
+	case EVENT_WAITERS:
+		return event->waiters.wait > WAIT_NONE && event->waiters.wait < WAIT_MAX;
 	default:
 		return true;
 	}

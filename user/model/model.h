@@ -24,6 +24,8 @@
 #define MODEL_HEAP_SAMPLES   600
 #define MODEL_GENERATIONS    16	  /* containers of one site, one after the other */
 #define MODEL_MAX_FRAMES     32
+#define MODEL_MAX_WAITERS    256 /* per target; those that are gone make room, then the fewest */
+#define MODEL_WAITER_SLOTS   64	 /* looks remembered */
 #define MODEL_MAX_SPIKES     64	  /* per target; the smallest make room */
 #define MODEL_MAX_STRINGS    131072 /* interned; then unknown */
 
@@ -65,6 +67,18 @@ struct spike {
 	} causes[8];
 };
 
+/* Goroutines that wait at one site, look after look. */
+struct waiters {
+	struct event_waiters now; /* at the newest look that found enough of them */
+	uint64_t last_ns;	  /* time of that look: target.goroutines_ns, or there are none left */
+	uint64_t peak;
+	/* Looks without a gap, newest last; when full, every two neighbours become one: the lower count */
+	struct waiter_slot {
+		uint64_t time_ns, count;
+	} slots[MODEL_WAITER_SLOTS];
+	uint32_t slot_count;
+};
+
 struct target {
 	uint32_t id;
 	int pid;
@@ -95,6 +109,12 @@ struct target {
 	struct event_exit exit;
 	uint32_t execs;
 	uint64_t faults; /* sampled faults, weighted */
+
+	/* The newest look at all goroutines; times are 0 where there was none */
+	struct event_goroutines goroutines;
+	uint64_t goroutines_ns, goroutines_before_ns; /* of the newest look and of the one before */
+	struct waiters *waiters;
+	size_t waiters_count;
 
 	/* Per family: time its probes delivered, for open_share and "exact" */
 	struct family_share {
@@ -315,6 +335,9 @@ uint32_t model_gc_cycles_since(const struct target *target, uint64_t t_ns);
 
 /* Highest RSS sample in [from_ns, to_ns]; 0 = none. */
 uint64_t model_rss_max(const struct target *target, uint64_t from_ns, uint64_t to_ns);
+
+/* All goroutines at the newest look. */
+uint64_t model_goroutine_count(const struct target *target);
 
 /* Events that model_apply() refused. */
 uint64_t model_invalid_events(const struct model *model);

@@ -59,6 +59,14 @@ const char *family_name(enum family family)
 	return NAME_OF(names, family);
 }
 
+const char *wait_name(enum wait wait)
+{
+	static const char *const names[] = {
+		"running", "send", "receive", "select", "lock", "io", "sleep", "runtime"};
+
+	return NAME_OF(names, wait);
+}
+
 const char *class_name(enum finding_class class)
 {
 	static const char *const names[] = {"growing", "held", "churn", "one-time"};

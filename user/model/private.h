@@ -36,7 +36,7 @@ struct target_state {
 	uint32_t *sites; /* ids */
 	size_t site_count, site_cap;
 	uint32_t other_site;
-	size_t usage_cap, heap_cap, spike_cap;
+	size_t usage_cap, heap_cap, spike_cap, waiters_cap;
 	bool spike_open;           /* the newest spike may still rise */
 	uint64_t spike_floor_ns;   /* samples before belong to spikes already told */
 	uint64_t spike_counted_ns; /* when the causes of the open spike were last counted */
@@ -90,6 +90,11 @@ void timeline_apply_usage(
 void timeline_apply_heap(struct target_state *target, const struct event *event);
 void timeline_apply_share(struct target_state *target, const struct event *event);
 void timeline_settle(struct target *target, uint64_t now_ns);
+
+void goroutines_apply(struct model *model, struct target_state *target, const struct event *event);
+void goroutines_apply_waiters(
+	struct model *model, struct target_state *target, const struct event *event);
+void goroutines_end(struct target *target);
 
 void spike_apply_usage(struct model *model, struct target_state *target, uint64_t now_ns);
 void spike_count_causes(

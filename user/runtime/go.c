@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "runtime/go_goroutines.h"
 #include "runtime/go_heap.h"
 #include "runtime/go_identify.h"
 #include "runtime/runtime.h"
@@ -28,7 +29,8 @@ static void add_slide(struct go_facts *facts, uint64_t slide)
 		&facts->data, &facts->edata, &facts->bss, &facts->ebss, &facts->noptrdata,
 		&facts->enoptrdata, &facts->noptrbss, &facts->enoptrbss, &facts->moduledata,
 		&facts->mheap, &facts->gc_controller, &facts->memstats, &facts->gcphase,
-		&facts->mbuckets, &facts->mem_profile_rate, &facts->disable_memory_profiling};
+		&facts->mbuckets, &facts->mem_profile_rate, &facts->disable_memory_profiling,
+		&facts->allgs};
 
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++)
 		if (*addresses[i])
@@ -148,4 +150,5 @@ const struct runtime runtime_go = {
 	.look = go_look,
 	.heap = go_heap_read_state,
 	.owner_of = go_owner_of,
+	.goroutines = go_goroutines,
 };

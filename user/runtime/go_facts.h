@@ -40,6 +40,8 @@ enum go_probe {
 	GO_PROBE_MAP_CLEAR,	/* runtime.mapclear, internal/runtime/maps.(*Map).Clear */
 };
 
+#define GO_MAX_WAIT_REASONS 64
+
 struct go_facts {
 	uint8_t minor; /* go1.N */
 	bool swiss;    /* maps are Swiss tables (1.24+ without X:noswissmap) */
@@ -51,7 +53,9 @@ struct go_facts {
 	uint64_t moduledata;
 	/* Globals; 0 = not found */
 	uint64_t mheap, gc_controller, memstats, gcphase, mbuckets, mem_profile_rate,
-		disable_memory_profiling;
+		disable_memory_profiling, allgs;
+	/* enum wait of each runtime.waitReason of this binary; 0 reasons = not found */
+	uint8_t wait_reasons, waits[GO_MAX_WAIT_REASONS];
 };
 
 /* A type as the file describes it (abi.Type, abi.MapType, abi.ChanType). */

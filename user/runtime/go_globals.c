@@ -90,6 +90,15 @@ static const struct pattern old_rate_pattern = {{"runtime.init"},
 	{YES, YES, YES, YES, YES, YES, YES, YES, YES, YES, YES, YES, YES, YES, YES, YES, YES, ANY4},
 	21, 17, 21};
 
+/* allgadd: if &allgs[0] != allgptr: mov allgs(%rip), %rbx; cmp %rbx, allgptr(%rip) */
+static const struct pattern allgs_pattern = {{"runtime.allgadd"},
+	{0x48, 0x8b, 0x1d, ANY4, 0x48, 0x39, 0x1d}, {YES, YES, YES, ANY4, YES, YES, YES}, 10, 3, 7};
+
+/* 1.19: mov allgs(%rip), %rbx; cmpq $0, allgs+8(%rip) */
+static const struct pattern old_allgs_pattern = {{"runtime.allgadd"},
+	{0x48, 0x8b, 0x1d, ANY4, 0x48, 0x83, 0x3d, ANY4, 0},
+	{YES, YES, YES, ANY4, YES, YES, YES, ANY4, YES}, 15, 3, 7};
+
 static int32_t load_i32(const uint8_t *at)
 {
 	int32_t value;
@@ -235,6 +244,7 @@ int go_globals_find(struct go_file *file, const char **ret_name)
 		{"runtime.mbuckets", &facts->mbuckets},
 		{"runtime.MemProfileRate", &facts->mem_profile_rate},
 		{"runtime.disableMemoryProfiling", &facts->disable_memory_profiling},
+		{"runtime.allgs", &facts->allgs},
 	};
 	size_t i;
 
@@ -244,6 +254,8 @@ int go_globals_find(struct go_file *file, const char **ret_name)
 	facts->memstats = voted[VOTED_STATS];
 	facts->gcphase = find_pattern(file, &gcphase_pattern);
 	facts->mbuckets = find_pattern(file, &mbuckets_pattern);
+	facts->allgs = find_pattern(
+		file, facts->minor == 19 ? &old_allgs_pattern : &allgs_pattern);
 	find_profile_switches(file);
 	for (i = 0; i < ARRAY_SIZE(globals); i++) {
 		int err = check_symbol(file, globals[i].name, globals[i].addr);

@@ -13,6 +13,7 @@
 #include "runtime/go_identify.h"
 #include "runtime/go_layout.h"
 #include "runtime/go_probes.h"
+#include "runtime/go_waits.h"
 #include "runtime/runtime.h"
 
 #define READING "reading containers"
@@ -108,6 +109,7 @@ static int find_facts(struct go_file *file, struct runtime_file *ret)
 		go_probes_add_skip(ret, READING, "%s: code and symbol table disagree", name);
 	else
 		ret->reading = check_reading(file, ret);
+	go_waits_find(file);
 	go_probes_place(file, ret);
 	return 0;
 }

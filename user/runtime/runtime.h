@@ -27,6 +27,7 @@ struct target_mem;
 #define RUNTIME_MAX_PROBES 16
 #define RUNTIME_MAX_SKIPS  16
 #define RUNTIME_CODE_BYTES 16
+#define RUNTIME_WAIT_PCS   32
 
 /*
  * One uprobe, placed: everything that attaching and decoding need. probe is the runtime's own row
@@ -99,6 +100,13 @@ struct runtime_census_options {
 	void *found_arg; /* for the callback of census() */
 };
 
+/* Goroutines that wait for the same thing with the same stack. */
+struct runtime_waiters {
+	struct event_waiters event; /* its site is the caller's to find: */
+	uint64_t pcs[RUNTIME_WAIT_PCS]; /* return addresses, innermost first; the last is who started it */
+	size_t pc_count;
+};
+
 struct runtime {
 	const char *name;
 
@@ -153,6 +161,14 @@ struct runtime {
 
 	/* The container whose array holds addr, or 0: only among those looked at lately. */
 	uint64_t (*owner_of)(struct runtime_process *process, uint64_t addr);
+
+	/*
+	 * Counts all goroutines, and calls found for every stack with which at least floor of them wait for
+	 * a channel or a lock. 0, -ENOTSUP where this binary does not say how, -EFAULT, -ESRCH.
+	 */
+	int (*goroutines)(struct runtime_process *process, uint64_t floor,
+		void (*found)(const struct runtime_waiters *waiters, void *arg), void *arg,
+		struct event_goroutines *ret);
 };
 
 #endif

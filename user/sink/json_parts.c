@@ -143,6 +143,18 @@ static struct json_object *census_of(const struct model *model, const struct tar
 	return object;
 }
 
+static struct json_object *goroutines_of(const struct target *target)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_add_uint(object, "total", model_goroutine_count(target));
+	for (int wait = WAIT_NONE; wait < WAIT_MAX; wait++)
+		json_add_uint(object, wait_name(wait), target->goroutines.counts[wait]);
+	json_add_uint(object, "stack_bytes", target->goroutines.stack_bytes);
+	json_add_bool(object, "complete", target->goroutines.complete);
+	return object;
+}
+
 static struct json_object *runtimes_of(const struct target *target)
 {
 	struct json_object *array = json_object_new_array(), *runtime;
@@ -196,6 +208,8 @@ struct json_object *json_next_target(struct json_cursor *cursor)
 	json_add(object, "waterfall", waterfall_of(cursor->report, target));
 	json_add(object, "gc", gc_of(target));
 	json_add(object, "census", census_of(model, target));
+	if (target->goroutines_ns)
+		json_add(object, "goroutines", goroutines_of(target));
 	return object;
 }
 

@@ -122,6 +122,9 @@ static void say_looked(
 		say(sentences, ", %s", screen_many(many, seen[FAMILY_SLICE], "array"));
 	if (channels)
 		say(sentences, ", %s", screen_many(many, channels, "channel"));
+	if (target->goroutines_ns)
+		say(sentences, ", %s",
+			screen_many(many, model_goroutine_count(target), "goroutine"));
 	say(sentences, ", %s", screen_many(many, cycles, "GC"));
 	say(sentences, ", %s.", screen_many(many, target->growths, "growth"));
 	if (target->containers_dropped)

@@ -32,6 +32,19 @@ static uint64_t kept_by_findings(const struct report *report, uint32_t target)
 	return kept;
 }
 
+static uint64_t kept_stacks(const struct report *report, uint32_t target)
+{
+	uint64_t kept = 0;
+
+	for (size_t i = 0; i < report->finding_count; i++) {
+		const struct finding *finding = &report->findings[i];
+
+		if (finding->target == target && summary_gates(finding))
+			kept += finding->saves_stack_bytes;
+	}
+	return kept;
+}
+
 static uint64_t at_least_zero(uint64_t from, uint64_t taken)
 {
 	return from > taken ? from - taken : 0;
@@ -79,7 +92,8 @@ bool summary_waterfall(
 {
 	const struct event_heap *heap = &target->heap;
 	uint64_t kept = kept_by_findings(report, target->id);
-	uint64_t live = kept + absent_bytes(report->model, target->id);
+	uint64_t stacks = kept_stacks(report, target->id);
+	uint64_t live = at_least_zero(kept, stacks) + absent_bytes(report->model, target->id);
 	uint64_t sum = 0;
 
 	if (!target->has_heap || !target->rss_bytes)
@@ -93,7 +107,7 @@ bool summary_waterfall(
 		at_least_zero(heap->allocated_bytes, MAX(heap->live_bytes, live));
 	ret->bytes[WATERFALL_FREE_HEAP] =
 		heap->free_bytes + at_least_zero(heap->in_use_bytes, heap->allocated_bytes);
-	ret->bytes[WATERFALL_STACKS] = heap->stack_bytes;
+	ret->bytes[WATERFALL_STACKS] = at_least_zero(heap->stack_bytes, stacks);
 	ret->bytes[WATERFALL_FILES] = target->file_bytes;
 	ret->bytes[WATERFALL_RUNTIME] = heap->runtime_bytes;
 	for (size_t i = 0; i < WATERFALL_PARTS; i++)

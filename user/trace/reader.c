@@ -49,6 +49,7 @@ struct reader {
 	uint64_t too_early; /* records that came while nothing could be read */
 	bool refused;       /* process_open said never */
 	struct symbolizer *symbolizer;
+	uint64_t goroutines_due_ns; /* the next look at them; UINT64_MAX = cannot be read */
 
 	struct watch watches[READER_MAX_CONTAINERS];
 	size_t watch_end; /* watches in use lie below */
@@ -595,6 +596,73 @@ void reader_usage(struct reader *reader, uint64_t now_ns, bool with_peak)
 	model_apply(reader->model, &event);
 }
 
+/* ---- goroutines ---- */
+
+#define MAX_WAITERS 4096
+
+/* The groups of one look, until its totals have been told. */
+struct waiters_found {
+	uint64_t now_ns;
+	struct runtime_waiters *list;
+	size_t count, capacity;
+};
+
+static void waiters_found(const struct runtime_waiters *waiters, void *arg)
+{
+	struct waiters_found *found = arg;
+
+	if (found->count == MAX_WAITERS)
+		return;
+	array_reserve(found->list, found->count, found->capacity);
+	found->list[found->count++] = *waiters;
+}
+
+static void apply_goroutines(struct reader *reader, const struct event_goroutines *goroutines,
+	const struct waiters_found *found)
+{
+	struct event event = event_new(reader, EVENT_GOROUTINES, found->now_ns);
+
+	event.goroutines = *goroutines;
+	model_apply(reader->model, &event);
+	event = event_new(reader, EVENT_WAITERS, found->now_ns);
+	for (size_t i = 0; i < found->count; i++) {
+		const struct runtime_waiters *waiters = &found->list[i];
+
+		event.waiters = waiters->event;
+		event.waiters.site = symbolizer_site(reader->symbolizer, FAMILY_NONE, 0,
+			waiters->pcs, waiters->pc_count, false);
+		if (event.waiters.site)
+			model_apply(reader->model, &event);
+	}
+}
+
+static void look_at_goroutines(struct reader *reader, uint64_t now_ns)
+{
+	struct waiters_found found = {.now_ns = now_ns};
+	struct event_goroutines goroutines = {0};
+	uint64_t rest_ns;
+	int r = reader->runtime->goroutines(reader->process, READER_WAITERS_FLOOR, waiters_found,
+		&found, &goroutines);
+
+	rest_ns = (clock_mono_ns() - now_ns) * READER_GOROUTINES_REST;
+	reader->goroutines_due_ns =
+		now_ns + MAX(READER_GOROUTINES_NS, MIN(rest_ns, READER_GOROUTINES_SLOW_NS));
+	if (r == -ENOTSUP) {
+		reader->goroutines_due_ns = UINT64_MAX;
+		model_add_skip(reader->model, "goroutines",
+			"this binary does not tell where they are or what they wait for");
+	}
+	if (r == 0)
+		apply_goroutines(reader, &goroutines, &found);
+	free(found.list);
+}
+
+static bool goroutines_due(const struct reader *reader, uint64_t now_ns, bool at_once)
+{
+	return reader->runtime->goroutines && reader->goroutines_due_ns != UINT64_MAX &&
+	       (at_once || now_ns >= reader->goroutines_due_ns);
+}
+
 void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 {
 	struct event event = event_new(reader, EVENT_HEAP, now_ns);
@@ -610,4 +678,6 @@ void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 			look_at_family(reader, family, false, false, now_ns);
 		look_at_family(reader, family, true, all_deep, now_ns);
 	}
+	if (goroutines_due(reader, now_ns, all_deep))
+		look_at_goroutines(reader, clock_mono_ns());
 }
