@@ -73,8 +73,7 @@ static void add_slot(struct waiters *waiters, const struct target *target, uint6
 		waiters->slot_count = 0;
 	if (waiters->slot_count == MODEL_WAITER_SLOTS)
 		thin(waiters);
-	waiters->slots[waiters->slot_count++] =
-		(struct waiter_slot){target->goroutines_ns, count};
+	waiters->slots[waiters->slot_count++] = (struct waiter_slot){target->goroutines_ns, count};
 	waiters->last_ns = target->goroutines_ns;
 }
 

@@ -112,19 +112,21 @@ static void write_text(const struct blocked *blocked, struct finding *finding)
 			number_count(&n, blocked->first_count),
 			number_duration(&n, blocked->since_ns), number_duration(&n, waited_ns));
 	if (now->wait == WAIT_SEND)
-		say(finding->in_code, "a select with ctx.Done() beside the send, or a receiver that "
-				      "outlives the senders.");
+		say(finding->in_code,
+			"a select with ctx.Done() beside the send, or a receiver that "
+			"outlives the senders.");
 	else if (now->wait == WAIT_LOCK)
-		say(finding->in_code, "find who holds the lock or never calls Done(); bound how many "
-				      "goroutines are started for it.");
+		say(finding->in_code,
+			"find who holds the lock or never calls Done(); bound how many "
+			"goroutines are started for it.");
 	else
 		say(finding->in_code,
 			"a select with ctx.Done() beside the channel, so that they end with what "
 			"they were started for.");
-	say(finding->right_now, now->wait == WAIT_SEND
-					? "nothing but a restart: who waits is never collected, and "
-					  "closing the channel makes senders panic."
-					: "nothing but a restart: who waits is never collected.");
+	say(finding->right_now,
+		now->wait == WAIT_SEND ? "nothing but a restart: who waits is never collected, and "
+					 "closing the channel makes senders panic."
+				       : "nothing but a restart: who waits is never collected.");
 }
 
 static void evaluate_waiters(const struct rule_context *context, struct blocked *blocked)
@@ -136,8 +138,8 @@ static void evaluate_waiters(const struct rule_context *context, struct blocked 
 	if (!blocked->site || !is_blocked(context, blocked))
 		return;
 	blocked->resident_bytes = now->stack_resident_bytes + now->message_resident_bytes;
-	finding = finding_of_site(
-		blocked->site, now->wait == WAIT_SEND ? CLASS_HELD : CLASS_GROWING);
+	finding =
+		finding_of_site(blocked->site, now->wait == WAIT_SEND ? CLASS_HELD : CLASS_GROWING);
 	finding.counts_growths = false;
 	finding.bytes = now->stack_bytes + now->message_bytes;
 	finding.saves_bytes = finding.bytes;

@@ -19,8 +19,8 @@
 #include "runtime/go_heap.h"
 
 #define BATCH         256
-#define G_BYTES       336 /* of runtime.g, up to and with g.waiting */
-#define STACK_WINDOW  1024 /* read at once; frames beyond are read one by one */
+#define G_BYTES       336          /* of runtime.g, up to and with g.waiting */
+#define STACK_WINDOW  1024         /* read at once; frames beyond are read one by one */
 #define STACK_MAX     (1ull << 30) /* runtime.maxstacksize */
 #define MAX_GROUPS    4096
 #define MAX_MESSAGES  400000
@@ -52,18 +52,15 @@ static const struct g_layout layouts[] = {
 	{26, 144, 168, 176, 320, 288, 96, 32, 96},
 };
 
-/* Status of a goroutine, runtime/runtime2.go; 7 and above 11 do not occur. */
+/* Status of a goroutine, runtime/runtime2.go; those that are left out are none that lives. */
 enum g_status {
-	G_IDLE,
-	G_RUNNABLE,
-	G_RUNNING,
-	G_SYSCALL,
-	G_WAITING,
-	G_MORIBUND, /* not in use */
-	G_DEAD,
+	G_RUNNABLE = 1,
+	G_RUNNING = 2,
+	G_SYSCALL = 3,
+	G_WAITING = 4,
 	G_COPYSTACK = 8,
-	G_PREEMPTED,
-	G_LEAKED, /* 1.26: waits, and nothing can wake it */
+	G_PREEMPTED = 9,
+	G_LEAKED = 10, /* 1.26: waits, and nothing can wake it */
 };
 
 struct parked {
@@ -72,10 +69,6 @@ struct parked {
 	uint8_t window[STACK_WINDOW];
 	bool has_window;
 	size_t group; /* SIZE_MAX = none */
-};
-
-struct group {
-	struct runtime_waiters waiters;
 };
 
 struct message {
@@ -88,7 +81,7 @@ struct run {
 	const struct g_layout *layout;
 	struct event_goroutines all;
 	uint64_t now_ns;
-	struct group *groups;
+	struct runtime_waiters *groups; /* by stack */
 	size_t group_count, group_capacity;
 	struct table group_of; /* hash of a stack -> its group */
 	struct message *messages;
@@ -202,8 +195,8 @@ static int read_windows(struct run *run)
 		struct parked *parked = &run->parked[i];
 		uint64_t bytes = MIN(parked->hi - parked->sp, (uint64_t)STACK_WINDOW);
 
-		run->pieces[i] = (struct target_piece){
-			parked->sp, parked->window, (uint32_t)bytes, false};
+		run->pieces[i] =
+			(struct target_piece){parked->sp, parked->window, (uint32_t)bytes, false};
 	}
 	r = target_mem_read_pieces(run->process->mem, run->pieces, run->parked_count);
 	for (size_t i = 0; r >= 0 && i < run->parked_count; i++)
@@ -212,8 +205,7 @@ static int read_windows(struct run *run)
 }
 
 /* frame[0]: the caller's frame, frame[1]: where it goes on */
-static bool read_frame(
-	struct run *run, const struct parked *parked, uint64_t at, uint64_t frame[2])
+static bool read_frame(struct run *run, const struct parked *parked, uint64_t at, uint64_t frame[2])
 {
 	uint64_t offset = at - parked->sp;
 
@@ -265,7 +257,7 @@ static size_t find_group(struct run *run, const struct parked *parked)
 	if (run->group_count == MAX_GROUPS)
 		return SIZE_MAX;
 	array_reserve(run->groups, run->group_count, run->group_capacity);
-	run->groups[run->group_count].waiters = waiters;
+	run->groups[run->group_count] = waiters;
 	table_set(&run->group_of, hash, run->group_count);
 	return run->group_count++;
 }
@@ -293,7 +285,7 @@ static void group_parked(struct run *run)
 			run->all.complete = false;
 			continue;
 		}
-		event = &run->groups[parked->group].waiters.event;
+		event = &run->groups[parked->group].event;
 		event->count++;
 		event->stack_bytes += parked->hi - parked->lo;
 		event->stack_resident_bytes += resident_stack(parked);
@@ -342,7 +334,9 @@ static int find_messages(struct run *run, size_t count)
 {
 	int r = count ? go_heap_find_objects(run->process, run->objects, count) : 0;
 
-	for (size_t i = 0; r >= 0 && i < count; i++) {
+	if (r < 0) /* goroutines are counted all the same */
+		return r == -ESRCH ? r : 0;
+	for (size_t i = 0; i < count; i++) {
 		const struct go_object *object = &run->objects[i];
 
 		if (object->state != GO_OBJECT_ALLOCATED || run->message_count == MAX_MESSAGES)
@@ -351,7 +345,7 @@ static int find_messages(struct run *run, size_t count)
 		run->messages[run->message_count++] =
 			(struct message){run->owners[i], object->base, object->span.elemsize};
 	}
-	return r;
+	return 0;
 }
 
 /* Reads a word or more of each sender that has an address; buf of size bytes each. */
@@ -359,8 +353,7 @@ static int read_senders(
 	struct run *run, const uint64_t *addrs, const uint32_t *bytes, uint8_t *buf, size_t size)
 {
 	for (size_t i = 0; i < run->parked_count; i++)
-		run->pieces[i] =
-			(struct target_piece){addrs[i], buf + i * size, bytes[i], false};
+		run->pieces[i] = (struct target_piece){addrs[i], buf + i * size, bytes[i], false};
 	return target_mem_read_pieces(run->process->mem, run->pieces, run->parked_count);
 }
 
@@ -410,7 +403,7 @@ static size_t sum_group(struct run *run, size_t from, int *ret)
 {
 	struct go_extents *extents = &run->process->extents;
 	size_t group = run->messages[from].group, i;
-	struct event_waiters *event = &run->groups[group].waiters.event;
+	struct event_waiters *event = &run->groups[group].event;
 	uint64_t old;
 
 	go_extents_clear(extents);
@@ -508,8 +501,8 @@ int go_goroutines(struct runtime_process *process, uint64_t floor,
 	run->now_ns = clock_mono_ns();
 	r = read_all(run);
 	for (size_t i = 0; r >= 0 && i < run->group_count; i++)
-		if (run->groups[i].waiters.event.count >= floor)
-			found(&run->groups[i].waiters, arg);
+		if (run->groups[i].event.count >= floor)
+			found(&run->groups[i], arg);
 	if (r >= 0) {
 		*ret = run->all;
 		/* The census counts more (cached stacks, the system's), but long ago. */

@@ -100,7 +100,8 @@ void go_waits_find(struct go_file *file)
 		if (string.length > MAX_NAME_BYTES)
 			return;
 		/* waitReasonZero is "": it stands for no reason at all */
-		name = string.length ? elf_file_bytes(file->elf, string.bytes, string.length) : NULL;
+		name = string.length ? elf_file_bytes(file->elf, string.bytes, string.length)
+				     : NULL;
 		if (string.length && !name)
 			return;
 		found[i] = name ? wait_of((const char *)name, string.length) : WAIT_RUNTIME;
