@@ -129,8 +129,10 @@ static void put_headline(
 /* ---- place ---- */
 
 /* A container that never grew under our eyes has its place from the allocation profile. */
-static const char *place_verb(const struct container *container)
+static const char *place_verb(const struct finding *finding, const struct container *container)
 {
+	if (finding->saves_stack_bytes)
+		return "waiting at";
 	if (container && container->family == FAMILY_CHANNEL)
 		return "made at";
 	if (container && !container->grown_ns)
@@ -197,7 +199,7 @@ static void put_place(struct page *page, const struct report *report, const stru
 		return;
 	}
 	screen_place(site, place, sizeof(place));
-	page_add(page, STYLE_PLAIN, "%s ", place_verb(container));
+	page_add(page, STYLE_PLAIN, "%s ", place_verb(finding, container));
 	page_add_cut(
 		page, STYLE_BOLD, page_room(page) / 2, true, place[0] ? place : "an unknown line");
 	add_function(page, "  ", site->function && site->function[0] ? site->function : "?");
