@@ -33,6 +33,8 @@
  *	         free= released= stacks= runtime=
  *	usage    at= target= rss= files= peak= cpu=
  *	share    at= target= family= open=
+ *	goroutines at= target= running= send= receive= ... (wait_name()) stacks=   a look begins
+ *	waiters  at= target= wait= site= count= waited= stacks= messages=
  *	exec     at= target=
  *	exit     at= target= status=
  *
@@ -499,6 +501,39 @@ static void read_exit(struct replay *replay, const struct line *line, struct eve
 		.has_status = find(line, "status"), .status = (int)number(line, "status")};
 }
 
+static void read_goroutines(struct replay *replay, const struct line *line, struct event *ret)
+{
+	(void)replay;
+	ret->goroutines =
+		(struct event_goroutines){.stack_bytes = number(line, "stacks"), .complete = true};
+	for (int wait = WAIT_NONE; wait < WAIT_MAX; wait++)
+		ret->goroutines.counts[wait] = number(line, wait_name(wait));
+}
+
+static enum wait wait_of(const struct line *line)
+{
+	const char *name = text(line, "wait");
+
+	for (int wait = WAIT_NONE; wait < WAIT_MAX; wait++)
+		if (!strcmp(name, wait_name(wait)))
+			return wait;
+	die(line, "nobody waits for '%s'", name);
+}
+
+static void read_waiters(struct replay *replay, const struct line *line, struct event *ret)
+{
+	ret->waiters = (struct event_waiters){
+		.wait = wait_of(line),
+		.site = site_of(replay, line),
+		.count = number(line, "count"),
+		.waited_ns = number(line, "waited"),
+		.stack_bytes = number(line, "stacks"),
+		.stack_resident_bytes = number(line, "stacks"),
+		.message_bytes = number(line, "messages"),
+		.message_resident_bytes = number(line, "messages"),
+	};
+}
+
 static void read_exec(struct replay *replay, const struct line *line, struct event *ret)
 {
 	(void)replay, (void)line, (void)ret;
@@ -527,6 +562,8 @@ static const struct verb {
 	{"heap", NULL, read_heap, EVENT_HEAP},
 	{"usage", NULL, read_usage, EVENT_USAGE},
 	{"share", NULL, read_share, EVENT_SHARE},
+	{"goroutines", NULL, read_goroutines, EVENT_GOROUTINES},
+	{"waiters", NULL, read_waiters, EVENT_WAITERS},
 	{"exec", NULL, read_exec, EVENT_EXEC},
 	{"exit", NULL, read_exit, EVENT_EXIT},
 };

@@ -254,8 +254,7 @@ int go_globals_find(struct go_file *file, const char **ret_name)
 	facts->memstats = voted[VOTED_STATS];
 	facts->gcphase = find_pattern(file, &gcphase_pattern);
 	facts->mbuckets = find_pattern(file, &mbuckets_pattern);
-	facts->allgs = find_pattern(
-		file, facts->minor == 19 ? &old_allgs_pattern : &allgs_pattern);
+	facts->allgs = find_pattern(file, facts->minor == 19 ? &old_allgs_pattern : &allgs_pattern);
 	find_profile_switches(file);
 	for (i = 0; i < ARRAY_SIZE(globals); i++) {
 		int err = check_symbol(file, globals[i].name, globals[i].addr);

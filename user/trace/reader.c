@@ -629,8 +629,8 @@ static void apply_goroutines(struct reader *reader, const struct event_goroutine
 		const struct runtime_waiters *waiters = &found->list[i];
 
 		event.waiters = waiters->event;
-		event.waiters.site = symbolizer_site(reader->symbolizer, FAMILY_NONE, 0,
-			waiters->pcs, waiters->pc_count, false);
+		event.waiters.site = symbolizer_site(
+			reader->symbolizer, FAMILY_NONE, 0, waiters->pcs, waiters->pc_count, false);
 		if (event.waiters.site)
 			model_apply(reader->model, &event);
 	}
@@ -641,8 +641,8 @@ static void look_at_goroutines(struct reader *reader, uint64_t now_ns)
 	struct waiters_found found = {.now_ns = now_ns};
 	struct event_goroutines goroutines = {0};
 	uint64_t rest_ns;
-	int r = reader->runtime->goroutines(reader->process, READER_WAITERS_FLOOR, waiters_found,
-		&found, &goroutines);
+	int r = reader->runtime->goroutines(
+		reader->process, READER_WAITERS_FLOOR, waiters_found, &found, &goroutines);
 
 	rest_ns = (clock_mono_ns() - now_ns) * READER_GOROUTINES_REST;
 	reader->goroutines_due_ns =

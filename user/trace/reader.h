@@ -19,11 +19,11 @@
 #define READER_MAX_CONTAINERS 4096                 /* watched at once; the smallest make room */
 #define READER_DEEP_NS        (10ull * 1000000000) /* walk tables and residency again after */
 
-#define READER_WAITERS_FLOOR  16 /* fewer goroutines with one stack are counted only */
+#define READER_WAITERS_FLOOR 16 /* fewer goroutines with one stack are counted only */
 
 /* Between two looks at all goroutines: so many times as long as one takes, within these bounds. */
-#define READER_GOROUTINES_REST	  50
-#define READER_GOROUTINES_NS	  (1ull * 1000000000)
+#define READER_GOROUTINES_REST    50
+#define READER_GOROUTINES_NS      (1ull * 1000000000)
 #define READER_GOROUTINES_SLOW_NS (10ull * 1000000000)
 
 struct reader;
