@@ -360,7 +360,7 @@ static int read_senders(
 static int take_messages(struct run *run)
 {
 	uint8_t sudogs[BATCH][128];
-	uint64_t addrs[BATCH] = {0}, words[BATCH][MESSAGE_WORDS];
+	uint64_t addrs[BATCH] = {0}, words[BATCH][MESSAGE_WORDS] = {{0}};
 	uint32_t bytes[BATCH] = {0};
 	size_t used = 0;
 	int r;
