@@ -61,6 +61,17 @@ enum mt_source_id {
 	MT_SRC_MAX,
 };
 
+/*
+ * Faults of the one target that has the short way (see kernel.bpf.c), on one CPU. Only that CPU counts
+ * in it; user space may lower the threshold. faults never go back: differences can be taken.
+ */
+struct mt_fault_slot {
+	__u64 faults, sampled, threshold;
+	__u64 pad[5]; /* a cache line of its own */
+};
+
+#define MT_FAULT_CPUS 256
+
 /* A process whose kernel events are wanted: value of the targets map, key = tgid. */
 struct mt_target {
 	__u64 faults;	 /* user page faults since it became a target */
@@ -112,7 +123,7 @@ struct mt_attachment {
 
 /* Per source and CPU. produced == delivered + lost at the end of a run, or the run is incomplete. */
 struct mt_counters {
-	__u64 hits;	/* program runs: what the probe costs is hits x ns per hit */
+	__u64 hits;	/* program runs: what the probe costs is hits x ns per hit (faults: all of them) */
 	__u64 produced; /* records wanted: submitted or lost */
 	__u64 lost;	/* the ring had no room */
 };

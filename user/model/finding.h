@@ -30,7 +30,7 @@ enum severity {
 enum confidence {
 	CONFIDENCE_EXACT,
 	CONFIDENCE_ESTIMATED, /* duty-cycled: figures are scaled */
-	CONFIDENCE_PARTIAL,   /* events were lost or the place is unknown */
+	CONFIDENCE_PARTIAL,   /* events were lost or the place is unknown: caveat says which */
 };
 
 /* One named number of evidence; the keys of a kind are fixed and documented in tests/schema.json. */
@@ -63,6 +63,7 @@ struct finding {
 	size_t evidence_count;
 	char message[FINDING_TEXT_BYTES];   /* one or two sentences with the numbers */
 	char since[FINDING_TEXT_BYTES];	    /* "Unchanged since attach (30 s, 4 GCs)." may be "" */
+	char caveat[FINDING_TEXT_BYTES];    /* why it is not exact; "" where it is */
 	char in_code[FINDING_TEXT_BYTES];   /* what to write instead */
 	char right_now[FINDING_TEXT_BYTES]; /* what helps without a deploy, or that nothing does */
 };

@@ -100,6 +100,10 @@ struct target {
 	struct family_share {
 		bool ever, open;
 		uint64_t opened_ns, open_total_ns, first_ns;
+		/* Of the last minute, second by second: ring by second % MODEL_RATE_SLOTS */
+		struct {
+			uint32_t second, open_us;
+		} open_slots[MODEL_RATE_SLOTS];
 	} shares[FAMILY_MAX];
 
 	struct spike *spikes;
@@ -336,6 +340,13 @@ bool model_complete(const struct model *model);
 
 /* Share of the session in which a family's probes delivered: 1.0 = exact counts, 0 = never attached. */
 double model_open_share(const struct model *model, uint32_t target, enum family family);
+
+/*
+ * The same from the second of from_ns to that of to_ns, both included; they must lie in the last minute
+ * (MODEL_RATE_SLOTS). 0 where its probes were not open in that time.
+ */
+double model_open_share_between(const struct model *model, uint32_t target, enum family family,
+	uint64_t from_ns, uint64_t to_ns);
 
 /*
  * Scales what was counted while the probes were open (1/open_share); the figure itself where

@@ -26,7 +26,7 @@ enum threshold_unit {
 struct threshold {
 	const char *field; /* "seconds" */
 	enum threshold_unit unit;
-	double value; /* the default of design.md 4 */
+	double value; /* the default */
 	const char *help;
 };
 
@@ -55,6 +55,8 @@ struct rule {
 	const char *help; /* one line for man page and help */
 	struct threshold thresholds[RULE_MAX_THRESHOLDS]; /* ends with field == NULL */
 	enum rule_exclusive exclusive;
+	/* A kind that explains more: this rule is silent where that one has found the same function. */
+	const char *yields_to;
 	/*
 	 * Emits what it finds: place, class, bytes, savings, evidence and text. Identity, severity,
 	 * confidence, exclusion and rank are the business of rules_run().
@@ -74,7 +76,11 @@ int thresholds_set(struct thresholds *thresholds, const char *assignment, char e
 /* Value of the rule's own threshold; field must exist. */
 double threshold_get(const struct rule_context *context, const char *field);
 
-/* All findings of a session, ranked, savings counted once; candidates and INFO last. */
+/*
+ * All findings of a session, ranked, savings counted once; candidates and INFO last. Findings of one id
+ * and site are one: the largest speaks, bytes and savings of its containers are summed, evidence
+ * "containers" (of what happens to a target: "repeats") counts them.
+ */
 struct findings {
 	struct finding *items;
 	size_t count;
