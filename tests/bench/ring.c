@@ -89,6 +89,14 @@ static int attach_self(struct trace_bpf *bpf, int fds[ATTACH_OWN_FDS], char why[
 	return count;
 }
 
+/* A machine that does not come to the rate proves nothing by losing nothing. */
+static enum verdict judge(const struct producer *producer, uint64_t produced, bool good)
+{
+	bool reached = produced * 1e9 / producer->took_ns >= 0.9 * producer->rate;
+
+	return good && !reached ? VERDICT_NONE : bench_judge(good);
+}
+
 static int report(struct trace_bpf *bpf, struct drain *drain, const struct producer *producer,
 	const struct mt_counters *before, uint64_t taken, uint64_t consumer_cpu)
 {
@@ -103,10 +111,11 @@ static int report(struct trace_bpf *bpf, struct drain *drain, const struct produ
 	lost = counters.lost - before->lost + drained.lost;
 	good = !lost && produced == producer->calls && produced == taken &&
 	       taken == drained.delivered;
-	snprintf(what, sizeof(what), "%.1f M records/s of %zu bytes for %.0f s, 4 MiB ring",
+	snprintf(what, sizeof(what), "ring of 4 MiB, %.1f M/s of %zu bytes for %.0f s",
 		producer->rate / 1e6, sizeof(struct mt_record), producer->duration_ns / 1e9);
-	return bench_row(what, "nothing lost", bench_judge(good),
-		"%.2f M/s: %lu hits, %lu produced, %lu delivered, %lu lost; taking them costs %.1f %% "
+	return bench_row(what, "nothing lost", judge(producer, produced, good),
+		"%.2f M/s: %lu hits, %lu produced, %lu delivered, %lu lost; taking them costs %.1f "
+		"%% "
 		"of a core",
 		produced * 1e3 / producer->took_ns, (unsigned long)producer->calls,
 		(unsigned long)produced, (unsigned long)taken, (unsigned long)lost,

@@ -51,7 +51,7 @@ def pairs(name, path, report):
     data = load(report)
     cost, events = data["overhead"], data["events"]
     shares = sorted({site["open_share"] for site in data["sites"] if site.get("open_share") is not None})
-    share = "never hit" if not shares else "open all the time" if shares[0] == 1 else f"open {shares[0]:.1%} of the time"
+    share = "never hit" if not shares else "open all the time" if shares[0] == 1 else f"open {shares[0]:.1%} to {shares[-1]:.1%} of the time"
     pct = cost["target_pct"]
     hits = f"{pct if pct is None else round(pct, 3)} %: {cost['probe_hits']:,} hits x {round(cost['ns_per_hit'] or 0)} ns"
     missed = row(f"{name}: hits x cost", "<= 1 % of its CPU", pct is not None and pct <= 1,

@@ -126,12 +126,12 @@ static int print(const struct figures *figures)
 		bench_judge(figures->identify_ns <= (large ? 1000 : 300) * NSEC_PER_MSEC),
 		"%.0f ms", figures->identify_ns / 1e6);
 	snprintf(what, sizeof(what), "10,000 addresses, %.0f MB binary", figures->megabytes);
-	return missed | bench_row(what, "<= 0.3 s, <= 100 MB",
-				bench_judge(figures->lines_ns <= 300 * NSEC_PER_MSEC &&
-					    figures->peak_kb <= 100000 &&
-					    figures->found >= ADDRESSES / 2),
-				"%.2f s, parser child %.0f MB; %lu have a line",
-				figures->lines_ns / 1e9, figures->peak_kb / 1e3, figures->found);
+	return missed |
+	       bench_row(what, "<= 0.3 s, <= 100 MB",
+		       bench_judge(figures->lines_ns <= 300 * NSEC_PER_MSEC &&
+				   figures->peak_kb <= 100000 && figures->found >= ADDRESSES / 2),
+		       "%.2f s, parser child %.0f MB; %lu have a line", figures->lines_ns / 1e9,
+		       figures->peak_kb / 1e3, figures->found);
 }
 
 int main(int argc, char **argv)

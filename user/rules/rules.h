@@ -16,7 +16,7 @@
 
 enum threshold_unit {
 	UNIT_NONE,
-	UNIT_BYTES,   /* accepts K, M, G */
+	UNIT_BYTES, /* accepts K, M, G */
 	UNIT_PCT,
 	UNIT_SECONDS,
 	UNIT_BYTES_PER_SECOND,
@@ -51,8 +51,8 @@ enum rule_exclusive {
 };
 
 struct rule {
-	const char *kind; /* "retained-buckets" */
-	const char *help; /* one line for man page and help */
+	const char *kind;                                 /* "retained-buckets" */
+	const char *help;                                 /* one line for man page and help */
 	struct threshold thresholds[RULE_MAX_THRESHOLDS]; /* ends with field == NULL */
 	enum rule_exclusive exclusive;
 	/* A kind that explains more: this rule is silent where that one has found the same function. */
@@ -84,7 +84,7 @@ double threshold_get(const struct rule_context *context, const char *field);
 struct findings {
 	struct finding *items;
 	size_t count;
-	size_t candidates; /* the last of count */
+	size_t candidates;        /* the last of count */
 	uint64_t saves_rss_bytes; /* of all, counted once */
 };
 

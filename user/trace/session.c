@@ -460,6 +460,8 @@ static int attach(struct session *session)
 	int r;
 
 	progress(session, "attaching", -1);
+	/* On a busy machine the governor must not wait for its turn while probes are open; best effort. */
+	setpriority(PRIO_PROCESS, 0, -5);
 	r = prober_open(
 		session->options->max_overhead_pct, session->model, &session->prober, error);
 	if (r < 0)
