@@ -2,8 +2,8 @@
 #
 #   make            the program: build/memtrace
 #   make check      what every change must pass (<= 10 min); make check-all: every Go version, every build mode
-#   make bench      what it costs and how long it takes
-#   make lint       format, layers, warnings, man page
+#   make bench      what it costs and how long it takes, as a table; make bench-full: 20 pairs of runs
+#   make lint       format, layers, warnings, man page; make tidy: clang-tidy
 #   make setup      install the packages that building and testing need (Debian, Ubuntu; as root)
 
 CC	?= gcc
@@ -36,9 +36,13 @@ bpf_objects := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.
 skeleton := $(BUILD)/gen/memtrace.skel.h
 unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 san_tests := $(patsubst tests/unit/%.c,$(BUILD)/san/unit/%,$(wildcard tests/unit/*.c))
+bpf_tests := $(patsubst tests/bpf/%.c,$(BUILD)/test-bpf/%,$(wildcard tests/bpf/*.c))
+benches := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
-.PHONY: all check check-all bench lint setup install clean unit replay live
+.PHONY: all check check-all bench bench-full lint tidy setup install clean test-programs unit bpf replay live
 .DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+export MEMTRACE_TAP := $(BUILD)/tap
 .SECONDARY:
 
 all: $(BUILD)/memtrace
@@ -96,7 +100,16 @@ $(BUILD)/san/unit/%: tests/unit/%.c $(BUILD)/san/libmemtrace.a
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -MMD -MP -Itests $< $(BUILD)/san/libmemtrace.a $(LDLIBS) -lcriterion -o $@
 
 unit: $(unit_tests) $(san_tests)
-	$(Q)for t in $^; do echo "== $$t"; $$t -j2 --quiet || exit 1; done
+	$(Q)BUILD=$(BUILD) tests/go_samples.sh
+	$(Q)MEMTRACE_GO_BINARIES=$(BUILD)/go-samples tests/tap.sh criterion $^
+
+# The BPF side on the running kernel: root and BTF.
+$(BUILD)/test-bpf/%: tests/bpf/%.c $(BUILD)/libmemtrace.a
+	$(call msg,TEST,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -Itests $< $(BUILD)/libmemtrace.a $(LDLIBS) -lcriterion -o $@
+
+bpf: $(bpf_tests)
+	$(Q)[ "$$(id -u)" = 0 ] || { echo "bpf: skipped, needs root"; exit 0; }; JOBS=1 tests/tap.sh criterion $^
 
 # Recorded events, the same pipeline, no privileges: once plain, once under ASan and UBSan.
 $(BUILD)/replay: tests/replay/replay.c $(BUILD)/libmemtrace.a
@@ -108,28 +121,45 @@ $(BUILD)/san/replay: tests/replay/replay.c $(BUILD)/san/libmemtrace.a
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -MMD -MP $< $(BUILD)/san/libmemtrace.a $(LDLIBS) -o $@
 
 replay: $(BUILD)/replay $(BUILD)/san/replay
-	$(Q)REPLAY=$(BUILD)/replay prove tests/replay/replay.t
-	$(Q)REPLAY=$(BUILD)/san/replay prove tests/replay/replay.t
+	$(Q)REPLAY=$(BUILD)/replay prove --exec 'tests/tap.sh run' tests/replay/replay.t
+	$(Q)REPLAY=$(BUILD)/san/replay prove --exec 'tests/tap.sh run' tests/replay/replay.t
+
+test-programs: $(unit_tests) $(san_tests) $(bpf_tests) $(BUILD)/replay $(BUILD)/san/replay
 
 # Root, BTF and Go toolchains: programs that know the truth. GO_VERSIONS and GO_MODES choose which.
 live: all
-	$(Q)BUILD=$(BUILD) prove --timer tests/live/*.t
+	$(Q)BUILD=$(BUILD) prove --timer --exec 'tests/tap.sh run' tests/live/*.t
 
-lint:
+# ---- Figures ----
+
+$(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libmemtrace.a
+	$(call msg,BENCH,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< $(BUILD)/libmemtrace.a $(LDLIBS) -o $@
+
+# As root. PAIRS, BENCH="hit ring fault symbols census polling go" and GO_VERSIONS choose.
+bench: all $(benches)
+	$(Q)BUILD=$(BUILD) tests/bench/bench.sh
+
+bench-full: all $(benches)
+	$(Q)BUILD=$(BUILD) PAIRS=20 tests/bench/bench.sh
+
+# ---- Looks ----
+
+lint: $(skeleton)
 	$(Q)BUILD=$(BUILD) sh tests/lint/lint.sh
 
+tidy: $(skeleton)
+	$(Q)BUILD=$(BUILD) LINT=tidy sh tests/lint/lint.sh
+
+# All parts, also where one fails; then what failed, what was skipped, how many of each.
+parts := unit bpf replay lint live
+
 check: all
-	$(Q)$(MAKE) unit
-	$(Q)$(MAKE) replay
-	$(Q)$(MAKE) lint
-	$(Q)GO_VERSIONS="1.19 1.23 1.26" GO_MODES=plain CYCLES=100 $(MAKE) live
+	$(Q)GO_VERSIONS="1.19 1.23 1.26" GO_MODES=plain CYCLES=100 tests/tap.sh parts "$(MAKE)" $(parts)
 
 check-all: all
-	$(Q)$(MAKE) unit
-	$(Q)$(MAKE) replay
-	$(Q)$(MAKE) lint
 	$(Q)GO_VERSIONS="1.19 1.21 1.22 1.23 1.24 1.26" GO_MODES="plain stripped pie cgo" CYCLES=1000 \
-		$(MAKE) live
+		tests/tap.sh parts "$(MAKE)" $(parts)
 
 setup:
 	$(Q)sh tests/setup.sh build && sh tests/setup.sh test

@@ -22,6 +22,19 @@ __u32 task_tgid(struct task_struct *task);
 volatile __u32 fault_period = 64;
 
 /*
+ * The short way: faults are the most frequent event there is, and most sessions have one target. Its
+ * tgid (0 = none has it) is compared before any map is asked, and each CPU counts by itself. Plain
+ * additions are enough: the kernel never runs a program twice at a time on one CPU.
+ */
+volatile __u32 fault_tgid = 0;
+volatile __u8 fault_others = 0; /* there have been targets besides */
+volatile __u64 fault_base = 0;  /* sum of all slots when the target was added */
+struct mt_fault_slot fault_slots[MT_FAULT_CPUS] __attribute__((aligned(64))) = {};
+
+/* Set by identify_self(), core.bpf.c. */
+extern volatile __u32 pid_level;
+
+/*
  * The next threshold is spread over half to one and a half periods: programs touch memory in strides,
  * and a fixed step would always meet the same line.
  */
@@ -43,41 +56,87 @@ static __always_inline __u64 take_unsampled(struct mt_target *target, __u64 faul
 	return faults - sampled;
 }
 
-static __noinline int sample_fault(void *ctx, struct mt_target *target, __u64 addr, __u64 faults)
+static __always_inline struct mt_stacked *begin_sample(__u64 addr)
 {
 	struct mt_counters *counts = event_counters(MT_SRC_FAULT);
 	struct mt_stacked *stacked;
-	long bytes;
 
-	target->threshold = faults + spread(fault_period);
 	if (!counts)
-		return 0;
-	__sync_fetch_and_add(&counts->hits, 1);
+		return NULL;
 	stacked = event_begin_stacked(MT_SRC_FAULT, MT_FAULT, counts);
-	if (!stacked)
-		return 0;
-	stacked->record.addr = addr;
-	stacked->record.val[0] = take_unsampled(target, faults);
-	bytes = bpf_get_stack(ctx, stacked->stack, STACK_BYTES, BPF_F_USER_STACK);
+	if (stacked)
+		stacked->record.addr = addr;
+	return stacked;
+}
+
+static __always_inline void end_sample(void *ctx, struct mt_stacked *stacked)
+{
+	long bytes = bpf_get_stack(ctx, stacked->stack, STACK_BYTES, BPF_F_USER_STACK);
+
 	if (bytes > 0) {
 		stacked->record.stack_bytes = bytes;
 		stacked->record.flags |= MT_HAS_STACK;
 	}
 	event_submit(&stacked->record);
+}
+
+static __noinline int sample_slot(void *ctx, struct mt_fault_slot *slot, __u64 addr)
+{
+	struct mt_stacked *stacked;
+
+	if (!slot)
+		return 0;
+	slot->threshold = slot->faults + spread(fault_period);
+	stacked = begin_sample(addr);
+	if (!stacked)
+		return 0;
+	stacked->record.val[0] = slot->faults - slot->sampled;
+	slot->sampled = slot->faults;
+	end_sample(ctx, stacked);
 	return 0;
 }
 
-/* The path that every fault of a target takes: one lookup, one addition, one comparison. */
-static __always_inline int fault(void *ctx, __u64 addr, __u64 count)
+static __noinline int sample_target(void *ctx, struct mt_target *target, __u64 addr, __u64 faults)
 {
-	struct mt_target *target = target_find(current_ids() >> 32);
+	struct mt_stacked *stacked;
+
+	target->threshold = faults + spread(fault_period);
+	stacked = begin_sample(addr);
+	if (!stacked)
+		return 0;
+	stacked->record.val[0] = take_unsampled(target, faults);
+	end_sample(ctx, stacked);
+	return 0;
+}
+
+static __noinline int fault_of_other(void *ctx, __u32 tgid, __u64 addr, __u64 count)
+{
+	struct mt_counters *counts = event_counters(MT_SRC_FAULT);
+	struct mt_target *target = target_find(tgid);
 	__u64 faults;
 
-	if (!target)
+	if (!target || !counts)
 		return 0;
+	__sync_fetch_and_add(&counts->hits, count);
 	faults = __sync_fetch_and_add(&target->faults, count) + count;
 	if (faults >= target->threshold)
-		sample_fault(ctx, target, addr, faults);
+		sample_target(ctx, target, addr, faults);
+	return 0;
+}
+
+static __always_inline int fault(void *ctx, __u64 addr, __u64 count)
+{
+	__u32 tgid = (pid_level ? current_ids() : bpf_get_current_pid_tgid()) >> 32;
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct mt_fault_slot *slot;
+
+	if (tgid != fault_tgid || cpu >= MT_FAULT_CPUS)
+		return tgid == fault_tgid || fault_others ? fault_of_other(ctx, tgid, addr, count)
+							  : 0;
+	slot = &fault_slots[cpu];
+	slot->faults += count;
+	if (slot->faults >= slot->threshold)
+		sample_slot(ctx, slot, addr);
 	return 0;
 }
 
@@ -116,6 +175,7 @@ int BPF_PROG(mt_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	__builtin_memset(&fresh, 0, sizeof(fresh));
 	fresh.follow = 1;
+	fault_others = 1;
 	bpf_map_update_elem(&targets, &child_tgid, &fresh, BPF_ANY);
 	control_report(MT_FORK, tgid, child_tgid, 0);
 	return 0;
@@ -134,6 +194,18 @@ static __always_inline __u64 exit_status(struct task_struct *task)
  * thread that reads 0 is the last, or one of the last: several may get here together. The one that
  * removes the target reports. (The leader may leave first: pid == tgid says nothing.)
  */
+/* All faults of a target; after this it has no short way any more. */
+static __noinline __u64 take_faults(__u32 tgid, __u64 faults)
+{
+	if (tgid != fault_tgid)
+		return faults;
+	fault_tgid = 0;
+	faults -= fault_base;
+	for (int i = 0; i < MT_FAULT_CPUS; i++)
+		faults += fault_slots[i].faults;
+	return faults;
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(mt_exit, struct task_struct *task)
 {
@@ -149,6 +221,6 @@ int BPF_PROG(mt_exit, struct task_struct *task)
 		return 0;
 	if (BPF_CORE_READ(task, signal, oom_mm))
 		control_report(MT_OOM, tgid, 0, 0);
-	control_report(MT_EXIT, tgid, exit_status(task), faults);
+	control_report(MT_EXIT, tgid, exit_status(task), take_faults(tgid, faults));
 	return 0;
 }

@@ -15,40 +15,40 @@
 #endif
 
 #define MT_MAX_ATTACHMENTS 256
-#define MT_MAX_LINKS	   64
-#define MT_VALUES	   4
-#define MT_STACK_FRAMES	   32
+#define MT_MAX_LINKS       64
+#define MT_VALUES          4
+#define MT_STACK_FRAMES    32
 
 enum mt_kind {
 	MT_GROW = 1, /* a container replaced its array, or is about to */
 	MT_CREATE,   /* a container was made */
 	MT_CLEAR,    /* a container was emptied at once */
-	MT_FAULT,    /* a page fault, sampled: val[0] = faults of this process since its last sample */
-	MT_EXEC,     /* control ring: the process runs another program from now on */
-	MT_EXIT,     /* control ring: the last thread has gone; val[0] = status as wait(2) gives it,
+	MT_FAULT, /* a page fault, sampled: val[0] = faults of this process since its last sample */
+	MT_EXEC,  /* control ring: the process runs another program from now on */
+	MT_EXIT,  /* control ring: the last thread has gone; val[0] = status as wait(2) gives it,
 			val[1] = its page faults since it became a target */
-	MT_FORK,     /* control ring: val[0] = tgid of the child, which is followed from now on */
-	MT_OOM,      /* control ring: chosen by the OOM killer, comes right before its MT_EXIT */
+	MT_FORK,  /* control ring: val[0] = tgid of the child, which is followed from now on */
+	MT_OOM,   /* control ring: chosen by the OOM killer, comes right before its MT_EXIT */
 };
 
 enum mt_flags {
-	MT_UNREAD = 1,	  /* a value could not be read from the target; it is 0 */
+	MT_UNREAD = 1,    /* a value could not be read from the target; it is 0 */
 	MT_HAS_STACK = 2, /* stack[] holds stack_bytes bytes of return addresses, innermost first */
 };
 
 /* A record on the ring. 8-aligned; size says where stack[] ends. */
 struct mt_record {
-	__u16 size;	   /* bytes reserved for this record */
-	__u8 kind;	   /* enum mt_kind */
-	__u8 flags;	   /* enum mt_flags */
-	__u16 attachment;  /* index into the attachment table: probe x file. Kernel sources: MT_SRC_* */
+	__u16 size;       /* bytes reserved for this record */
+	__u8 kind;        /* enum mt_kind */
+	__u8 flags;       /* enum mt_flags */
+	__u16 attachment; /* index into the attachment table: probe x file. Kernel sources: MT_SRC_* */
 	__u16 stack_bytes; /* valid bytes of stack[] */
-	__u64 time_ns;	   /* CLOCK_MONOTONIC */
+	__u64 time_ns;     /* CLOCK_MONOTONIC */
 	__u32 tgid, tid;
-	__u64 seq;	 /* the source's produced count on its CPU before this record */
-	__u64 goroutine; /* Go: address of the running g; else 0 */
+	__u64 seq;                /* the source's produced count on its CPU before this record */
+	__u64 goroutine;          /* Go: address of the running g; else 0 */
 	__u64 stack_lo, stack_hi; /* Go: bounds of its stack at the hit; 0 = could not be read */
-	__u64 addr;	 /* the container (or the faulting address) */
+	__u64 addr;               /* the container (or the faulting address) */
 	__u64 val[MT_VALUES];
 	__u64 stack[];
 };
@@ -61,27 +61,52 @@ enum mt_source_id {
 	MT_SRC_MAX,
 };
 
+/*
+ * Faults of the one target that has the short way (see kernel.bpf.c), on one CPU. Only that CPU counts
+ * in it; user space may lower the threshold. faults never go back: differences can be taken.
+ */
+struct mt_fault_slot {
+	__u64 faults, sampled, threshold;
+	__u64 pad[5]; /* a cache line of its own */
+};
+
+#define MT_FAULT_CPUS 256
+
 /* A process whose kernel events are wanted: value of the targets map, key = tgid. */
 struct mt_target {
-	__u64 faults;	 /* user page faults since it became a target */
-	__u64 sampled;	 /* of these, faults that a sample stands for */
+	__u64 faults;    /* user page faults since it became a target */
+	__u64 sampled;   /* of these, faults that a sample stands for */
 	__u64 threshold; /* faults at which to take the next sample */
-	__u8 follow;	 /* its children become targets too */
+	__u8 follow;     /* its children become targets too */
 	__u8 pad[7];
 };
 
 /* Registers by the order in which BPF copies them. */
 enum mt_reg {
-	MT_REG_AX, MT_REG_BX, MT_REG_CX, MT_REG_DX, MT_REG_SI, MT_REG_DI, MT_REG_R8, MT_REG_R9,
-	MT_REG_R10, MT_REG_R11, MT_REG_R12, MT_REG_R13, MT_REG_R14, MT_REG_R15, MT_REG_SP, MT_REG_BP,
+	MT_REG_AX,
+	MT_REG_BX,
+	MT_REG_CX,
+	MT_REG_DX,
+	MT_REG_SI,
+	MT_REG_DI,
+	MT_REG_R8,
+	MT_REG_R9,
+	MT_REG_R10,
+	MT_REG_R11,
+	MT_REG_R12,
+	MT_REG_R13,
+	MT_REG_R14,
+	MT_REG_R15,
+	MT_REG_SP,
+	MT_REG_BP,
 	MT_REG_MAX, /* must stay a power of two: BPF masks with MT_REG_MAX - 1 */
 };
 
 /* Where one value of a record comes from at the probed instruction. */
 enum mt_from {
 	MT_FROM_NOTHING, /* 0 */
-	MT_FROM_REG,	 /* the register */
-	MT_FROM_MEM,	 /* the 8 bytes at register + off */
+	MT_FROM_REG,     /* the register */
+	MT_FROM_MEM,     /* the 8 bytes at register + off */
 };
 
 struct mt_source {
@@ -91,11 +116,11 @@ struct mt_source {
 };
 
 enum mt_attach_flags {
-	MT_ATTACH_STACK = 1,	  /* collect the user stack */
+	MT_ATTACH_STACK = 1,       /* collect the user stack */
 	MT_ATTACH_STACK_CHECK = 2, /* placed on the jbe of Go's stack check: skip hits with CF or ZF
 				      set, they are on their way to morestack and will be back */
-	MT_ATTACH_GO = 4,	  /* R14 is the running g */
-	MT_ATTACH_AT_ENTRY = 8,	  /* placed before the frame is set up: [RSP] is the return address,
+	MT_ATTACH_GO = 4,          /* R14 is the running g */
+	MT_ATTACH_AT_ENTRY = 8, /* placed before the frame is set up: [RSP] is the return address,
 				     which a frame-pointer stack may miss. Implied by
 				     MT_ATTACH_STACK_CHECK; attach.c adds it to a Go `push %rbp` */
 };
@@ -112,9 +137,9 @@ struct mt_attachment {
 
 /* Per source and CPU. produced == delivered + lost at the end of a run, or the run is incomplete. */
 struct mt_counters {
-	__u64 hits;	/* program runs: what the probe costs is hits x ns per hit */
+	__u64 hits; /* program runs: what the probe costs is hits x ns per hit (faults: all of them) */
 	__u64 produced; /* records wanted: submitted or lost */
-	__u64 lost;	/* the ring had no room */
+	__u64 lost;     /* the ring had no room */
 };
 
 #endif

@@ -66,6 +66,7 @@ compile() {
 	mv "$out/$name.$$" "$out/$name"
 }
 
+# shellcheck disable=SC2046
 [ $# -gt 0 ] || set -- $(ls "$src" | sed -n '/^truth\|^with_/d; s/\.go$//p')
 for name; do
 	min=$(needs "$name")

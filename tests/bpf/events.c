@@ -312,6 +312,82 @@ Test(faults, counted_exactly_and_sampled)
 	rig_close(&rig);
 }
 
+/* Faults that its exit reports. */
+static uint64_t faults_until_exit(struct rig *rig, int pid)
+{
+	const struct mt_record *record = next(rig);
+
+	while (record->kind != MT_EXIT || (int)record->tgid != pid)
+		record = next(rig);
+	return record->val[1];
+}
+
+/* Only the first target has the short way. */
+Test(faults, every_target_is_counted)
+{
+	struct child children[] = {
+		start(touch_and_exit), start(touch_and_exit), start(touch_and_exit)};
+	struct mt_counters counters;
+	uint64_t sum = 0;
+	const char *faults;
+	struct rig rig;
+
+	rig_open(&rig, &(struct trace_bpf_options){0}, 0);
+	cr_assert(eq(int, trace_bpf_attach_kernel(rig.bpf, true, &faults), 0));
+	for (size_t i = 0; i < ARRAY_SIZE(children); i++)
+		cr_assert(eq(int, trace_bpf_add_target(rig.bpf, children[i].pid, false), 0));
+	/* The second, which has the long way, then the first, then the third. */
+	for (size_t i = 0; i < ARRAY_SIZE(children); i++) {
+		struct child *child = &children[(i + 1) % ARRAY_SIZE(children)];
+		uint64_t total;
+
+		let_go(child);
+		total = faults_until_exit(&rig, child->pid);
+		waitpid(child->pid, NULL, 0);
+		cr_assert(ge(u64, total, TOUCH_PAGES));
+		cr_assert(le(u64, total, TOUCH_PAGES + 500));
+		sum += total;
+	}
+	cr_assert(eq(int, trace_bpf_read_counters(rig.bpf, MT_SRC_FAULT, &counters), 0));
+	cr_assert(eq(u64, counters.hits, sum));
+	rig_close(&rig);
+}
+
+Test(faults, cost_nothing_while_nobody_wants_them)
+{
+	struct child child = start(touch_and_exit);
+	struct mt_counters counters;
+	const char *faults;
+	struct rig rig;
+
+	rig_open(&rig, &(struct trace_bpf_options){0}, 0);
+	cr_assert(eq(int, trace_bpf_attach_kernel(rig.bpf, true, &faults), 0));
+	cr_assert(eq(int, trace_bpf_want_faults(rig.bpf, true), 0));
+	cr_assert(eq(int, trace_bpf_want_faults(rig.bpf, false), 0));
+	cr_assert(eq(int, trace_bpf_add_target(rig.bpf, child.pid, false), 0));
+	let_go(&child);
+	cr_assert(eq(u64, faults_until_exit(&rig, child.pid), 0));
+	waitpid(child.pid, NULL, 0);
+	child = start(touch_and_exit);
+	cr_assert(eq(int, trace_bpf_want_faults(rig.bpf, true), 0));
+	cr_assert(eq(int, trace_bpf_add_target(rig.bpf, child.pid, false), 0));
+	let_go(&child);
+	cr_assert(ge(u64, faults_until_exit(&rig, child.pid), TOUCH_PAGES));
+	waitpid(child.pid, NULL, 0);
+	trace_bpf_clear_faults(rig.bpf);
+	cr_assert(eq(int, trace_bpf_read_counters(rig.bpf, MT_SRC_FAULT, &counters), 0));
+	cr_assert(eq(u64, counters.hits + counters.produced, 0));
+	rig_close(&rig);
+}
+
+Test(faults, period_follows_the_rate)
+{
+	cr_assert(eq(u32, trace_bpf_fault_period(0), TRACE_BPF_FAULT_PERIOD));
+	cr_assert(eq(u32, trace_bpf_fault_period(TRACE_BPF_FAULT_SAMPLES * 64.0), 64));
+	cr_assert(eq(u32, trace_bpf_fault_period(1e6), 5001));
+	cr_assert(eq(u32, trace_bpf_fault_period(1e12), 1000000));
+}
+
 Test(faults, perf_stands_in)
 {
 	struct child child = start(touch_and_exit);
@@ -453,6 +529,33 @@ Test(uprobe, shut_gate_counts_and_is_silent)
 	rig_close(&rig);
 }
 
+/* One grace period after the other would take the sum of what each took. */
+Test(closer, links_are_closed_side_by_side)
+{
+	struct mt_attachment row = {.kind = MT_GROW};
+	struct attach_link *links[3];
+	struct closer_done done;
+	uint64_t start_ns, took_ns, sum_ns = 0;
+	size_t count = 0;
+	struct rig rig;
+
+	rig_open(&rig, &(struct trace_bpf_options){.no_kernel = true}, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+		links[i] = attach_own_code(&rig, own_code_push, &row);
+	start_ns = clock_mono_ns();
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+		attach_link_close(links[i], rig.closer);
+	closer_flush(rig.closer);
+	took_ns = clock_mono_ns() - start_ns;
+	for (; closer_poll(rig.closer, &done); count++)
+		sum_ns += done.duration_ns;
+	cr_assert(eq(sz, count, ARRAY_SIZE(links)));
+	cr_assert(gt(u64, sum_ns, took_ns + took_ns / 4));
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+		attach_link_free(links[i], rig.closer);
+	rig_close(&rig);
+}
+
 static void expect_balance(struct rig *rig, uint32_t queue, bool flush_first)
 {
 	struct mt_attachment row = {.kind = MT_GROW};
@@ -485,7 +588,7 @@ Test(loss, full_queue_is_counted)
 {
 	struct rig rig;
 
-	expect_balance(&rig, 4096, true);
+	expect_balance(&rig, 64 << 10, true);
 }
 
 Test(loss, full_ring_is_counted)

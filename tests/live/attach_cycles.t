@@ -4,7 +4,7 @@
 # Attaches and detaches CYCLES times (100; 1,000 in make bench) to a program that grows containers,
 # recurses deeply and collects all the time. Its output must be, byte for byte, that of a run nobody watched.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 . tests/live/lib.sh
 needs_root
 needs_memtrace

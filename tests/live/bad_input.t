@@ -4,7 +4,7 @@
 # What can be wrong with what memtrace is given: one clear line on stderr, the exit code of the manual,
 # nothing lost that was gathered, nothing left in the kernel.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 . tests/live/lib.sh
 needs_root
 needs_memtrace
@@ -141,7 +141,12 @@ commands() {
 	memtrace -q -- "$scratch/text"
 	is "a file that is no ELF and names no interpreter goes to the shell, as execvp(3) has it" "$status" 9
 	head -c 64 "$emptied" >"$scratch/short" && chmod 755 "$scratch/short"
-	memtrace -q -- "$scratch/short"
+	# What the shell makes of it may be a redirection: where it does no harm
+	mkdir "$scratch/elsewhere"
+	here=$PWD program=$(realpath -s "$MEMTRACE")
+	cd "$scratch/elsewhere" || return
+	MEMTRACE=$program memtrace -q -- "$scratch/short"
+	cd "$here" || exit
 	survived "a command of 64 bytes of ELF, of which the shell makes nothing either" 2 126 127
 	memtrace -q -d 60 -- sh -c 'exit 7'
 	is "a command's own exit code passes through" "$status" 7
@@ -184,10 +189,14 @@ truncated() {
 	)
 	head -c "$end" "$emptied" >"$scratch/truncated"
 	chmod 755 "$scratch/truncated"
-	workload_start "$scratch/truncated" || { not_ok "a truncated ELF file runs"; return; }
+	mkdir "$scratch/empty"
+	# What the kernel refuses to start, a shell (and execvp) reads as a script, which may write anywhere
+	workload_start python3 -c 'import os, sys; os.chdir(sys.argv[1]); os.execv(sys.argv[2], sys.argv[2:])' \
+		"$scratch/empty" "$scratch/truncated" || { not_ok "a truncated ELF file runs"; return; }
 	memtrace -q -d 0 --format json -o "$report" --pid "$workload_pid"
 	survived "a truncated ELF file" 0 3 4
 	workload_end
+	is "a truncated ELF file is run by nobody but the kernel" "$(ls -A "$scratch/empty")" ""
 }
 
 unknown_version() {

@@ -4,7 +4,7 @@
 # The census: 5,000 maps of four types and 150 channels among a million other objects, 200,000 of them
 # decoys; once while the program stands still and once while it allocates and collects.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 . tests/live/lib.sh
 needs_root
 needs_memtrace

@@ -6,7 +6,7 @@
 #
 #     GO_VERSIONS="1.23" GO_WORKLOADS="map_grow" prove tests/live/go.t
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 . tests/live/lib.sh
 needs_root
 needs_memtrace

@@ -5,7 +5,7 @@
 # the defaults. Nothing above INFO, no request fails, and the budget of 1 % holds. Then the same
 # settings against the shop, which has two real problems: both must be found.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 . tests/live/lib.sh
 needs_root
 needs_memtrace

@@ -102,9 +102,11 @@ workload_end() {
 
 # memtrace_start ARG...: in the background; stdout, stderr in $scratch/memtrace.{out,err}. It holds the
 # pipe's end twice: as its ready descriptor, and unknown to it, so that the pipe ends when it does.
+# A shell without job control starts what is in the background with SIGINT ignored, and whoever finds it
+# ignored leaves it so: memtrace_stop needs the default.
 memtrace_start() {
 	exec {ready_fd}< <(exec {fd}>&1 {alive}>&1 >"$scratch/memtrace.out" 2>"$scratch/memtrace.err" </dev/null
-		exec "$MEMTRACE" --ready-fd "$fd" "$@")
+		exec env --default-signal=INT "$MEMTRACE" --ready-fd "$fd" "$@")
 	memtrace_pid=$!
 }
 

@@ -4,7 +4,7 @@
 # -d 0: a program emptied its map before anybody watched. Reading alone must find it, within 2 s, with
 # nothing loaded into the kernel and without touching a page that the program has not.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 . tests/live/lib.sh
 needs_root
 needs_memtrace
@@ -29,9 +29,22 @@ look() {
 	workload_end
 }
 
+# A program that serves its allocation profile: it knows where the map grew before anybody looked.
+profile() {
+	version=$1
+	program=$(workload "$version" shop) || { not_ok "Go $version: shop builds"; return; }
+	workload_start "$program" && say go && hear TRUTH || { not_ok "Go $version: the shop opens"; return; }
+	truth=$heard
+	memtrace -q -d 0 --format json -o "$scratch/report.json" --pid "$workload_pid"
+	is "Go $version: exit code for the shop" "$status" 0
+	check tests/live/profile.expect shop "$version"
+	workload_end
+}
+
 for version in ${GO_VERSIONS:-1.19 1.23 1.26}; do
 	if tests/go_toolchains.sh --root "$version" >/dev/null 2>&1; then
 		look "$version"
+		profile "$version"
 	else
 		skip "Go $version" "no such toolchain here"
 	fi

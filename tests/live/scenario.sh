@@ -7,12 +7,12 @@
 #
 # Prints unnumbered TAP. How it plays is said by the "run" line of the workload's .expect:
 #     gc=N         after the truth, let the program collect N times
-#     seconds=S    memtrace runs so long, and the program collects a few times a second; without it,
-#                  memtrace gets Ctrl-C when the program has played
+#     seconds=S    after that, memtrace goes on for so long, and the program collects a few times a
+#                  second; without it, memtrace gets Ctrl-C when the program has played
 #     attach=after the program acts first, then memtrace attaches
 #     command=yes  memtrace starts the program (-- COMMAND)
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 . tests/live/lib.sh
 
 variant=$1 name=$2
@@ -46,7 +46,7 @@ fail() {
 run_value() { sed -n "s/^run .*\b$1=\([^ ]*\).*/\1/p" "$expect"; }
 
 attach() {
-	memtrace_start "${settings[@]}" -q --format json -o "$report" -d "${seconds:-$PATIENCE}" --pid "$workload_pid"
+	memtrace_start "${settings[@]}" -q --format json -o "$report" -d "$((PATIENCE + ${seconds:-0}))" --pid "$workload_pid"
 	memtrace_attached || { memtrace_wait; fail "attaches (exit code $status)"; }
 }
 
@@ -65,17 +65,22 @@ collect() {
 }
 
 # A finding about what lasts needs collections that began after it was first seen.
-collect_until_the_end() {
-	[ "$truth" != running ] || { memtrace_wait; return; }
-	until memtrace_ended 0.3; do
+collect_for_long() {
+	local end=$((${EPOCHREALTIME/[.,]/} + seconds * 1000000))
+
+	if [ "$truth" = running ]; then
+		! memtrace_ended "$seconds" || fail "memtrace goes on"
+	fi
+	while [ "${EPOCHREALTIME/[.,]/}" -lt "$end" ]; do
+		! memtrace_ended 0.3 || fail "memtrace goes on"
 		gc=1
 		collect
 	done
-	memtrace_wait
 }
 
 finish() {
-	if [ -n "$seconds" ]; then collect_until_the_end; else memtrace_stop; fi
+	[ -z "$seconds" ] || collect_for_long
+	memtrace_stop
 	[ "$status" = 0 ] && echo "ok - exit code 0" || fail "exit code 0, not $status"
 	[ "$truth" != running ] && return
 	say stop

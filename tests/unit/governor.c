@@ -291,9 +291,9 @@ Test(governor, start_up_growths_fit_the_allowance)
 {
 	struct sim sim;
 
-	/* 2,500 growths in 50 ms, more than 1 % of the CPU used so far; then silence. */
+	/* 1,500 growths in 50 ms, more than 1 % of the CPU used so far; then silence. */
 	setup(&sim, 1, 1);
-	add(&sim, 50e3);
+	add(&sim, 30e3);
 	run(&sim, 0.058);
 	sim.links[0].hits_per_s = 10;
 	run(&sim, 10);

@@ -179,6 +179,7 @@ Test(launch, child_gets_default_signals)
 	char *argv[] = {"grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status", NULL};
 	struct launch *launch;
 	char text[256] = "";
+	unsigned long long blocked, ignored;
 	sigset_t set;
 	int fd;
 
@@ -191,7 +192,10 @@ Test(launch, child_gets_default_signals)
 	launch_release(launch);
 	cr_expect_eq(wait_for_end(launch), 0);
 	cr_assert_gt(read(fd, text, sizeof(text) - 1), 0);
-	cr_expect_str_eq(text, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000001\n");
+	cr_assert_eq(sscanf(text, "SigBlk: %llx SigIgn: %llx", &blocked, &ignored), 2, "%s", text);
+	cr_expect_eq(blocked, 0, "%s", text);
+	/* glibc's posix_spawn(), by which make starts us, leaves its own signal 32 ignored. */
+	cr_expect_eq(ignored & 0x7fffffff, 1, "%s", text);
 	close(fd);
 	launch_close(launch);
 }

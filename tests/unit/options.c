@@ -178,6 +178,8 @@ Test(options, unknown_names)
 	expect_error("--pid", "--pid wants a value");
 	expect_error("-o", "--output wants a value");
 	expect_error("-p 1 -q -v", "exclude each other");
+	expect_error("-p 1 --dry-run -d 0", "--dry-run tries the probes");
+	expect_error("-p 1 --dry-run --format json", "--dry-run writes text only");
 	expect_error("--\033[2J", "\\x1b[2J");
 	options_done(&options);
 }

@@ -194,6 +194,146 @@ Test(storm, scaled_while_duty_cycled)
 	world_done(&w);
 }
 
+/* The probes are open for 20 ms every 2 s, and see each time what that many maps do. */
+static struct world peep(uint64_t maps, uint64_t windows)
+{
+	struct world w = world_new();
+	uint64_t key = 0x100000;
+
+	open_all(&w);
+	share(&w, FAMILY_MAP, false);
+	heap(&w);
+	for (uint64_t i = 0; i < windows; i++) {
+		share(&w, FAMILY_MAP, true);
+		for (uint64_t j = 0; j < maps; j++, key += 48)
+			fill_map(&w, w.site, key, 256);
+		wait_ms(&w, 20);
+		share(&w, FAMILY_MAP, false);
+		wait_ms(&w, 1980);
+		w.total_alloc_bytes += MIB(20);
+		w.gc_cycles++;
+		heap(&w);
+		usage(&w);
+	}
+	return w;
+}
+
+Test(storm, seen_for_a_hundredth_of_the_time)
+{
+	struct world w = peep(10, 10);
+	const struct finding *f = finding(&w, "resize-storm");
+	double truth = 10 * 50 * (double)(map_bytes(256) - map_bytes(8));
+
+	cr_assert_not_null(f, "the maps that were seen are not what is kept of all of them");
+	cr_assert_eq(f->class, CLASS_CHURN);
+	cr_assert_eq(f->severity, SEVERITY_LOW);
+	cr_assert_eq(f->confidence, CONFIDENCE_ESTIMATED);
+	cr_assert_not_null(strstr(f->caveat, "open 1.0 % of the time"), "%s", f->caveat);
+	cr_assert_float_eq((double)f->bytes_per_second, truth, truth / 10);
+	cr_assert_float_eq(evidence(f, "garbage_pct_of_allocated"), 100 * truth / MIB(10), 3, "%s",
+		f->message);
+	check_words(&w);
+	world_done(&w);
+}
+
+Test(storm, little_seen_through_a_slit_is_no_rate)
+{
+	struct world w = peep(5, 2);
+
+	cr_assert_null(finding(&w, "resize-storm"), "two windows");
+	world_done(&w);
+	w = peep(1, 6);
+	cr_assert_null(finding(&w, "resize-storm"), "30 growths");
+	world_done(&w);
+	w = peep(0, 3);
+	share(&w, FAMILY_MAP, true);
+	fill_map(&w, w.site, KEY, 1048576);
+	share(&w, FAMILY_MAP, false);
+	wait_ms(&w, 10000);
+	heap(&w);
+	usage(&w);
+	cr_assert_eq(finding(&w, "resize-storm")->severity, SEVERITY_INFO, "it grew once");
+	world_done(&w);
+}
+
+/* What is said of the past minute must not depend on how the hour before it was. */
+Test(storm, scaled_by_the_share_of_its_own_time)
+{
+	struct world w = world_new();
+
+	open_all(&w);
+	wait_ms(&w, 100000);
+	share(&w, FAMILY_MAP, false);
+	wait_ms(&w, 8000);
+	share(&w, FAMILY_MAP, true);
+	heap(&w);
+	serve(&w, 2, 500, w.site);
+	usage(&w);
+	cr_assert_float_eq((double)finding(&w, "resize-storm")->bytes_per_second,
+		500.0 * (double)(map_bytes(256) - map_bytes(8)), 100000);
+	world_done(&w);
+}
+
+/* The probes never closed; that the second-by-second record of that is a minute long changes nothing. */
+Test(storm, a_minute_later)
+{
+	struct world w = world_new();
+	double truth = 500.0 * (double)(map_bytes(256) - map_bytes(8));
+
+	open_all(&w);
+	heap(&w);
+	serve(&w, 12, 500, w.site);
+	for (int i = 0; i < 80; i++, wait_ms(&w, 1000)) {
+		usage(&w);
+		cr_assert_float_eq((double)finding(&w, "resize-storm")->bytes_per_second, truth, 1);
+	}
+	world_done(&w);
+}
+
+Test(storm, growth_inside_a_library)
+{
+	struct world w = world_new();
+	struct model_frame frames[] = {
+		{"runtime.growslice", "/go/src/runtime/slice.go", 200, true, false},
+		{"bytes.growSlice", "/go/src/bytes/buffer.go", 249, true, false},
+		{"encoding/json.(*Decoder).refill", "/go/src/encoding/json/stream.go", 160, true,
+			false},
+		{"main.serve", "/app/serve.go", 7, false, false},
+	};
+	uint64_t key = 0x100000;
+	uint32_t site;
+
+	open_all(&w);
+	site = model_add_site(w.model, w.target, FAMILY_SLICE, model_intern(w.model, "[]uint8"),
+		frames, ARRAY_SIZE(frames));
+	for (int i = 0; i < 500; i++, key += 65536, wait_ms(&w, 10)) {
+		grow_slice(&w, site, 0, key, 0, 65536);
+		grow_slice(&w, site, key, key + 65536, 65536, 131072);
+	}
+	cr_assert_not_null(strstr(
+		finding(&w, "resize-storm")->in_code, "inside encoding/json.(*Decoder).refill"));
+	check_words(&w);
+	world_done(&w);
+}
+
+/* Of a map from before attach only some growths were seen: what it has become is not their sum. */
+Test(storm, up_to_what_it_holds)
+{
+	struct world w = world_new();
+	const struct finding *f;
+
+	open_all(&w);
+	find_map(&w, KEY);
+	look(&w, KEY, 100000, 131072);
+	for (uint64_t slots = 262144; slots <= 2097152; slots *= 2)
+		grow_map(&w, w.site, KEY, slots);
+	look(&w, KEY, 900000, 2097152);
+	set(&w, "resize-storm.once_growths=3");
+	f = finding(&w, "resize-storm");
+	cr_assert_not_null(strstr(f->message, "Grew 4 times up to 54.0 MiB:"), "%s", f->message);
+	world_done(&w);
+}
+
 Test(storm, silent_below_each_threshold)
 {
 	struct world w = world_new();
@@ -499,5 +639,45 @@ Test(spike, not_in_start_up_and_not_below_old_heights)
 	w.rss_bytes = MIB(100);
 	w = stepped(w, 40, 40);
 	cr_assert_null(finding(&w, "rss-spike"), "it was higher a minute ago");
+	world_done(&w);
+}
+
+/* Two steps of one place, the second one larger. */
+Test(spike, steps_of_one_place_are_one_finding)
+{
+	struct world w = stepped(world_new(), 40, 40);
+	const struct finding *f;
+
+	quiet(&w, 100);
+	apply(&w, (struct event){.kind = EVENT_GROWTH,
+			  .growth = {.family = FAMILY_MAP,
+				  .key = KEY,
+				  .old_key = KEY,
+				  .site = w.site,
+				  .allocated_bytes = MIB(60),
+				  .garbage_bytes = MIB(30)}});
+	w.rss_bytes += MIB(60);
+	quiet(&w, 50);
+	f = finding(&w, "rss-spike");
+	cr_assert_eq(model_target(w.model, w.target)->spike_count, 2);
+	cr_assert_eq(w.findings.count, 1);
+	cr_assert_eq(evidence(f, "repeats"), 2);
+	cr_assert_eq(f->bytes, MIB(60), "peaks do not add up");
+	cr_assert_eq(f->saves_bytes, MIB(30));
+	cr_assert_not_null(strstr(f->message, "2 times. The largest: RSS rose by 60.0 MiB"));
+	check_words(&w);
+	world_done(&w);
+}
+
+/* A leak that doubles: its steps are explained by the growth that does not end. */
+Test(spike, silent_where_unbounded_growth_explains_it)
+{
+	struct world w = stepped(watch(world_new(), leaks, 1048576, 70), 40, 40);
+
+	cr_assert_not_null(finding(&w, "unbounded-growth"));
+	cr_assert_geq(model_target(w.model, w.target)->spike_count, 1);
+	cr_assert_null(finding(&w, "rss-spike"));
+	set(&w, "unbounded-growth.min_bytes=1G");
+	cr_assert_not_null(finding(&w, "rss-spike"), "nothing else explains it now");
 	world_done(&w);
 }

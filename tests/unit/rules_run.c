@@ -131,8 +131,9 @@ Test(run, ranks_by_savings_and_sums_once)
 
 	w.rss_bytes = MIB(200);
 	add_emptied(&w, w.site, 0x1000, SLOTS / 2);
-	add_emptied(&w, w.site, 0x2000, SLOTS * 2);
-	add_emptied(&w, w.site, 0x3000, SLOTS);
+	add_emptied(
+		&w, world_site(&w, FAMILY_MAP, "map[int]int", "main.two", 2), 0x2000, SLOTS * 2);
+	add_emptied(&w, world_site(&w, FAMILY_MAP, "map[int]int", "main.three", 3), 0x3000, SLOTS);
 	run(&w);
 	cr_assert_eq(w.findings.count, 3);
 	for (size_t i = 0; i < 3; i++)
@@ -144,6 +145,48 @@ Test(run, ranks_by_savings_and_sums_once)
 	usage(&w);
 	run(&w);
 	cr_assert_eq(w.findings.saves_rss_bytes, MIB(50), "no more than there is");
+	world_done(&w);
+}
+
+Test(run, unknown_containers_are_not_alike)
+{
+	struct world w = world_new();
+
+	add_emptied(&w, 0, 0x1000, SLOTS);
+	add_emptied(&w, 0, 0x2000, SLOTS);
+	run(&w);
+	cr_assert_eq(w.findings.count, 2);
+	world_done(&w);
+}
+
+/* Each of them is worth MEDIUM or less, all together HIGH. */
+Test(run, alike_containers_are_one_finding)
+{
+	struct world w = world_new();
+	uint64_t held = map_bytes(SLOTS / 8), alone, largest;
+	const struct finding *f;
+
+	w.rss_bytes = MIB(200);
+	add_emptied(&w, w.site, 0x1000, SLOTS / 4);
+	f = finding(&w, "retained-buckets");
+	cr_assert_eq(f->severity, SEVERITY_MEDIUM);
+	cr_assert_eq(evidence(f, "containers"), -1, "there is but one");
+	alone = f->saves_bytes;
+	largest = f->container;
+	for (uint64_t i = 0; i < 31; i++)
+		add_emptied(&w, w.site, 0x2000 + i * 48, SLOTS / 8);
+	f = finding(&w, "retained-buckets");
+	cr_assert_eq(w.findings.count, 1);
+	cr_assert_eq(evidence(f, "containers"), 32);
+	cr_assert_eq(f->bytes, map_bytes(SLOTS / 4) + 31 * held);
+	cr_assert_eq(f->saves_bytes, alone + 31 * (held - map_bytes(map_slots(10))));
+	cr_assert_eq(w.findings.saves_rss_bytes, f->saves_rss_bytes);
+	cr_assert_eq(f->severity, SEVERITY_HIGH);
+	cr_assert_eq((uint64_t)f->container, largest);
+	cr_assert_eq(evidence(f, "held_bytes"), map_bytes(SLOTS / 4), "of the largest");
+	cr_assert_not_null(
+		strstr(f->message, "32 alike hold 148.5 MiB together."), "%s", f->message);
+	check_words(&w);
 	world_done(&w);
 }
 
@@ -183,10 +226,18 @@ Test(run, confidence_follows_loss_and_place)
 
 	add_emptied(&w, w.site, 0x1000, SLOTS);
 	cr_assert_eq(finding(&w, "retained-buckets")->confidence, CONFIDENCE_EXACT);
+	cr_assert_str_empty(finding(&w, "retained-buckets")->caveat);
+	model_set_source(w.model, "slice", 10, 10, 9, 1);
+	cr_assert_eq(finding(&w, "retained-buckets")->confidence, CONFIDENCE_EXACT,
+		"events of slices say nothing of a map");
 	model_set_source(w.model, "map", 10, 10, 9, 1);
 	cr_assert_eq(finding(&w, "retained-buckets")->confidence, CONFIDENCE_PARTIAL);
+	cr_assert_str_eq(finding(&w, "retained-buckets")->caveat,
+		"Partial: 1 events were lost, its figures may be too low.");
 	add_emptied(&unknown, 0, 0x1000, SLOTS);
 	cr_assert_eq(finding(&unknown, "retained-buckets")->confidence, CONFIDENCE_PARTIAL);
+	cr_assert_str_eq(
+		finding(&unknown, "retained-buckets")->caveat, "Partial: its place is unknown.");
 	world_done(&w);
 	world_done(&unknown);
 }

@@ -141,7 +141,7 @@ Test(sink_report, what_is_not_known_is_null)
 	text = write_text(sink_find("text"), &report);
 	cr_assert(strstr(text, "RSS unknown"));
 	cr_assert_not(strstr(text, "Where "), "no waterfall without a heap");
-	cr_assert(strstr(text, "Cost unknown."));
+	cr_assert(strstr(text, "Cost none: no probe was hit."));
 	free(text);
 	model_free(model);
 }
@@ -287,6 +287,7 @@ static void sum_is_rss(const struct event_heap *heap, uint64_t rss, uint64_t sav
 	for (size_t i = 0; i < WATERFALL_PARTS; i++)
 		sum += waterfall.bytes[i];
 	cr_assert_eq(sum + (uint64_t)waterfall.unexplained_bytes, rss);
+	cr_assert_geq(waterfall.unexplained_bytes, 0);
 	cr_assert_eq(waterfall.bytes[WATERFALL_KEPT], saves);
 	model_free(model);
 }
@@ -331,6 +332,111 @@ Test(sink_report, what_grew_since_the_last_gc_is_no_garbage)
 	cr_assert(summary_waterfall(&report, model_target(model, target), &waterfall));
 	cr_assert_eq(waterfall.bytes[WATERFALL_GARBAGE], 10);
 	cr_assert_eq(waterfall.bytes[WATERFALL_OTHER_LIVE], 0);
+	model_free(model);
+}
+
+Test(sink_report, what_is_not_resident_is_no_part_of_rss)
+{
+	struct model *model = model_new();
+	struct report report = report_of(model, NULL, 0);
+	uint32_t target = add_target(model, "empty");
+	struct waterfall waterfall;
+
+	apply(model, &(struct event){.kind = EVENT_LOOK,
+			     .target = target,
+			     .time_ns = 5,
+			     .look = {.family = FAMILY_MAP,
+				     .key = 1,
+				     .liveness = LIVENESS_ROOTED,
+				     .held_bytes = 50,
+				     .has_resident = true,
+				     .resident_bytes = 10}});
+	apply(model, &(struct event){.kind = EVENT_CREATE,
+			     .target = target,
+			     .time_ns = 5,
+			     .create = {.family = FAMILY_MAP, .key = 2, .held_bytes = 50}});
+	apply(model, &(struct event){.kind = EVENT_HEAP,
+			     .target = target,
+			     .time_ns = 5,
+			     .heap = {.live_bytes = 100, .allocated_bytes = 120}});
+	apply(model, &(struct event){.kind = EVENT_USAGE,
+			     .target = target,
+			     .time_ns = 6,
+			     .usage = {.rss_bytes = 90}});
+	cr_assert_geq(model_container_count(model), 1);
+	cr_assert(summary_waterfall(&report, model_target(model, target), &waterfall));
+	cr_assert_eq(waterfall.bytes[WATERFALL_OTHER_LIVE], 60);
+	cr_assert_eq(waterfall.bytes[WATERFALL_GARBAGE], 20);
+	cr_assert_eq(waterfall.unexplained_bytes, 10);
+	model_free(model);
+}
+
+/* The text report of a process with so much RSS that the heap does not account for. */
+static char *text_of_rest(uint64_t runtime, uint64_t rest)
+{
+	struct model *model = model_new();
+	struct report report = report_of(model, NULL, 0);
+	uint32_t target = add_target(model, "rest");
+	char *text;
+
+	apply(model, &(struct event){.kind = EVENT_HEAP,
+			     .target = target,
+			     .time_ns = 5,
+			     .heap = {.live_bytes = 50 << 20,
+				     .allocated_bytes = 50 << 20,
+				     .in_use_bytes = 50 << 20,
+				     .runtime_bytes = runtime}});
+	apply(model, &(struct event){.kind = EVENT_USAGE,
+			     .target = target,
+			     .time_ns = 6,
+			     .usage = {.rss_bytes = (50 << 20) + runtime + rest}});
+	report.verbose = true;
+	text = write_text(sink_find("text"), &report);
+	model_free(model);
+	return text;
+}
+
+Test(sink_report, a_small_rest_goes_with_the_runtime)
+{
+	char *small = text_of_rest(4 << 20, 512 << 10), *large = text_of_rest(4 << 20, 3 << 20);
+	char *unknown = text_of_rest(0, 512 << 10);
+
+	cr_assert(strstr(small, "4.5 ##  runtime"), "%s", small);
+	cr_assert_not(strstr(small, "unexplained"));
+	cr_assert(strstr(large, "4.0 ##  runtime"), "%s", large);
+	cr_assert(strstr(large, "3.0 unexplained"));
+	cr_assert(strstr(unknown, "0.5 runtime and unexplained"), "%s", unknown);
+	free(small);
+	free(large);
+	free(unknown);
+}
+
+/* ---- what it cost ---- */
+
+Test(sink_report, the_cost_of_a_short_run_is_no_percentage)
+{
+	struct model *model = model_new();
+	struct model_overhead overhead = {.probe_hits = 2,
+		.ns_per_hit = 1000,
+		.probe_cpu_ns = 2000000,
+		.target_cpu_ns = 50000};
+	struct report report = report_of(model, NULL, 0);
+	uint32_t target = add_target(model, "short");
+	double pct;
+	char *text;
+
+	model_set_overhead(model, &overhead);
+	cr_assert(summary_cost_pct(model, &pct));
+	cr_assert_float_eq(pct, 4000, 1e-6);
+	apply(model, &(struct event){.kind = EVENT_EXIT, .target = target, .time_ns = 9});
+	cr_assert_not(summary_cost_pct(model, &pct), "its CPU time was read too early");
+	text = write_text(sink_find("text"), &report);
+	cr_assert(strstr(text, "Cost 2 ms of CPU."), "%s", text);
+	free(text);
+	overhead.target_cpu_ns = 200000000;
+	model_set_overhead(model, &overhead);
+	cr_assert(summary_cost_pct(model, &pct));
+	cr_assert_float_eq(pct, 1, 1e-6);
 	model_free(model);
 }
 

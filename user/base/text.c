@@ -21,7 +21,8 @@ const char *text_bytes(char buf[TEXT_NUMBER_BYTES], uint64_t bytes)
 		value /= 1024;
 		unit++;
 	}
-	snprintf(buf, TEXT_NUMBER_BYTES, unit && value < 999.95 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+	snprintf(buf, TEXT_NUMBER_BYTES, unit && value < 999.95 ? "%.1f %s" : "%.0f %s", value,
+		units[unit]);
 	return buf;
 }
 
@@ -98,7 +99,8 @@ static int utf8_length(const unsigned char *s)
 		!(s[0] == 0xe0 && s[1] < 0xa0) && !(s[0] == 0xed && s[1] >= 0xa0))
 		return 3;
 	if (s[0] >= 0xf0 && s[0] <= 0xf4 && (s[1] & 0xc0) == 0x80 && (s[2] & 0xc0) == 0x80 &&
-		(s[3] & 0xc0) == 0x80 && !(s[0] == 0xf0 && s[1] < 0x90) && !(s[0] == 0xf4 && s[1] >= 0x90))
+		(s[3] & 0xc0) == 0x80 && !(s[0] == 0xf0 && s[1] < 0x90) &&
+		!(s[0] == 0xf4 && s[1] >= 0x90))
 		return 4;
 	return 0;
 }

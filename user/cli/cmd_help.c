@@ -43,9 +43,8 @@ int help_print(void)
 	puts("\nThresholds for --set:");
 	for (size_t i = 0; rules_get(i); i++)
 		print_thresholds(rules_get(i));
-	puts("\nExit codes: 0 ran, 2 usage, 3 environment, 4 data incomplete; with -- COMMAND its "
-	     "own\n"
-	     "status, or 125 where memtrace failed. See memtrace(1).");
+	puts("\nExit codes: 0 ran, 2 usage, 3 environment, 4 data incomplete; with -- COMMAND its\n"
+	     "own status, or 125 where memtrace failed. See memtrace(1).");
 	return finish();
 }
 

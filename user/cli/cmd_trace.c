@@ -2,8 +2,8 @@
 /*
  * The command that runs where no other is named: attach or start, trace, report.
  *
- * Signals: SIGINT, SIGHUP or SIGTERM once ends the session with a report, twice aborts it, a third
- * time kills us (the kernel then detaches everything). One that was sent to memtrace alone is passed
+ * Signals: SIGINT, SIGHUP or SIGTERM once ends the session with a report, twice aborts it with what
+ * there is, a third time kills us (the kernel then detaches everything). One that was sent to memtrace alone is passed
  * on to a COMMAND; one from the terminal reaches it anyway, as it is in our process group.
  */
 #include <errno.h>
@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/destination.h"
+#include "cli/dry_run.h"
 #include "cli/help.h"
 #include "cli/notice.h"
 #include "cli/options.h"
@@ -28,6 +29,7 @@
 #include "trace/session.h"
 
 #define DEFAULT_DURATION_NS (30 * NSEC_PER_SEC)
+#define DRY_RUN_NS          NSEC_PER_SEC
 #define MIN_WIDTH           60
 #define DEFAULT_WIDTH       100
 
@@ -38,7 +40,8 @@ struct run {
 	struct model *model;
 	struct launch *launch;
 	struct session_result result;
-	size_t gating; /* findings of MEDIUM or above in the last report */
+	struct dry_run *dry_run; /* NULL = not asked for */
+	size_t gating;           /* findings of MEDIUM or above in the last report */
 	int write_error;
 };
 
@@ -122,14 +125,16 @@ static size_t count_gating(const struct findings *findings)
 	return count;
 }
 
-/* Draws over the last report, where one stands on a terminal. */
-static void clear_screen(const struct run *run, FILE *out)
+/* Draws over the last report, where one stands on a terminal; false where none can. */
+static bool clear_screen(const struct run *run, FILE *out)
 {
 	const char *term = getenv("TERM");
 
-	if (out == stdout && run->options.refresh_ns && isatty(STDOUT_FILENO) && term &&
-		strcmp(term, "dumb") != 0 && !strcmp(run->options.sink->name, "text"))
-		fputs("\033[H\033[2J", out);
+	if (out != stdout || !run->options.refresh_ns || !isatty(STDOUT_FILENO) || !term ||
+		!strcmp(term, "dumb") || strcmp(run->options.sink->name, "text") != 0)
+		return false;
+	fputs("\033[H\033[2J", out);
+	return true;
 }
 
 static int write_report(struct run *run, FILE *out, bool snapshot)
@@ -138,8 +143,11 @@ static int write_report(struct run *run, FILE *out, bool snapshot)
 	struct findings findings = {0};
 	uint64_t begin_ns, real_ns, end_ns;
 	struct report report;
+	bool clear;
 	int r;
 
+	if (run->dry_run)
+		return dry_run_write(run->dry_run, run->model, options->max_overhead_pct, out);
 	model_clock(run->model, &begin_ns, &real_ns, &end_ns);
 	rules_run(run->model, options->thresholds, end_ns, &findings);
 	run->gating = count_gating(&findings);
@@ -156,8 +164,12 @@ static int write_report(struct run *run, FILE *out, bool snapshot)
 		.ascii = is_ascii(),
 		.snapshot = snapshot,
 	};
-	clear_screen(run, out);
+	clear = clear_screen(run, out);
 	r = options->sink->write(&report, out);
+	/* What is not drawn over is told from the next one. */
+	if (!r && snapshot && !clear && !strcmp(options->sink->name, "text") &&
+		putc('\n', out) == EOF)
+		r = -errno;
 	if (!r && fflush(out))
 		r = -errno;
 	findings_done(&findings);
@@ -249,6 +261,13 @@ static void on_refresh(struct model *model, void *arg)
 		signals.stop = 1;
 }
 
+static void on_measured(const struct prober_measured *measured, void *arg)
+{
+	struct run *run = arg;
+
+	dry_run_add(run->dry_run, measured);
+}
+
 /* ---- exit codes ---- */
 
 static int code_of_status(int status)
@@ -325,6 +344,8 @@ static uint64_t choose_duration(const struct options *options)
 {
 	if (options->has_duration)
 		return options->duration_ns;
+	if (options->dry_run)
+		return DRY_RUN_NS;
 	return options->command || isatty(STDERR_FILENO) ? 0 : DEFAULT_DURATION_NS;
 }
 
@@ -338,13 +359,14 @@ static int run_session(struct run *run)
 		.read_only = options->has_duration && !options->duration_ns,
 		.dry_run = options->dry_run,
 		.max_overhead_pct = options->max_overhead_pct,
-		.refresh_ns = options->refresh_ns,
+		.refresh_ns = options->dry_run ? 0 : options->refresh_ns,
 		.launch = run->launch,
 		.stop = &signals.stop,
 		.attached = on_attached,
 		.progress = on_progress,
 		.refresh = on_refresh,
 		.warn = on_warning,
+		.measured = run->dry_run ? on_measured : NULL,
 		.arg = run,
 	};
 	int r = session_run(&session, run->model, &run->result);
@@ -366,12 +388,13 @@ static int trace(struct run *run)
 		if (code)
 			return code;
 	}
-	if (run_session(run) != SESSION_DONE)
-		notice_error(&run->notice, "%s",
-			run->result.error[0] ? run->result.error : "aborted: no report");
+	if (run_session(run) == SESSION_ABORTED)
+		model_add_incomplete(
+			run->model, "aborted by a second signal, before the last look");
+	else if (run->result.end != SESSION_DONE)
+		notice_error(&run->notice, "%s", run->result.error);
 	/* A session that was refused early has nothing to tell; one that was not, at least that. */
-	if (run->result.end == SESSION_DONE ||
-		(run->result.end != SESSION_ABORTED && model_target_count(run->model)))
+	if (run->result.end == SESSION_DONE || model_target_count(run->model))
 		report_at_end(run);
 	has_status = wait_for_command(run, &status);
 	return code_of_run(run, has_status, status);
@@ -396,11 +419,14 @@ static int run_checked(struct run *run)
 	}
 	catch_signals();
 	run->model = model_new();
+	if (run->options.dry_run)
+		run->dry_run = xcalloc(1, sizeof(*run->dry_run));
 	code = trace(run);
 	notice_clear(&run->notice);
 	signals.child = 0;
 	launch_close(run->launch);
 	model_free(run->model);
+	free(run->dry_run);
 	destination_close(&run->destination);
 	return code;
 }

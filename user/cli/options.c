@@ -465,6 +465,10 @@ static int check_together(struct parse *parse)
 	if (options->command && options->has_duration && !options->duration_ns)
 		return fail(parse, "--duration 0 only reads, and a COMMAND that has just started "
 				   "has nothing to read");
+	if (options->dry_run && options->has_duration && !options->duration_ns)
+		return fail(parse, "--dry-run tries the probes, and --duration 0 has none");
+	if (options->dry_run && strcmp(options->sink->name, "text") != 0)
+		return fail(parse, "--dry-run writes text only");
 	if (options->quiet && options->verbose)
 		return fail(parse, "--quiet and --verbose exclude each other");
 	if (options->refresh_ns && !strcmp(options->sink->name, "json"))

@@ -232,11 +232,12 @@ static bool is_next_array(const struct container *container, const struct event_
  * Maps never shrink: one of half the size at the same address is another map. What was looked at after
  * this growth says nothing here: records come late, and the map has grown on since.
  */
-static bool is_same_header(const struct container *container, const struct event_growth *growth,
-	uint64_t time_ns)
+static bool is_same_header(
+	const struct container *container, const struct event_growth *growth, uint64_t time_ns)
 {
 	bool later = time_ns >= container->look_ns;
-	uint64_t capacity = MAX(container->capacity_at_growth, later ? container->look.capacity : 0);
+	uint64_t capacity =
+		MAX(container->capacity_at_growth, later ? container->look.capacity : 0);
 
 	if (container->type && growth->type && container->type != growth->type)
 		return false;
@@ -290,7 +291,8 @@ static void grow(struct container *container, const struct event_growth *growth,
 
 	/* A map of many tables does not say; followed from its first growth, it holds what was not replaced. */
 	if (!held_bytes)
-		held_bytes = container->held_bytes + growth->allocated_bytes -
+		held_bytes =
+			container->held_bytes + growth->allocated_bytes -
 			MIN(growth->garbage_bytes, container->held_bytes + growth->allocated_bytes);
 	if (growth->type)
 		container->type = growth->type;

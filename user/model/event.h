@@ -40,15 +40,15 @@ enum wait {
 const char *wait_name(enum wait wait);
 
 enum event_kind {
-	EVENT_GROWTH,  /* a container grew */
-	EVENT_CREATE,  /* a container was made, or the census found it */
-	EVENT_LOOK,    /* a container was looked at from outside */
-	EVENT_FAULTS,  /* page faults, sampled */
-	EVENT_HEAP,    /* state of the runtime's heap and GC */
-	EVENT_USAGE,   /* RSS and CPU time */
-	EVENT_SHARE,   /* the governor opened or closed a family's probes */
+	EVENT_GROWTH,     /* a container grew */
+	EVENT_CREATE,     /* a container was made, or the census found it */
+	EVENT_LOOK,       /* a container was looked at from outside */
+	EVENT_FAULTS,     /* page faults, sampled */
+	EVENT_HEAP,       /* state of the runtime's heap and GC */
+	EVENT_USAGE,      /* RSS and CPU time */
+	EVENT_SHARE,      /* the governor opened or closed a family's probes */
 	EVENT_GOROUTINES, /* all goroutines, counted: a new look begins */
-	EVENT_WAITERS,	  /* of that look: those that wait at one place */
+	EVENT_WAITERS,    /* of that look: those that wait at one place */
 	EVENT_EXEC,
 	EVENT_EXIT,
 	EVENT_KINDS,
@@ -63,16 +63,16 @@ enum event_kind {
 struct event_growth {
 	enum family family;
 	uint64_t key, old_key;
-	uint32_t type;		  /* interned type name, 0 = unknown */
-	uint32_t site;		  /* model_add_site(), 0 = unknown */
-	bool same_size;		  /* rebuilt in place (classic map: too many overflow buckets) */
-	bool new_container;	  /* old_key was no array at all: first allocation, no growth */
-	bool has_length;	  /* length is known */
-	uint64_t length;	  /* entries at this growth */
-	uint64_t capacity;	  /* slots after it; 0 = unknown */
+	uint32_t type;            /* interned type name, 0 = unknown */
+	uint32_t site;            /* model_add_site(), 0 = unknown */
+	bool same_size;           /* rebuilt in place (classic map: too many overflow buckets) */
+	bool new_container;       /* old_key was no array at all: first allocation, no growth */
+	bool has_length;          /* length is known */
+	uint64_t length;          /* entries at this growth */
+	uint64_t capacity;        /* slots after it; 0 = unknown */
 	uint64_t allocated_bytes; /* size-class bytes of the new arrays */
-	uint64_t garbage_bytes;	  /* size-class bytes of the arrays replaced */
-	uint64_t held_bytes;	  /* of the whole container after it; 0 = unknown */
+	uint64_t garbage_bytes;   /* size-class bytes of the arrays replaced */
+	uint64_t held_bytes;      /* of the whole container after it; 0 = unknown */
 };
 
 /* A container that was there before attach (census) or was made under our eyes (makechan). */
@@ -80,15 +80,15 @@ struct event_create {
 	enum family family;
 	uint64_t key;
 	uint32_t type, site;
-	uint32_t owner;	     /* interned: "main.cache" or "main.Cache.m", 0 = unknown */
-	bool found;	     /* by a census, not seen made: one already known is the same one */
+	uint32_t owner;      /* interned: "main.cache" or "main.Cache.m", 0 = unknown */
+	bool found;          /* by a census, not seen made: one already known is the same one */
 	bool before_attach;  /* found by the first census */
 	uint64_t capacity;   /* slots asked for; 0 = unknown */
 	uint64_t held_bytes; /* of its array; 0 = unknown */
 };
 
 enum liveness {
-	LIVENESS_DEAD,	    /* freed, or the address holds something else now */
+	LIVENESS_DEAD,      /* freed, or the address holds something else now */
 	LIVENESS_ALLOCATED, /* not freed yet; may be garbage */
 	LIVENESS_MARKED,    /* a completed GC cycle found it reachable: see marked_cycle */
 	LIVENESS_ROOTED,    /* a global variable points to it now */
@@ -102,39 +102,39 @@ struct event_look {
 	uint32_t marked_cycle; /* MARKED, ROOTED: number of the last completed GC cycle that
 				  found it alive; 0 = none yet */
 	bool has_length;
-	uint64_t length;	 /* entries; channel: messages waiting */
-	uint64_t capacity;	 /* slots */
-	uint64_t load_limit;	 /* entries that fit before it grows */
-	uint64_t held_bytes;	 /* size-class bytes of its arrays, old ones included */
-	uint64_t need_bytes;	 /* what the runtime would allocate for length entries */
+	uint64_t length;          /* entries; channel: messages waiting */
+	uint64_t capacity;        /* slots */
+	uint64_t load_limit;      /* entries that fit before it grows */
+	uint64_t held_bytes;      /* size-class bytes of its arrays, old ones included */
+	uint64_t need_bytes;      /* what the runtime would allocate for length entries */
 	uint64_t need_peak_bytes; /* the same for the highest length seen, this one included */
 	bool has_resident;
 	uint64_t resident_bytes; /* present part of held_bytes, each page once */
 	uint64_t tombstones;
 	uint64_t old_bytes; /* classic map: old array still held by an unfinished growth; else 0 */
 	uint64_t old_resident_bytes;
-	uint64_t stamp;	    /* changes with every write the header shows (count, evacuation, seed) */
+	uint64_t stamp; /* changes with every write the header shows (count, evacuation, seed) */
 };
 
 struct event_faults {
-	uint64_t addr;	/* of the sampled fault */
-	uint32_t site;	/* where it happened, 0 = unknown */
+	uint64_t addr;   /* of the sampled fault */
+	uint32_t site;   /* where it happened, 0 = unknown */
 	uint64_t faults; /* this sample stands for so many */
-	uint64_t key;	/* container whose array holds addr, 0 = none known */
+	uint64_t key;    /* container whose array holds addr, 0 = none known */
 };
 
 struct event_heap {
 	uint32_t gc_cycles; /* completed */
 	bool gc_running;
 	uint64_t pause_total_ns, pause_last_ns;
-	uint64_t live_bytes;	    /* marked by the last GC */
+	uint64_t live_bytes; /* marked by the last GC */
 	uint64_t goal_bytes;
 	uint64_t allocated_bytes;   /* heap now: live + not yet collected */
 	uint64_t total_alloc_bytes; /* cumulative since the target's start */
-	uint64_t in_use_bytes;	    /* spans in use */
+	uint64_t in_use_bytes;      /* spans in use */
 	uint64_t free_bytes, released_bytes;
-	uint64_t stack_bytes;	    /* goroutine stacks */
-	uint64_t runtime_bytes;	    /* metadata; 0 = unknown */
+	uint64_t stack_bytes;   /* goroutine stacks */
+	uint64_t runtime_bytes; /* metadata; 0 = unknown */
 };
 
 struct event_usage {

@@ -17,16 +17,16 @@
 
 #define MODEL_MAX_TARGETS    256
 #define MODEL_MAX_CONTAINERS 4096 /* per target; the smallest make room */
-#define MODEL_MAX_SITES	     8192 /* per target; then site "other" */
-#define MODEL_SLOTS	     64	  /* length history of a container */
-#define MODEL_RATE_SLOTS     64	  /* per-second history of a site: more than the longest spike */
+#define MODEL_MAX_SITES      8192 /* per target; then site "other" */
+#define MODEL_SLOTS          64   /* length history of a container */
+#define MODEL_RATE_SLOTS     64   /* per-second history of a site: more than the longest spike */
 #define MODEL_USAGE_SAMPLES  6000 /* 600 s at 10 Hz */
 #define MODEL_HEAP_SAMPLES   600
-#define MODEL_GENERATIONS    16	  /* containers of one site, one after the other */
+#define MODEL_GENERATIONS    16 /* containers of one site, one after the other */
 #define MODEL_MAX_FRAMES     32
-#define MODEL_MAX_WAITERS    256 /* per target; those that are gone make room, then the fewest */
-#define MODEL_WAITER_SLOTS   64	 /* looks remembered */
-#define MODEL_MAX_SPIKES     64	  /* per target; the smallest make room */
+#define MODEL_MAX_WAITERS    256    /* per target; those that are gone make room, then the fewest */
+#define MODEL_WAITER_SLOTS   64     /* looks remembered */
+#define MODEL_MAX_SPIKES     64     /* per target; the smallest make room */
 #define MODEL_MAX_STRINGS    131072 /* interned; then unknown */
 
 /* ---- what a target is ---- */
@@ -56,7 +56,7 @@ struct heap_sample {
 struct spike {
 	uint64_t start_ns, end_ns;
 	uint64_t before_bytes, after_bytes;
-	bool start_up;	/* before the target had settled */
+	bool start_up;            /* before the target had settled */
 	uint64_t explained_bytes; /* <= after - before */
 	uint64_t avoidable_bytes; /* of them arrays that growth replaced: a size hint saves them */
 	uint32_t cause_count;
@@ -70,7 +70,7 @@ struct spike {
 /* Goroutines that wait at one site, look after look. */
 struct waiters {
 	struct event_waiters now; /* at the newest look that found enough of them */
-	uint64_t last_ns;	  /* time of that look: target.goroutines_ns, or there are none left */
+	uint64_t last_ns; /* time of that look: target.goroutines_ns, or there are none left */
 	uint64_t peak;
 	/* Looks without a gap, newest last; when full, every two neighbours become one: the lower count */
 	struct waiter_slot {
@@ -87,8 +87,8 @@ struct target {
 	uint64_t limit_bytes;
 	bool has_limit;
 	uint64_t attach_ns, last_ns; /* first and last event */
-	uint64_t age_ns;	     /* at attach */
-	uint64_t epoch_ns;	     /* when the program of today began: attach or the last exec */
+	uint64_t age_ns;             /* at attach */
+	uint64_t epoch_ns;           /* when the program of today began: attach or the last exec */
 
 	/* usage: newest last, usage[usage_count - 1]; decimated by half when full */
 	struct usage_sample *usage;
@@ -100,7 +100,7 @@ struct target {
 	size_t heap_count;
 	bool has_heap;
 	struct event_heap heap_first, heap; /* at attach, now */
-	uint64_t heap_ns;		    /* time of heap */
+	uint64_t heap_ns;                   /* time of heap */
 
 	/* Start-up lasts until the target is 60 s old or RSS rises by < 1 % in 10 s, whichever is first. */
 	uint64_t steady_ns; /* 0 = still starting up */
@@ -120,6 +120,10 @@ struct target {
 	struct family_share {
 		bool ever, open;
 		uint64_t opened_ns, open_total_ns, first_ns;
+		/* Of the last minute, second by second: ring by second % MODEL_RATE_SLOTS */
+		struct {
+			uint32_t second, open_us;
+		} open_slots[MODEL_RATE_SLOTS];
 	} shares[FAMILY_MAX];
 
 	struct spike *spikes;
@@ -151,18 +155,18 @@ struct generation {
 	uint64_t first_ns, last_ns;
 	uint64_t key, peak_held_bytes, allocated_bytes, garbage_bytes;
 	uint64_t serial; /* of the container */
-	bool ended;	 /* known to be dead, not only followed by the next one */
+	bool ended;      /* known to be dead, not only followed by the next one */
 };
 
 struct site {
 	uint32_t id, target;
 	enum family family;
-	uint32_t type;	       /* interned, 0 = unknown */
+	uint32_t type;               /* interned, 0 = unknown */
 	const char *function, *file; /* of the first frame outside runtime and standard library */
-	uint32_t line;	       /* 0 = unknown */
+	uint32_t line;               /* 0 = unknown */
 	uint32_t frame_count;
 	struct model_frame *frames; /* innermost first, as symbolized */
-	bool other;	       /* stands for all sites that did not fit */
+	bool other;                 /* stands for all sites that did not fit */
 
 	uint64_t growths, same_size;
 	uint64_t containers; /* distinct, as far as followed */
@@ -172,7 +176,8 @@ struct site {
 	struct rate_slot rates[MODEL_RATE_SLOTS]; /* ring by second % MODEL_RATE_SLOTS */
 	uint64_t lengths[32]; /* histogram of final lengths: [i] counts lengths in [2^i, 2^(i+1)) */
 	uint64_t length_max;
-	struct generation generations[MODEL_GENERATIONS]; /* ring, newest at (generation_count - 1) % N */
+	struct generation
+		generations[MODEL_GENERATIONS]; /* ring, newest at (generation_count - 1) % N */
 	uint64_t generation_count;
 	uint32_t newest; /* container id grown last at this site, valid while its serial is: */
 	uint64_t newest_serial;
@@ -200,22 +205,23 @@ struct container {
 	bool dead;
 	bool looked; /* look below is valid */
 	uint64_t first_ns, last_ns, dead_ns;
-	uint64_t grown_ns; /* last growth, 0 = never seen growing */
+	uint64_t grown_ns;   /* last growth, 0 = never seen growing */
 	uint64_t written_ns; /* last time look.stamp changed, first look if never */
 	uint64_t writes;     /* times that look.stamp had changed between two looks */
 
-	struct event_look look; /* newest; what a shallow look leaves out is kept from the last deep one */
+	struct event_look
+		look; /* newest; what a shallow look leaves out is kept from the last deep one */
 	uint64_t first_look_ns, look_ns;
 	uint64_t looks;
 	uint64_t looks_known; /* looks with has_length */
 	uint64_t length_peak;
-	uint64_t peak_ns;	      /* when length_peak last rose */
+	uint64_t peak_ns;             /* when length_peak last rose */
 	uint64_t capacity_changed_ns; /* last change of look.capacity; first look if never */
 	bool has_length_at_growth;
 	uint64_t length_at_growth, capacity_at_growth;
 	uint64_t held_bytes; /* newest of look and growth */
 	uint64_t held_peak_bytes;
-	uint64_t array_bytes;	     /* made by the last growth */
+	uint64_t array_bytes;        /* made by the last growth */
 	uint64_t overlap_peak_bytes; /* most that one growth had at once, old and new */
 	uint64_t growths, same_size, garbage_bytes, allocated_bytes;
 	uint64_t created_capacity; /* makechan size, makemap hint where seen */
@@ -281,7 +287,8 @@ const char *model_string(const struct model *model, uint32_t id);
 uint32_t model_add_target(struct model *model, const struct model_target_info *info);
 
 /* Limits and names change on exec: replaces the description, keeps history. */
-void model_update_target(struct model *model, uint32_t target, const struct model_target_info *info);
+void model_update_target(
+	struct model *model, uint32_t target, const struct model_target_info *info);
 
 /*
  * The site of a symbolized stack (frames innermost first; strings copied). The same (target, family,
@@ -315,7 +322,8 @@ const struct target *model_target(const struct model *model, uint32_t id);
 size_t model_site_count(const struct model *model); /* sites have ids 1 .. count */
 const struct site *model_site(const struct model *model, uint32_t id); /* NULL for 0 or unknown */
 
-size_t model_container_count(const struct model *model); /* ids 0 .. count - 1, dead ones included */
+size_t model_container_count(
+	const struct model *model); /* ids 0 .. count - 1, dead ones included */
 const struct container *model_container(const struct model *model, uint32_t id);
 const struct container *model_find_container(const struct model *model, uint32_t target,
 	enum family family, uint64_t key); /* the living one with that key, or NULL */
@@ -328,7 +336,8 @@ bool model_container_alive_since(
 	const struct model *model, const struct container *container, uint64_t t0_ns);
 
 /* What happened at a site from the second of from_ns to that of to_ns, both included. */
-void model_site_window(const struct site *site, uint64_t from_ns, uint64_t to_ns, struct rate_slot *ret);
+void model_site_window(
+	const struct site *site, uint64_t from_ns, uint64_t to_ns, struct rate_slot *ret);
 
 /* GC cycles completed since t_ns, as far as seen (never too many). */
 uint32_t model_gc_cycles_since(const struct target *target, uint64_t t_ns);
@@ -361,10 +370,18 @@ bool model_complete(const struct model *model);
 double model_open_share(const struct model *model, uint32_t target, enum family family);
 
 /*
+ * The same from the second of from_ns to that of to_ns, both included; they must lie in the last minute
+ * (MODEL_RATE_SLOTS). 0 where its probes were not open in that time.
+ */
+double model_open_share_between(const struct model *model, uint32_t target, enum family family,
+	uint64_t from_ns, uint64_t to_ns);
+
+/*
  * Scales what was counted while the probes were open (1/open_share); the figure itself where
  * open_share is 1 or 0.
  */
-uint64_t model_scale(const struct model *model, uint32_t target, enum family family, uint64_t counted);
+uint64_t model_scale(
+	const struct model *model, uint32_t target, enum family family, uint64_t counted);
 
 /* RSS slope in bytes per second over the last window_ns (least squares); 0 where too few samples. */
 double model_rss_slope(const struct target *target, uint64_t window_ns);

@@ -100,6 +100,26 @@ void timeline_apply_heap(struct target_state *target, const struct event *event)
 		heap->total_alloc_bytes, heap->live_bytes, heap->gc_cycles, heap->gc_running};
 }
 
+/* The probes were open in [from_ns, to_ns); what the ring has moved past is left out. */
+static void count_open(struct family_share *share, uint64_t from_ns, uint64_t to_ns)
+{
+	uint64_t last = to_ns / NSEC_PER_SEC;
+
+	if (last >= MODEL_RATE_SLOTS)
+		from_ns = MAX(from_ns, (last - MODEL_RATE_SLOTS + 1) * NSEC_PER_SEC);
+	for (uint64_t at = from_ns, next; at < to_ns; at = next) {
+		uint32_t second = (uint32_t)(at / NSEC_PER_SEC);
+		size_t i = second % MODEL_RATE_SLOTS;
+
+		next = MIN((second + 1) * NSEC_PER_SEC, to_ns);
+		if (share->open_slots[i].second != second) {
+			share->open_slots[i].second = second;
+			share->open_slots[i].open_us = 0;
+		}
+		share->open_slots[i].open_us += (uint32_t)((next - at) / NSEC_PER_USEC);
+	}
+}
+
 void timeline_apply_share(struct target_state *target, const struct event *event)
 {
 	struct family_share *share = &target->pub.shares[event->share.family];
@@ -112,6 +132,7 @@ void timeline_apply_share(struct target_state *target, const struct event *event
 		share->ever = true;
 	} else if (event->time_ns > share->opened_ns) {
 		share->open_total_ns += event->time_ns - share->opened_ns;
+		count_open(share, share->opened_ns, event->time_ns);
 	}
 	share->open = event->share.open;
 }
@@ -132,6 +153,31 @@ double model_open_share(const struct model *model, uint32_t target, enum family 
 	if (end <= share->first_ns || open >= end - share->first_ns)
 		return 1;
 	return (double)open / (double)(end - share->first_ns);
+}
+
+double model_open_share_between(const struct model *model, uint32_t target, enum family family,
+	uint64_t from_ns, uint64_t to_ns)
+{
+	const struct target *t = model_target(model, target);
+	uint64_t from = from_ns / NSEC_PER_SEC, to = to_ns / NSEC_PER_SEC, end, open_us = 0;
+	struct family_share share;
+
+	if (!t || family >= FAMILY_MAX || !t->shares[family].ever)
+		return 0;
+	share = t->shares[family];
+	end = model->end_mono_ns ? MIN(model->end_mono_ns, t->last_ns) : t->last_ns;
+	if (share.open && end > share.opened_ns)
+		count_open(&share, share.opened_ns, end);
+	/* What was before is forgotten, not closed. */
+	from = MAX(from, end / NSEC_PER_SEC - MIN(end / NSEC_PER_SEC, MODEL_RATE_SLOTS - 1));
+	for (size_t i = 0; i < MODEL_RATE_SLOTS; i++)
+		if (share.open_slots[i].second >= from && share.open_slots[i].second <= to)
+			open_us += share.open_slots[i].open_us;
+	from_ns = MAX(from * NSEC_PER_SEC, share.first_ns);
+	end = MIN((to + 1) * NSEC_PER_SEC, end);
+	if (end <= from_ns || open_us >= (end - from_ns) / NSEC_PER_USEC)
+		return open_us ? 1 : 0;
+	return (double)open_us / ((double)(end - from_ns) / NSEC_PER_USEC);
 }
 
 uint64_t model_scale(

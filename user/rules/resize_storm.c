@@ -3,7 +3,8 @@
  * resize-storm: arrays replaced by growth. Two kinds.
  *
  * Churn: a site that makes garbage all the time, at least 1 MiB/s and 5 % of what the target allocates over
- * ten seconds. The best ten seconds of the last minute count.
+ * ten seconds. The best ten seconds of the last minute count; where its probes were closed most of the time,
+ * the whole minute does. Both are scaled by the share of that time in which they were open.
  * One-time: one container that grew large in many steps. Normal (INFO), with what a hint would have saved,
  * unless RSS passed 80 % of the limit meanwhile.
  *
@@ -14,8 +15,10 @@
  * Evidence: growths, containers, allocated_bytes, garbage_bytes, garbage_bytes_per_second,
  * garbage_pct_of_allocated, peak_overlap_bytes, hint (what make() should get: it fits 95 % of them), saves_bytes.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -29,6 +32,11 @@
 #define FEWEST_GCS      2
 /* A slice that grows so often and leaves so little is shifted, not filled. */
 #define QUEUE_GROWTHS 16
+/* Where probes are open for less than that, one growth stands for many: so few of them prove no rate. */
+#define MOSTLY_OPEN       0.5
+#define FEWEST_GROWTHS    32
+#define FEWEST_SECONDS    3
+#define ESTIMATED_SECONDS 60
 
 /* What all containers of a site add up to. */
 struct tally {
@@ -136,15 +144,24 @@ static uint64_t allocated_between(const struct target *target, uint64_t from_ns,
 struct storm {
 	struct rate_slot window;
 	uint64_t from_ns, to_ns;
-	uint64_t bytes_per_second;
-	double pct_of_allocated; /* -1 = not known */
+	uint64_t garbage_bytes, bytes_per_second; /* scaled */
+	double pct_of_allocated;                  /* -1 = not known */
+	bool estimated;
 };
+
+static bool is_estimated(const struct rule_context *context, const struct site *site)
+{
+	double share = model_open_share(context->model, site->target, site->family);
+
+	return share > 0 && share < MOSTLY_OPEN;
+}
 
 static void find_best_window(
 	const struct rule_context *context, const struct site *site, struct storm *ret)
 {
 	uint64_t seconds = MAX((uint64_t)threshold_get(context, "seconds"), (uint64_t)1);
 	uint64_t newest = site->last_ns / NSEC_PER_SEC;
+	double share;
 
 	*ret = (struct storm){.pct_of_allocated = -1};
 	for (uint64_t i = 0; i + seconds <= MAX((uint64_t)MODEL_RATE_SLOTS, seconds); i++) {
@@ -158,16 +175,59 @@ static void find_best_window(
 		ret->from_ns = from * NSEC_PER_SEC;
 		ret->to_ns = (to + 1) * NSEC_PER_SEC;
 	}
-	ret->bytes_per_second =
-		model_scale(context->model, site->target, site->family, ret->window.garbage_bytes) /
-		seconds;
+	share = model_open_share_between(
+		context->model, site->target, site->family, ret->from_ns, ret->to_ns - 1);
+	ret->garbage_bytes = share > 0 ? (uint64_t)((double)ret->window.garbage_bytes / share)
+				       : ret->window.garbage_bytes;
+	ret->bytes_per_second = ret->garbage_bytes / seconds;
+}
+
+static bool seen_often(const struct site *site, uint64_t from_ns, uint64_t to_ns)
+{
+	uint32_t from = (uint32_t)(from_ns / NSEC_PER_SEC), to = (uint32_t)(to_ns / NSEC_PER_SEC);
+	uint32_t seconds = 0, growths = 0;
+
+	for (size_t i = 0; i < MODEL_RATE_SLOTS; i++) {
+		const struct rate_slot *slot = &site->rates[i];
+
+		if (slot->second < from || slot->second > to)
+			continue;
+		seconds += slot->growths != 0;
+		growths += slot->growths;
+	}
+	return seconds >= FEWEST_SECONDS && growths >= FEWEST_GROWTHS;
+}
+
+/* The best of many short windows, each seen for a fraction of it, would be chance: the average counts. */
+static void estimate_window(
+	const struct rule_context *context, const struct site *site, struct storm *ret)
+{
+	const struct target *target = model_target(context->model, site->target);
+	/* Whole seconds, as they are counted. */
+	uint64_t end = site->last_ns / NSEC_PER_SEC + 1;
+	uint64_t to_ns = MIN(end * NSEC_PER_SEC - 1, target->last_ns);
+	uint64_t from_ns = MAX(minus(end, ESTIMATED_SECONDS) * NSEC_PER_SEC,
+		target->shares[site->family].first_ns);
+	double share = model_open_share_between(
+		context->model, site->target, site->family, from_ns, to_ns);
+	double seconds = fmax(
+		(double)minus(to_ns, from_ns) / NSEC_PER_SEC, threshold_get(context, "seconds"));
+
+	*ret = (struct storm){.pct_of_allocated = -1, .estimated = true};
+	if (share <= 0 || !seen_often(site, from_ns, to_ns))
+		return;
+	model_site_window(site, from_ns, to_ns, &ret->window);
+	ret->from_ns = from_ns;
+	ret->to_ns = to_ns;
+	ret->garbage_bytes = (uint64_t)((double)ret->window.garbage_bytes / share);
+	ret->bytes_per_second = (uint64_t)((double)ret->garbage_bytes / seconds);
 }
 
 /* Was it kept, after all? Bounded by the growth of the live heap once a GC has measured that. */
-static uint64_t kept_bytes(
-	const struct target *target, const struct site *site, const struct tally *tally)
+static uint64_t kept_bytes(const struct model *model, const struct target *target,
+	const struct site *site, const struct tally *tally)
 {
-	uint64_t kept = tally->held_bytes, gained;
+	uint64_t kept = model_scale(model, site->target, site->family, tally->held_bytes), gained;
 
 	if (target->has_heap && site->containers >= MANY_CONTAINERS) {
 		gained = target->heap.gc_cycles - target->heap_first.gc_cycles >= FEWEST_GCS
@@ -183,21 +243,24 @@ static bool churns(const struct rule_context *context, const struct site *site,
 	const struct tally *tally, struct storm *ret)
 {
 	const struct target *target = model_target(context->model, site->target);
-	uint64_t min = threshold_bytes(context, "bytes_per_second"), allocated;
+	uint64_t min = threshold_bytes(context, "bytes_per_second"), garbage, allocated;
 
 	if (!min || !site->garbage_bytes)
 		return false;
-	find_best_window(context, site, ret);
+	if (is_estimated(context, site))
+		estimate_window(context, site, ret);
+	else
+		find_best_window(context, site, ret);
 	if (ret->bytes_per_second < min)
 		return false;
-	if (site->garbage_bytes / natural_garbage(site->family) <= kept_bytes(target, site, tally))
+	garbage = model_scale(context->model, site->target, site->family, site->garbage_bytes);
+	if (garbage / natural_garbage(site->family) <=
+		kept_bytes(context->model, target, site, tally))
 		return false;
 	allocated = allocated_between(target, ret->from_ns, ret->to_ns);
 	if (!allocated)
 		return true;
-	ret->pct_of_allocated = pct((double)model_scale(context->model, site->target, site->family,
-					    ret->window.garbage_bytes),
-		(double)allocated);
+	ret->pct_of_allocated = fmin(pct((double)ret->garbage_bytes, (double)allocated), 100);
 	return ret->pct_of_allocated >= threshold_get(context, "min_pct");
 }
 
@@ -207,10 +270,33 @@ static bool is_queue(const struct site *site)
 	       site->growths / site->containers >= QUEUE_GROWTHS;
 }
 
+static bool starts_with(const char *s, const char *prefix)
+{
+	return !strncmp(s, prefix, strlen(prefix));
+}
+
+/*
+ * What the user's code called, where that and not the user's code grows what is its own (bytes.Buffer,
+ * bufio, encoding/json); else NULL. Generic helpers work on what they are given.
+ */
+static const char *library_function(const struct site *site)
+{
+	static const char *const helpers[] = {"runtime.", "internal/", "slices.", "maps."};
+	const char *function = NULL;
+
+	for (uint32_t i = 0; i < site->frame_count && site->frames[i].internal; i++)
+		function = site->frames[i].function;
+	for (size_t i = 0; function && i < ARRAY_SIZE(helpers); i++)
+		if (starts_with(function, helpers[i]))
+			return NULL;
+	return function && *function ? function : NULL;
+}
+
 static void advise(
 	const struct model *model, const struct site *site, uint64_t hint, struct finding *finding)
 {
 	const char *type = code_type(model, site->type, site->family);
+	const char *library = library_function(site);
 	char size[24] = "n";
 
 	if (hint)
@@ -219,6 +305,11 @@ static void advise(
 		say(finding->in_code,
 			"a queue of append and s = s[1:] copies what waits again and again: use "
 			"a ring buffer, or copy down and reuse the array.");
+	else if (library)
+		say(finding->in_code,
+			"what grows is inside %.120s, called here: give it room first (Grow, "
+			"a size), or reuse it (sync.Pool).",
+			library);
 	else if (site->family == FAMILY_SLICE)
 		say(finding->in_code, "make(%.120s, 0, %s) before filling it.", type, size);
 	else
@@ -259,15 +350,21 @@ static void emit_churn(const struct rule_context *context, const struct site *si
 	finding.bytes_per_second = storm->bytes_per_second;
 	add_evidence(&finding, storm, (double)growths, (double)site->containers, (double)allocated,
 		(double)finding.bytes, (double)tally->overlap_bytes, hint);
-	say(finding.message,
-		"%s/s of garbage from growing: %s growths of %s containers replaced %s%s%s%s.",
+	/* How many containers there were between the openings is not known. */
+	say(finding.message, "%s/s of garbage from growing: %s growths%s%s%s replaced %s%s%s%s.",
 		number_bytes(&n, storm->bytes_per_second), number_count(&n, growths),
-		number_count(&n, site->containers), number_bytes(&n, finding.bytes),
+		storm->estimated ? "" : " of ",
+		storm->estimated ? "" : number_count(&n, site->containers),
+		storm->estimated ? "" : " containers", number_bytes(&n, finding.bytes),
 		storm->pct_of_allocated >= 0 ? " (" : "",
 		storm->pct_of_allocated >= 0 ? number_pct(&n, storm->pct_of_allocated, 100) : "",
 		storm->pct_of_allocated >= 0 ? " of all that is allocated)" : "");
-	say(finding.since, "Since attach; the busiest %.0f s of the last minute.",
-		threshold_get(context, "seconds"));
+	if (storm->estimated)
+		say(finding.since, "Since attach; the rate is that of the last %s.",
+			number_duration(&n, minus(storm->to_ns, storm->from_ns)));
+	else
+		say(finding.since, "Since attach; the busiest %.0f s of the last minute.",
+			threshold_get(context, "seconds"));
 	advise(model, site, hint, &finding);
 	context->emit(&finding, context->arg);
 }
@@ -303,8 +400,7 @@ static void emit_once(
 		"Grew %s times up to %s: %s allocated, of them %s are garbage now; old and new "
 		"array "
 		"together took up to %s.",
-		number_count(&n, container->growths),
-		number_bytes(&n, minus(container->allocated_bytes, container->garbage_bytes)),
+		number_count(&n, container->growths), number_bytes(&n, container->held_peak_bytes),
 		number_bytes(&n, container->allocated_bytes),
 		number_bytes(&n, container->garbage_bytes),
 		number_bytes(&n, container->overlap_peak_bytes));

@@ -2,10 +2,12 @@
 /*
  * rss-spike: a step of RSS that matters: past start-up, to a height not seen in ten minutes, and either
  * a good part of it could be avoided (arrays that growth replaced) or there is hardly room for the next.
- * All other steps are in the model's spikes[] and are no finding.
+ * All other steps are in the model's spikes[] and are no finding, nor are those that a container of
+ * unbounded growth makes. Steps of one place are one finding, about the largest.
  *
  * Evidence: delta_bytes, before_bytes, after_bytes, duration_ns, explained_bytes, unexplained_bytes,
- * avoidable_bytes, cause_bytes, headroom_bytes, next_length, next_ns.
+ * avoidable_bytes, cause_bytes, headroom_bytes, next_length, next_ns; repeats where there were
+ * several.
  */
 #include <stdio.h>
 
@@ -173,5 +175,6 @@ const struct rule rule_rss_spike = {
 				"start-up ends at this age at the latest"},
 		},
 	.exclusive = EXCLUSIVE_NOTHING,
+	.yields_to = "unbounded-growth",
 	.evaluate = evaluate,
 };

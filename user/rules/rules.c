@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Running the rules: thresholds, and what no rule may decide on its own: identity, severity, confidence,
- * who speaks for a container or a site that several rules claim, rank, and the sum of the savings.
+ * who speaks for a container or a site that several rules claim, what is said only once, rank, and the
+ * sum of the savings.
  */
 #include "rules/rules.h"
 
@@ -236,26 +237,45 @@ static enum severity grade(const struct model *model, const struct finding *find
 				     : SEVERITY_LOW;
 }
 
-static bool any_lost(const struct model *model)
+/* Of the probes that the finding rests on; what happens to a target as a whole rests on all. */
+static uint64_t lost_events(const struct model *model, enum family family)
 {
-	for (size_t i = 0; i < model_source_count(model); i++)
-		if (model_source(model, i)->lost)
-			return true;
-	return false;
+	uint64_t lost = 0;
+
+	for (size_t i = 0; i < model_source_count(model); i++) {
+		const struct model_source *source = model_source(model, i);
+		bool other_family = false;
+
+		for (enum family f = FAMILY_NONE + 1; f < FAMILY_MAX; f++)
+			other_family |= f != family && !strcmp(source->name, family_name(f));
+		if (family == FAMILY_NONE || !other_family)
+			lost += source->lost;
+	}
+	return lost;
 }
 
-static enum confidence trust(const struct model *model, const struct finding *finding)
+/* How far its figures can be trusted, and why no further. */
+static void judge(const struct model *model, struct finding *finding)
 {
 	const struct container *container = container_of_finding(model, finding);
 	const struct site *site = model_site(model, finding->site);
 	enum family family = container ? container->family : site ? site->family : FAMILY_NONE;
 	double share = model_open_share(model, finding->target, family);
+	uint64_t lost = lost_events(model, family);
+	struct numbers n = {0};
 
-	/* A spike is the target's: its place is where most of it came from, and may be unknown. */
-	if (any_lost(model) || !has_place(model, finding))
-		return CONFIDENCE_PARTIAL;
-	return finding->counts_growths && share > 0 && share < 1 ? CONFIDENCE_ESTIMATED
-								 : CONFIDENCE_EXACT;
+	finding->confidence = CONFIDENCE_EXACT;
+	if (lost || !has_place(model, finding)) {
+		finding->confidence = CONFIDENCE_PARTIAL;
+		say(finding->caveat, "Partial: %s%s%s%s.", lost ? number_count(&n, lost) : "",
+			lost ? " events were lost, its figures may be too low" : "",
+			lost && !has_place(model, finding) ? "; " : "",
+			has_place(model, finding) ? "" : "its place is unknown");
+	} else if (finding->counts_growths && share > 0 && share < 1) {
+		finding->confidence = CONFIDENCE_ESTIMATED;
+		say(finding->caveat, "Figures are estimated: its probes were open %s of the time.",
+			number_pct(&n, share, 1));
+	}
 }
 
 /* ---- collecting ---- */
@@ -305,11 +325,123 @@ static void collect(const struct finding *finding, void *arg)
 	graded.kind = collector->context->rule->kind;
 	graded.id = finding_id(model, &graded);
 	graded.severity = grade(model, &graded);
-	graded.confidence = trust(model, &graded);
+	judge(model, &graded);
 	if (!may_stand(collector, &graded))
 		return;
 	array_reserve(findings->items, findings->count, collector->cap);
 	findings->items[findings->count++] = graded;
+}
+
+/* ---- what is said once ---- */
+
+static bool same_function(
+	const struct model *model, const struct finding *a, const struct finding *b)
+{
+	const struct site *x = model_site(model, a->site), *y = model_site(model, b->site);
+
+	return a->target == b->target && x && y && *x->function &&
+	       !strcmp(x->function, y->function) && !strcmp(x->file, y->file);
+}
+
+static bool is_explained(
+	const struct model *model, const struct findings *findings, const struct finding *finding)
+{
+	size_t rule = rule_index(finding->kind, strlen(finding->kind));
+	const char *kind = rules[rule]->yields_to;
+
+	for (size_t i = 0; kind && i < findings->count; i++) {
+		const struct finding *other = &findings->items[i];
+
+		if (!other->candidate && !strcmp(other->kind, kind) &&
+			same_function(model, finding, other))
+			return true;
+	}
+	return false;
+}
+
+static void drop_explained(const struct model *model, struct findings *findings)
+{
+	size_t kept = 0;
+
+	/* Nobody yields to a rule that yields itself, so the order of dropping does not matter. */
+	for (size_t i = 0; i < findings->count; i++)
+		if (!is_explained(model, findings, &findings->items[i]))
+			findings->items[kept++] = findings->items[i];
+	findings->count = kept;
+}
+
+/* Containers of which neither place nor owner is known are not alike for that. */
+static uint64_t fold_key(const struct model *model, const struct finding *finding)
+{
+	const struct container *container = container_of_finding(model, finding);
+	bool apart = container && !has_place(model, finding) && !container->owner;
+	uint64_t numbers[] = {finding->id, finding->site, finding->target, finding->candidate,
+		finding->normal, container != NULL, apart ? container->serial : 0};
+
+	return hash_bytes(0, numbers, sizeof(numbers));
+}
+
+/* The larger one speaks; what different containers hold and would save adds up. */
+static void merge(struct finding *into, const struct finding *finding)
+{
+	struct finding other = *finding;
+
+	if (finding->saves_bytes > into->saves_bytes ||
+		(finding->saves_bytes == into->saves_bytes && finding->bytes > into->bytes)) {
+		other = *into;
+		*into = *finding;
+	}
+	if (other.limit_ns && (!into->limit_ns || other.limit_ns < into->limit_ns))
+		into->limit_ns = other.limit_ns;
+	if (into->container < 0)
+		return;
+	into->bytes += other.bytes;
+	into->saves_bytes += other.saves_bytes;
+	into->saves_rss_bytes += other.saves_rss_bytes;
+	into->bytes_per_second += other.bytes_per_second;
+}
+
+static void tell_count(const struct model *model, struct finding *finding, uint64_t count)
+{
+	bool containers = finding->container >= 0;
+	char message[FINDING_TEXT_BYTES];
+	struct numbers n = {0};
+
+	if (count < 2)
+		return;
+	memcpy(message, finding->message, sizeof(message));
+	if (containers)
+		say(finding->message, "%s alike hold %s together. The largest: %s",
+			number_count(&n, count), number_bytes(&n, finding->bytes), message);
+	else
+		say(finding->message, "%s times. The largest: %s", number_count(&n, count),
+			message);
+	evidence_add(finding, containers ? "containers" : "repeats", (double)count);
+	finding->severity = grade(model, finding);
+}
+
+static void fold(const struct model *model, struct findings *findings)
+{
+	uint64_t *counts = xcalloc(findings->count + 1, sizeof(*counts)), index;
+	struct table seen = {0};
+	size_t kept = 0;
+
+	for (size_t i = 0; i < findings->count; i++) {
+		uint64_t key = fold_key(model, &findings->items[i]);
+
+		if (!table_get(&seen, key, &index)) {
+			table_set(&seen, key, index = kept);
+			findings->items[kept++] = findings->items[i];
+		} else {
+			merge(&findings->items[index], &findings->items[i]);
+		}
+		counts[index]++;
+	}
+	findings->count = kept;
+	for (size_t i = 0; i < kept; i++)
+		tell_count(model, &findings->items[i], counts[i]);
+	table_done(&seen);
+	free(counts);
 }
 
 /* ---- rank ---- */
@@ -386,6 +518,8 @@ void rules_run(const struct model *model, const struct thresholds *thresholds, u
 	}
 	table_done(&collector.containers);
 	table_done(&collector.sites);
+	drop_explained(model, ret);
+	fold(model, ret);
 	if (ret->count)
 		qsort(ret->items, ret->count, sizeof(*ret->items), compare_findings);
 	for (size_t i = 0; i < ret->count; i++)

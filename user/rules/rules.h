@@ -16,7 +16,7 @@
 
 enum threshold_unit {
 	UNIT_NONE,
-	UNIT_BYTES,   /* accepts K, M, G */
+	UNIT_BYTES, /* accepts K, M, G */
 	UNIT_PCT,
 	UNIT_SECONDS,
 	UNIT_BYTES_PER_SECOND,
@@ -26,7 +26,7 @@ enum threshold_unit {
 struct threshold {
 	const char *field; /* "seconds" */
 	enum threshold_unit unit;
-	double value; /* the default of design.md 4 */
+	double value; /* the default */
 	const char *help;
 };
 
@@ -51,10 +51,12 @@ enum rule_exclusive {
 };
 
 struct rule {
-	const char *kind; /* "retained-buckets" */
-	const char *help; /* one line for man page and help */
+	const char *kind;                                 /* "retained-buckets" */
+	const char *help;                                 /* one line for man page and help */
 	struct threshold thresholds[RULE_MAX_THRESHOLDS]; /* ends with field == NULL */
 	enum rule_exclusive exclusive;
+	/* A kind that explains more: this rule is silent where that one has found the same function. */
+	const char *yields_to;
 	/*
 	 * Emits what it finds: place, class, bytes, savings, evidence and text. Identity, severity,
 	 * confidence, exclusion and rank are the business of rules_run().
@@ -74,11 +76,15 @@ int thresholds_set(struct thresholds *thresholds, const char *assignment, char e
 /* Value of the rule's own threshold; field must exist. */
 double threshold_get(const struct rule_context *context, const char *field);
 
-/* All findings of a session, ranked, savings counted once; candidates and INFO last. */
+/*
+ * All findings of a session, ranked, savings counted once; candidates and INFO last. Findings of one id
+ * and site are one: the largest speaks, bytes and savings of its containers are summed, evidence
+ * "containers" (of what happens to a target: "repeats") counts them.
+ */
 struct findings {
 	struct finding *items;
 	size_t count;
-	size_t candidates; /* the last of count */
+	size_t candidates;        /* the last of count */
 	uint64_t saves_rss_bytes; /* of all, counted once */
 };
 

@@ -38,7 +38,10 @@ const char *number_pct(struct numbers *numbers, double part, double whole)
 	double value = pct(part, whole);
 	char *text = next_text(numbers);
 
-	snprintf(text, TEXT_NUMBER_BYTES, value < 10 ? "%.1f %%" : "%.0f %%", value);
+	if (value > 0 && value < 0.05)
+		snprintf(text, TEXT_NUMBER_BYTES, "< 0.1 %%");
+	else
+		snprintf(text, TEXT_NUMBER_BYTES, value < 10 ? "%.1f %%" : "%.0f %%", value);
 	return text;
 }
 

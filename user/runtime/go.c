@@ -56,7 +56,8 @@ static const char *check_spans(struct runtime_process *process)
 	uint64_t slice[3], mspans[CHECKED_SPANS], count, agreed = 0;
 
 	if (target_mem_read(process->mem,
-		    process->facts.mheap + process->facts.layout.heap_allspans, slice, sizeof(slice)))
+		    process->facts.mheap + process->facts.layout.heap_allspans, slice,
+		    sizeof(slice)))
 		return not_yet;
 	if (!slice[1])
 		return not_yet;
@@ -112,8 +113,9 @@ static void process_close(struct runtime_process *process)
 	free(process);
 }
 
-static int process_open(const struct runtime_file *file, struct target_mem *mem, struct parser *parser,
-	uint32_t file_id, uint64_t slide, struct runtime_process **ret, char reason[REASON_BYTES])
+static int process_open(const struct runtime_file *file, struct target_mem *mem,
+	struct parser *parser, uint32_t file_id, uint64_t slide, struct runtime_process **ret,
+	char reason[REASON_BYTES])
 {
 	struct runtime_process *process;
 	const char *refusal;

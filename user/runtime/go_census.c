@@ -444,7 +444,7 @@ static int confirm(
 {
 	bool map = candidate->family == FAMILY_MAP;
 	struct go_map_guess guess = {};
-	struct go_shape shape;
+	struct go_shape shape = {};
 	uint64_t seen;
 	int r;
 

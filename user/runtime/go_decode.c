@@ -14,12 +14,12 @@
 #include "runtime/go_heap.h"
 #include "runtime/go_size.h"
 
-#define MAX_GROWN	65536	 /* headers whose last growth is remembered */
-#define MAX_CALL_TYPES	65536
-#define MAX_TABLE_DEPTH 40
+#define MAX_GROWN        65536 /* headers whose last growth is remembered */
+#define MAX_CALL_TYPES   65536
+#define MAX_TABLE_DEPTH  40
 #define OVERFLOW_EXACT_B 16 /* incrnoverflow(): from here on one in 2^(B-15) is counted */
-#define POINTER_BYTES	8
-#define MAX_ARRAYS_MADE 65536
+#define POINTER_BYTES    8
+#define MAX_ARRAYS_MADE  65536
 
 typedef int decode_fn(struct runtime_process *process, const struct mt_record *record,
 	struct event *ret, uint64_t *ret_type);
@@ -38,8 +38,8 @@ static const struct go_type *map_type(struct runtime_process *process, uint64_t 
 
 static void init_growth(struct event *event, enum family family, uint64_t key, uint64_t old_key)
 {
-	*event = (struct event){.kind = EVENT_GROWTH,
-		.growth = {.family = family, .key = key, .old_key = old_key}};
+	*event = (struct event){
+		.kind = EVENT_GROWTH, .growth = {.family = family, .key = key, .old_key = old_key}};
 }
 
 /* ---- classic maps ---- */
@@ -66,8 +66,8 @@ static bool is_repeated(struct runtime_process *process, const struct mt_record 
 	return false;
 }
 
-static uint64_t overflow_bytes(const struct go_facts *facts, const struct hmap_word *word,
-	const struct go_type *type)
+static uint64_t overflow_bytes(
+	const struct go_facts *facts, const struct hmap_word *word, const struct go_type *type)
 {
 	uint64_t buckets =
 		go_size_buckets(facts, word->b, type->group_size, type->group_has_pointers);
@@ -76,7 +76,7 @@ static uint64_t overflow_bytes(const struct go_facts *facts, const struct hmap_w
 	if (word->b >= OVERFLOW_EXACT_B)
 		count <<= word->b - OVERFLOW_EXACT_B + 1;
 	return (count - MIN(count, ready)) *
-		go_size_alloc(facts, type->group_size, type->group_has_pointers);
+	       go_size_alloc(facts, type->group_size, type->group_has_pointers);
 }
 
 /* addr hmap, val: type, count, word, buckets */
@@ -107,19 +107,19 @@ static int decode_hash_grow(struct runtime_process *process, const struct mt_rec
 	overflow = overflow_bytes(facts, &word, type);
 	array = go_size_bucket_array(facts, new_b, type->group_size, type->group_has_pointers);
 	growth->allocated_bytes = array + overflow;
-	growth->garbage_bytes = overflow +
-		go_size_bucket_array(facts, word.b, type->group_size, type->group_has_pointers);
+	growth->garbage_bytes = overflow + go_size_bucket_array(facts, word.b, type->group_size,
+						   type->group_has_pointers);
 	growth->held_bytes = GO_MAP_HEADER_BYTES + array + growth->garbage_bytes;
 	return 0;
 }
 
 /* ---- Swiss maps ---- */
 
-static uint64_t table_bytes(const struct go_facts *facts, const struct go_type *type, uint64_t capacity)
+static uint64_t table_bytes(
+	const struct go_facts *facts, const struct go_type *type, uint64_t capacity)
 {
 	return GO_MAP_TABLE_BYTES +
-		go_size_table_groups(
-			facts, capacity, type->group_size, type->group_has_pointers);
+	       go_size_table_groups(facts, capacity, type->group_size, type->group_has_pointers);
 }
 
 /* addr Map, val: type, used. The only group becomes a table of 16 slots. */
@@ -140,9 +140,8 @@ static int decode_grow_to_table(struct runtime_process *process, const struct mt
 	if (!type)
 		return 0;
 	growth->allocated_bytes = table_bytes(facts, type, growth->capacity) +
-		go_size_alloc(facts, POINTER_BYTES, true);
-	growth->garbage_bytes =
-		go_size_alloc(facts, type->group_size, type->group_has_pointers);
+				  go_size_alloc(facts, POINTER_BYTES, true);
+	growth->garbage_bytes = go_size_alloc(facts, type->group_size, type->group_has_pointers);
 	growth->held_bytes = GO_MAP_HEADER_BYTES + growth->allocated_bytes;
 	return 0;
 }
@@ -170,7 +169,8 @@ static void size_single(const struct go_facts *facts, const struct go_type *type
 
 	growth->capacity = 2 * capacity;
 	if (type)
-		growth->held_bytes = GO_MAP_HEADER_BYTES +
+		growth->held_bytes =
+			GO_MAP_HEADER_BYTES +
 			go_size_alloc(facts, splits ? 2 * POINTER_BYTES : POINTER_BYTES, true) +
 			(splits ? 2 * table_bytes(facts, type, capacity)
 				: table_bytes(facts, type, 2 * capacity));
@@ -194,7 +194,8 @@ static int decode_rehash(struct runtime_process *process, const struct mt_record
 	growth->length = record->val[2];
 	*ret_type = tag(FAMILY_MAP, record->val[0]);
 	if (type)
-		size_rehash(&process->facts, type, capacity, splits && local == depth, depth, growth);
+		size_rehash(
+			&process->facts, type, capacity, splits && local == depth, depth, growth);
 	if (depth == 0)
 		size_single(&process->facts, type, capacity, growth);
 	return 0;
@@ -227,7 +228,7 @@ static uint64_t call_type(struct runtime_process *process, const struct mt_recor
 
 struct slice_growth {
 	uint64_t bytes, length, capacity; /* copied; as growslice returns them */
-	uint64_t elem_bytes;		  /* 0 = unknown */
+	uint64_t elem_bytes;              /* 0 = unknown */
 	bool has_pointers;
 };
 
@@ -243,8 +244,8 @@ static bool elem_size_fits(const struct runtime_process *process, const struct s
 						      : old_length == slice->length;
 }
 
-static bool rounds_to_itself(
-	const struct runtime_process *process, const struct slice_growth *slice, uint64_t elem_bytes)
+static bool rounds_to_itself(const struct runtime_process *process,
+	const struct slice_growth *slice, uint64_t elem_bytes)
 {
 	uint64_t bytes = slice->capacity * elem_bytes;
 
@@ -252,7 +253,8 @@ static bool rounds_to_itself(
 }
 
 /* Where the caller does not name the type: most appends add one element. */
-static uint64_t infer_elem_size(const struct runtime_process *process, const struct slice_growth *slice)
+static uint64_t infer_elem_size(
+	const struct runtime_process *process, const struct slice_growth *slice)
 {
 	uint64_t old = slice->length - process->facts.layout.slice_length_new, elem_bytes;
 
@@ -260,10 +262,10 @@ static uint64_t infer_elem_size(const struct runtime_process *process, const str
 		return 0;
 	elem_bytes = slice->bytes / old;
 	return elem_size_fits(process, slice, elem_bytes) &&
-			(!process->facts.layout.slice_length_new ||
-				rounds_to_itself(process, slice, elem_bytes))
-		? elem_bytes
-		: 0;
+			       (!process->facts.layout.slice_length_new ||
+				       rounds_to_itself(process, slice, elem_bytes))
+		       ? elem_bytes
+		       : 0;
 }
 
 /* Bytes of the span slot at addr, if they lie in [low, high]; else low. */
@@ -338,7 +340,8 @@ static uint64_t old_bytes(struct runtime_process *process, const struct mt_recor
 		high = go_size_alloc(
 			facts, (slice->length - 1) * slice->elem_bytes, slice->has_pointers);
 	else
-		high = go_size_alloc(facts, slice->capacity * slice->elem_bytes, slice->has_pointers);
+		high = go_size_alloc(
+			facts, slice->capacity * slice->elem_bytes, slice->has_pointers);
 	return slot_bytes(process, record->val[0], low, high);
 }
 
@@ -379,7 +382,8 @@ static int decode_growslice(struct runtime_process *process, const struct mt_rec
 	struct event_growth *growth = &ret->growth;
 
 	if (!slice.capacity || slice.length > slice.capacity || slice.bytes > GO_MAX_BYTES ||
-		slice.capacity > GO_MAX_BYTES || (process->facts.layout.slice_length_new && !slice.length))
+		slice.capacity > GO_MAX_BYTES ||
+		(process->facts.layout.slice_length_new && !slice.length))
 		return -EBADMSG;
 	if (elem && is_own_list(elem))
 		return -ENODATA;
@@ -397,13 +401,12 @@ static int decode_growslice(struct runtime_process *process, const struct mt_rec
 	growth->length = slice.length;
 	growth->capacity = slice.capacity;
 	if (slice.elem_bytes)
-		growth->allocated_bytes = go_size_alloc(&process->facts,
-			slice.capacity * slice.elem_bytes, slice.has_pointers);
+		growth->allocated_bytes = go_size_alloc(
+			&process->facts, slice.capacity * slice.elem_bytes, slice.has_pointers);
 	else
 		growth->allocated_bytes =
 			slot_bytes(process, record->addr, slice.bytes, GO_MAX_BYTES);
-	if (!growth->new_container && !on_stack(record, old) &&
-		!in_image(&process->facts, old))
+	if (!growth->new_container && !on_stack(record, old) && !in_image(&process->facts, old))
 		growth->garbage_bytes = old_bytes(process, record, &slice, &growth->old_key);
 	remember_array(process, record, growth->allocated_bytes);
 	growth->held_bytes = growth->allocated_bytes;
@@ -454,8 +457,8 @@ static void name_stack_map(const struct mt_record *record, struct event_growth *
 	uint64_t below = record->stack_hi - growth->key;
 
 	if (on_stack(record, growth->key))
-		growth->key = growth->old_key = EVENT_KEY_ON_STACK |
-			hash_bytes(record->goroutine, &below, sizeof(below));
+		growth->key = growth->old_key =
+			EVENT_KEY_ON_STACK | hash_bytes(record->goroutine, &below, sizeof(below));
 }
 
 /*

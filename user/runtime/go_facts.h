@@ -15,7 +15,7 @@ struct go_layout {
 	uint16_t mspan_size, span_start, span_npages, span_freeindex, span_nelems, span_alloc_bits,
 		span_mark_bits, span_sweepgen, span_class, span_state, span_elemsize, span_limit,
 		span_specials, span_large_type; /* 0xffff = the version has no largeType */
-	uint8_t span_index_bytes;		/* width of freeindex and nelems: 8 or 2 */
+	uint8_t span_index_bytes;               /* width of freeindex and nelems: 8 or 2 */
 	uint32_t heap_sweepgen, heap_allspans, heap_pages_in_use, heap_arenas;
 	uint32_t arena_spans, arena_inline_marks; /* 0xffffffff = the version has none */
 	uint16_t special_offset, special_offset_bytes, special_kind, special_bucket;
@@ -32,22 +32,22 @@ struct go_layout {
 
 /* Row numbers of our probes (struct runtime_probe.probe); sources of each: go_probes.c. */
 enum go_probe {
-	GO_PROBE_HASH_GROW,	/* runtime.hashGrow */
+	GO_PROBE_HASH_GROW,     /* runtime.hashGrow */
 	GO_PROBE_GROW_TO_TABLE, /* internal/runtime/maps.(*Map).growToTable */
-	GO_PROBE_REHASH,	/* internal/runtime/maps.(*table).rehash */
-	GO_PROBE_GROWSLICE,	/* runtime.growslice, at its call of memmove */
-	GO_PROBE_MAKECHAN,	/* runtime.makechan, after the channel's fields are set */
-	GO_PROBE_MAP_CLEAR,	/* runtime.mapclear, internal/runtime/maps.(*Map).Clear */
+	GO_PROBE_REHASH,        /* internal/runtime/maps.(*table).rehash */
+	GO_PROBE_GROWSLICE,     /* runtime.growslice, at its call of memmove */
+	GO_PROBE_MAKECHAN,      /* runtime.makechan, after the channel's fields are set */
+	GO_PROBE_MAP_CLEAR,     /* runtime.mapclear, internal/runtime/maps.(*Map).Clear */
 };
 
 #define GO_MAX_WAIT_REASONS 64
 
 struct go_facts {
-	uint8_t minor; /* go1.N */
-	bool swiss;    /* maps are Swiss tables (1.24+ without X:noswissmap) */
+	uint8_t minor;       /* go1.N */
+	bool swiss;          /* maps are Swiss tables (1.24+ without X:noswissmap) */
 	bool profile_linked; /* the binary can carry an allocation profile */
 	struct go_layout layout;
-	uint64_t text, etext;	/* runtime.text, not .text */
+	uint64_t text, etext; /* runtime.text, not .text */
 	uint64_t types, etypes;
 	uint64_t data, edata, bss, ebss, noptrdata, enoptrdata, noptrbss, enoptrbss;
 	uint64_t moduledata;
@@ -65,10 +65,10 @@ struct go_type {
 	bool has_pointers;
 	uint32_t map_flags; /* classic: 1 indirect key, 2 indirect elem; Swiss: 4, 8 */
 	uint64_t size;
-	uint64_t key, elem;		   /* type addresses; chan, slice..: elem only */
-	uint64_t key_size, elem_size;	   /* of key and elem types themselves */
-	uint64_t slot_size;		   /* Swiss: one key and element in a group */
-	uint64_t group, group_size;	   /* classic: of buckets; Swiss: of groups */
+	uint64_t key, elem;           /* type addresses; chan, slice..: elem only */
+	uint64_t key_size, elem_size; /* of key and elem types themselves */
+	uint64_t slot_size;           /* Swiss: one key and element in a group */
+	uint64_t group, group_size;   /* classic: of buckets; Swiss: of groups */
 	bool group_has_pointers;
 	char name[128];
 };

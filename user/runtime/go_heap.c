@@ -418,7 +418,12 @@ int go_heap_read_state(struct runtime_process *process, struct event_heap *ret)
 	const struct go_layout *layout = &process->facts.layout;
 	uint64_t gc = process->facts.gc_controller, stats = process->facts.memstats;
 	struct event_heap heap = {.stack_bytes = process->stack_bytes};
-	uint32_t phase = 0;
+	uint32_t phase = 0, sweepgen = 0;
+	/* Cleared by the kernel and written by the first collection: before it, their page may not be there. */
+	struct target_piece counts[] = {
+		{stats + layout->stats_num_gc, &heap.gc_cycles, 4, false},
+		{stats + layout->stats_pause_total, &heap.pause_total_ns, 8, false},
+	};
 	struct target_piece pieces[] = {
 		{gc + layout->gc_heap_live, &heap.allocated_bytes, 8, false},
 		{gc + layout->gc_heap_marked, &heap.live_bytes, 8, false},
@@ -427,8 +432,7 @@ int go_heap_read_state(struct runtime_process *process, struct event_heap *ret)
 		{gc + layout->gc_heap_free, &heap.free_bytes, 8, false},
 		{gc + layout->gc_total_alloc, &heap.total_alloc_bytes, 8, false},
 		{gc + layout->gc_goal, &heap.goal_bytes, 8, false},
-		{stats + layout->stats_num_gc, &heap.gc_cycles, 4, false},
-		{stats + layout->stats_pause_total, &heap.pause_total_ns, 8, false},
+		{process->facts.mheap + layout->heap_sweepgen, &sweepgen, 4, false},
 		{process->facts.gcphase, &phase, 4, false},
 	};
 	int r = target_mem_read_pieces(process->mem, pieces, ARRAY_SIZE(pieces));
@@ -436,6 +440,11 @@ int go_heap_read_state(struct runtime_process *process, struct event_heap *ret)
 	if (r < 0)
 		return r;
 	if (r < (int)ARRAY_SIZE(pieces))
+		return -EFAULT;
+	r = target_mem_read_pieces(process->mem, counts, ARRAY_SIZE(counts));
+	if (r < 0)
+		return r;
+	if (r < (int)ARRAY_SIZE(counts) && sweepgen > 2)
 		return -EFAULT;
 	heap.gc_running = phase != 0;
 	/* memstats.pause_ns is a ring of 256; the last one is at (numgc + 255) % 256 */

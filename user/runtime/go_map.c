@@ -241,7 +241,7 @@ static uint64_t estimate_chained(struct runtime_process *process, const struct b
 		pieces[i] = (struct target_piece){
 			array->addr + (bucket + 1) * array->bucket_bytes - 8, &next[i], 8, false};
 	}
-	if (target_mem_read_pieces(process->mem, pieces, sampled) <= 0)
+	if (!sampled || target_mem_read_pieces(process->mem, pieces, sampled) <= 0)
 		return 0;
 	for (uint64_t i = 0; i < sampled; i++)
 		outside += pieces[i].done && heap_pointer(next[i]) &&

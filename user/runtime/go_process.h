@@ -68,7 +68,7 @@ struct go_container {
 	uint64_t verified_ns, looked_ns;
 	struct go_root root;
 	bool verified; /* found allocated at least once */
-	bool dead; /* stays so until a probe or a census finds something there again */
+	bool dead;     /* stays so until a probe or a census finds something there again */
 	bool told; /* a probe has named it since it was last verified: it is there, whoever was before */
 	uint8_t doubts; /* looks in a row at which its header made no sense */
 	bool rooted, walked;

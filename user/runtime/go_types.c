@@ -308,7 +308,7 @@ int go_type_field(struct go_file *file, uint64_t type, uint64_t offset, char *na
 {
 	struct path path = {name, bytes, 0};
 	const char *first;
-	size_t first_bytes, depth;
+	size_t first_bytes = 0, depth;
 
 	if (!bytes || !is_type(file, type) ||
 		(read_u8(file, type + TYPE_KIND) & KIND_MASK) != GO_KIND_STRUCT)

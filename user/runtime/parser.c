@@ -364,7 +364,7 @@ static void identify_file(struct parser *parser, uint32_t id, struct parser_file
 
 int parser_identify(struct parser *parser, int fd, uint32_t *ret_id, struct runtime_file *ret)
 {
-	struct file_key key;
+	struct file_key key = {0};
 	uint32_t id;
 	int err;
 

@@ -21,7 +21,7 @@ struct parser;
 
 #define PARSER_FUNCTION_BYTES 192
 #define PARSER_FILE_BYTES     256
-#define PARSER_MAX_PCS	      64
+#define PARSER_MAX_PCS        64
 #define PARSER_MAX_FRAMES     128
 
 /*
@@ -34,7 +34,7 @@ struct parser_frame {
 	bool internal; /* part of the language's runtime or standard library: never a site */
 	uint32_t line; /* 0 = unknown */
 	char function[PARSER_FUNCTION_BYTES]; /* "main.(*Cache).Put" */
-	char file[PARSER_FILE_BYTES];	      /* full path as the compiler wrote it */
+	char file[PARSER_FILE_BYTES];         /* full path as the compiler wrote it */
 };
 
 int parser_open(struct parser **ret);

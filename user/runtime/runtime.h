@@ -36,14 +36,16 @@ struct target_mem;
 struct runtime_probe {
 	uint16_t probe;
 	uint8_t family; /* enum family: probes of one family share a link and the governor's verdict */
-	bool emulated;	/* the kernel emulates this instruction (~0.6 us); else single-step (~10 us) */
-	uint64_t vaddr;	/* of the probed instruction, as linked */
+	bool emulated; /* the kernel emulates this instruction (~0.6 us); else single-step (~10 us) */
+	uint64_t vaddr; /* of the probed instruction, as linked */
 	uint64_t file_offset;
-	uint8_t code[RUNTIME_CODE_BYTES]; /* bytes at file_offset: must equal memory before attaching */
+	uint8_t code
+		[RUNTIME_CODE_BYTES]; /* bytes at file_offset: must equal memory before attaching */
 	uint8_t code_bytes;
 	char symbol[96]; /* "runtime.hashGrow" */
-	int32_t delta;	 /* probed instruction - symbol start */
-	struct mt_attachment attachment; /* kind, flags, sources; link is filled in when attaching */
+	int32_t delta;   /* probed instruction - symbol start */
+	struct mt_attachment
+		attachment; /* kind, flags, sources; link is filled in when attaching */
 };
 
 /* What was not attached or not known, and why, in words for the report. */
@@ -54,12 +56,12 @@ struct runtime_skip {
 
 /* File facts. Crosses the socket between child and tracer as it is. */
 struct runtime_file {
-	char runtime[16]; /* name of the runtime, "" = none known */
-	char version[64]; /* "go1.23.5", with experiments "go1.24.4 X:noswissmap" */
+	char runtime[16];  /* name of the runtime, "" = none known */
+	char version[64];  /* "go1.23.5", with experiments "go1.24.4 X:noswissmap" */
 	char build_id[72]; /* GNU build-id in hex, else a hash of Go's own id; "" = none */
 	bool pie;
-	bool stripped; /* no .symtab */
-	bool reading;  /* layout known: containers can be read from outside */
+	bool stripped;       /* no .symtab */
+	bool reading;        /* layout known: containers can be read from outside */
 	uint64_t load_vaddr; /* p_vaddr - p_offset of the first PT_LOAD: slide = map start - this */
 	uint32_t probe_count, skip_count;
 	struct runtime_probe probes[RUNTIME_MAX_PROBES];
@@ -73,7 +75,8 @@ struct runtime_file {
 struct runtime_container {
 	enum family family;
 	uint64_t key;
-	uint64_t type; /* the runtime's own number of the type, for type_name() and look(); 0 = unknown */
+	uint64_t
+		type; /* the runtime's own number of the type, for type_name() and look(); 0 = unknown */
 	char type_name[160];
 	char owner[160]; /* "main.cache", "main.Cache.m", "" = unknown */
 	struct event_look look;
@@ -82,7 +85,7 @@ struct runtime_container {
 
 struct runtime_census_stats {
 	uint64_t objects;    /* looked at */
-	uint64_t bytes;	     /* read */
+	uint64_t bytes;      /* read */
 	uint64_t containers; /* found, small ones too; of them: */
 	uint64_t maps, channels;
 	uint64_t duration_ns;
@@ -96,14 +99,15 @@ struct runtime_census_options {
 	bool find_owners;     /* one hop: who points to the containers above the floor */
 	/* Called now and then with what is done of all; non-zero stops the census. May be NULL. */
 	int (*progress)(uint64_t done, uint64_t total, void *arg);
-	void *arg;	 /* for progress */
+	void *arg;       /* for progress */
 	void *found_arg; /* for the callback of census() */
 };
 
 /* Goroutines that wait for the same thing with the same stack. */
 struct runtime_waiters {
 	struct event_waiters event; /* its site is the caller's to find: */
-	uint64_t pcs[RUNTIME_WAIT_PCS]; /* return addresses, innermost first; the last is who started it */
+	uint64_t pcs
+		[RUNTIME_WAIT_PCS]; /* return addresses, innermost first; the last is who started it */
 	size_t pc_count;
 };
 
@@ -122,8 +126,9 @@ struct runtime {
 	 * invariants against memory: -ENOTSUP where they do not hold (reason says which). parser
 	 * answers type and line questions and must outlive the process.
 	 */
-	int (*process_open)(const struct runtime_file *file, struct target_mem *mem, struct parser *parser,
-		uint32_t file_id, uint64_t slide, struct runtime_process **ret, char reason[160]);
+	int (*process_open)(const struct runtime_file *file, struct target_mem *mem,
+		struct parser *parser, uint32_t file_id, uint64_t slide,
+		struct runtime_process **ret, char reason[160]);
 	void (*process_close)(struct runtime_process *process);
 
 	/*

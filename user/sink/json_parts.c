@@ -404,6 +404,8 @@ static struct json_object *finding_object(const struct model *model, const struc
 	json_add(object, "evidence", evidence_of(finding));
 	json_add_text(object, "message", finding->message);
 	json_add_text(object, "since", finding->since);
+	if (finding->caveat[0])
+		json_add_text(object, "caveat", finding->caveat);
 	json_add_text(object, "in_code", finding->in_code);
 	json_add_text(object, "right_now", finding->right_now);
 	return object;

@@ -176,13 +176,15 @@ void page_end(struct page *page)
 	page->columns = 0;
 }
 
-/* A number and its unit stay together: "614.4 KiB". */
-static bool is_number_and_unit(const char *text, const char *space)
+/* A number stays with its unit and its sign: "614.4 KiB", "< 0.1 %". */
+static bool is_within_number(const char *text, const char *space)
 {
 	static const char *const units[] = {
 		"B", "KiB", "MiB", "GiB", "%", "s", "ms", "us", "min", "h"};
 	size_t bytes = strcspn(space + 1, " ,.;:)/");
 
+	if (space > text && space[-1] == '<')
+		return true;
 	if (space == text || space[-1] < '0' || space[-1] > '9')
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
@@ -202,7 +204,7 @@ static size_t wrap_bytes(const char *text, int columns, bool line_is_empty)
 
 	if (!*end)
 		return (size_t)(end - text);
-	while (space > text && (*space != ' ' || is_number_and_unit(text, space)))
+	while (space > text && (*space != ' ' || is_within_number(text, space)))
 		space--;
 	if (space > text || !line_is_empty)
 		return (size_t)(space - text);

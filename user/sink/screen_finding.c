@@ -11,6 +11,7 @@
 
 #define INDENT      3
 #define MAX_CALLERS 3
+#define MAX_PLACE   24 /* columns, where space is scarce */
 
 struct columns {
 	int rank, severity, class;
@@ -220,18 +221,6 @@ static void put_labelled(struct page *page, const char *label, const char *text)
 	page_wrap(page, STYLE_PLAIN, INDENT + (int)strlen(label), text);
 }
 
-static const char *confidence_note(const struct finding *finding)
-{
-	static const char *const notes[] = {
-		[CONFIDENCE_EXACT] = "",
-		[CONFIDENCE_ESTIMATED] =
-			"Figures are estimated: its probes were open part of the time.",
-		[CONFIDENCE_PARTIAL] = "Partial: events were lost, or its place is unknown.",
-	};
-
-	return notes[finding->confidence];
-}
-
 static void put_finding(
 	struct page *page, const struct report *report, size_t index, const struct columns *columns)
 {
@@ -241,12 +230,12 @@ static void put_finding(
 	put_place(page, report, finding);
 	put_labelled(page, "", finding->message);
 	put_labelled(page, "", finding->since);
-	put_labelled(page, "", confidence_note(finding));
+	put_labelled(page, "", finding->caveat);
 	put_labelled(page, "In code:   ", finding->in_code);
 	put_labelled(page, "Right now: ", finding->right_now);
 }
 
-/* A finding in one line: what is normal, and what still waits for proof. */
+/* A finding in brief: what is normal, and what still waits for proof. */
 static void put_short(struct page *page, const struct report *report, const struct finding *finding)
 {
 	char subject[PAGE_TEXT_BYTES], place[PAGE_TEXT_BYTES];
@@ -255,13 +244,15 @@ static void put_short(struct page *page, const struct report *report, const stru
 	screen_place(model_site(report->model, finding->site), place, sizeof(place));
 	page_tab(page, INDENT);
 	page_add(page, STYLE_DIM, "%s   ", finding->kind);
-	page_add_cut(page, STYLE_DIM, page_room(page) / 2, false, subject);
+	page_add_cut(
+		page, STYLE_DIM, page_room(page) - (place[0] ? MAX_PLACE + 2 : 0), false, subject);
 	if (place[0]) {
 		page_add(page, STYLE_DIM, "  ");
-		page_add_cut(page, STYLE_DIM, 24, true, place);
+		page_add_cut(page, STYLE_DIM, MAX_PLACE, true, place);
 	}
-	page_add(page, STYLE_DIM, "   %s", finding->message);
 	page_end(page);
+	page_tab(page, 2 * INDENT);
+	page_wrap(page, STYLE_DIM, 2 * INDENT, finding->message);
 }
 
 /* ---- all of them ---- */
@@ -344,8 +335,8 @@ static void put_candidates(
 	}
 	if (!count)
 		return;
-	page_add(page, STYLE_PLAIN, "%zu candidate%s proof", count,
-		count == 1 ? " waits for" : "s wait for");
+	page_add(page, STYLE_PLAIN, "%zu candidate%s, not yet proven to be in use", count,
+		count == 1 ? "" : "s");
 	if (!report->verbose) {
 		char subject[PAGE_TEXT_BYTES];
 

@@ -3,6 +3,7 @@
  * The end of a block: what jumped, what was looked at, what it cost, and everything that keeps the
  * report from being complete or exact. Silence alone is not trusted.
  */
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -11,10 +12,11 @@
 #include "sink/screen.h"
 #include "sink/summary.h"
 
-#define INDENT     3
-#define MAX_SPIKES 3
-#define MAX_CAUSES 3
-#define MAX_SKIPS  3
+#define INDENT         3
+#define MAX_SPIKES     3
+#define MAX_CAUSES     3
+#define MAX_SKIPS      3
+#define MAX_TYPE_BYTES 64
 
 /* ---- spikes ---- */
 
@@ -43,31 +45,35 @@ static void say_cause(struct sentences *sentences, const struct model *model,
 {
 	const struct site *site = model_site(model, cause->site);
 	char size[TEXT_NUMBER_BYTES], place[PAGE_TEXT_BYTES];
-	const char *family = cause->family ? family_name(cause->family) : "faults";
+	const char *family = cause->family ? family_name(cause->family) : "page faults";
 
 	screen_place(site, place, sizeof(place));
 	if (!place[0] && site && site->function)
 		text_copy(place, sizeof(place), site->function);
-	say(sentences, "%s %s %s%s%.80s", before, text_bytes(size, cause->bytes), family,
-		place[0] ? " at " : "", place);
+	say(sentences, "%s %s %s%s%s%.80s", before, text_bytes(size, cause->bytes), family,
+		cause->family ? "s" : "", place[0] ? " at " : "", place);
 }
 
+/* "RSS rose by 64.0 MiB within 1.0 s, 70 s after attach: 48.0 MiB maps at prices.go:77, ..." */
 static void put_spike(struct page *page, const struct model *model, const struct target *target,
 	const struct spike *spike)
 {
 	struct sentences sentences = {.used = 0};
-	char delta[TEXT_NUMBER_BYTES], within[TEXT_NUMBER_BYTES], after[TEXT_NUMBER_BYTES];
-	char explained[TEXT_NUMBER_BYTES];
+	char number[TEXT_NUMBER_BYTES];
+	uint64_t delta = spike->after_bytes - spike->before_bytes;
 	uint64_t start = MAX(spike->start_ns, target->attach_ns) - target->attach_ns;
+	size_t said = 0;
 
-	say(&sentences, "RSS jumped by %s within %s, %s%s attach; explained %s",
-		text_bytes(delta, spike->after_bytes - spike->before_bytes),
-		text_duration(within, spike->end_ns - spike->start_ns),
-		start ? text_duration(after, start) : "at", start ? " after" : "",
-		text_bytes(explained, spike->explained_bytes));
+	say(&sentences, "RSS rose by %s", text_bytes(number, delta));
+	say(&sentences, " within %s", text_duration(number, spike->end_ns - spike->start_ns));
+	if (start >= NSEC_PER_SEC)
+		say(&sentences, ", %s after attach", text_duration(number, start));
 	for (uint32_t i = 0; i < MIN(spike->cause_count, (uint32_t)MAX_CAUSES); i++)
 		if (spike->causes[i].bytes)
-			say_cause(&sentences, model, &spike->causes[i], i ? "," : ":");
+			say_cause(&sentences, model, &spike->causes[i], said++ ? "," : ":");
+	if (spike->explained_bytes < delta - delta / 50)
+		say(&sentences, "; %s unexplained",
+			text_bytes(number, delta - spike->explained_bytes));
 	say(&sentences, ".");
 	page_wrap(page, STYLE_PLAIN, INDENT, sentences.text);
 }
@@ -99,7 +105,10 @@ void screen_spikes(struct page *page, const struct report *report, const struct 
 			put_spike(page, report->model, target, spike);
 	}
 	if (shown > MAX_SPIKES && !report->verbose) {
-		page_add(page, STYLE_PLAIN, "and %zu more jumps: -v shows all", shown - MAX_SPIKES);
+		char many[64];
+
+		page_add(page, STYLE_PLAIN, "and %s: -v shows all",
+			screen_many(many, shown - MAX_SPIKES, "more rise"));
 		page_end(page);
 	}
 }
@@ -115,7 +124,7 @@ static void say_looked(
 	uint64_t maps = MAX(seen[FAMILY_MAP], census ? census->maps : 0);
 	uint64_t channels = MAX(seen[FAMILY_CHANNEL], census ? census->channels : 0);
 	uint64_t cycles = target->heap.gc_cycles - target->heap_first.gc_cycles;
-	char many[64];
+	char many[64], number[TEXT_NUMBER_BYTES];
 
 	say(sentences, "Looked at %s", screen_many(many, maps, "map"));
 	if (seen[FAMILY_SLICE])
@@ -125,11 +134,15 @@ static void say_looked(
 	if (target->goroutines_ns)
 		say(sentences, ", %s",
 			screen_many(many, model_goroutine_count(target), "goroutine"));
-	say(sentences, ", %s", screen_many(many, cycles, "GC"));
-	say(sentences, ", %s.", screen_many(many, target->growths, "growth"));
+	/* Reading alone takes no time in which one could happen. */
+	if (!summary_read_only(model)) {
+		say(sentences, ", %s", screen_many(many, cycles, "GC"));
+		say(sentences, ", %s", screen_many(many, target->growths, "growth"));
+	}
 	if (target->containers_dropped)
-		say(sentences, "  %s did not fit.",
-			screen_many(many, target->containers_dropped, "smaller container"));
+		say(sentences, "; too small to follow: %s",
+			text_count(number, target->containers_dropped));
+	say(sentences, ".");
 }
 
 static void say_session(struct sentences *sentences, const struct report *report, const char *whose)
@@ -144,10 +157,13 @@ static void say_session(struct sentences *sentences, const struct report *report
 	}
 	summary_events(report->model, &events);
 	say(sentences, "Lost %s.", text_count(number, events.lost));
-	if (!summary_cost_pct(report->model, &pct))
-		say(sentences, "  Cost unknown.");
-	else
+	if (!model_overhead(report->model)->probe_hits)
+		say(sentences, "  Cost none: no probe was hit.");
+	else if (summary_cost_pct(report->model, &pct))
 		say(sentences, "  Cost %s of %s CPU.", screen_pct(number, pct), whose);
+	else
+		say(sentences, "  Cost %s of CPU.",
+			text_duration(number, model_overhead(report->model)->probe_cpu_ns));
 }
 
 /* Loss and cost belong to the session: with several targets they come once, at the end. */
@@ -185,21 +201,44 @@ static const struct container *find_largest(const struct model *model, uint32_t 
 	return largest && largest->held_bytes ? largest : NULL;
 }
 
+/* A type that may be one of several says the first, whole where there is room. */
+static void short_type(const char *type, char *buf, size_t bytes)
+{
+	const char *others = strstr(type, " or ");
+	size_t whole = others ? (size_t)(others - type) : strlen(type);
+
+	if (!others || strlen(type) < MAX_TYPE_BYTES)
+		text_copy(buf, bytes, type);
+	else
+		snprintf(buf, bytes, "%.*s or others", (int)whole, type);
+	if (strlen(buf) >= MAX_TYPE_BYTES)
+		memcpy(buf + MAX_TYPE_BYTES - 3, "..", 3);
+}
+
 static void say_largest(
 	struct sentences *sentences, const struct report *report, const struct target *target)
 {
 	const struct container *largest = find_largest(report->model, target->id);
-	char size[TEXT_NUMBER_BYTES];
+	char size[TEXT_NUMBER_BYTES], type[PAGE_TEXT_BYTES], place[PAGE_TEXT_BYTES];
 
-	if (!target->runtime[0])
-		say(sentences, "No known runtime in it: only its RSS was looked at.  ");
-	else if (largest)
-		say(sentences, "Largest: %s%s%.48s, %s.  ",
-			largest->owner ? family_name(largest->family) : "",
-			largest->owner ? " " : "",
-			model_string(
-				report->model, largest->owner ? largest->owner : largest->type),
-			text_bytes(size, largest->held_bytes));
+	if (!largest)
+		return;
+	short_type(model_string(report->model, largest->owner ? largest->owner : largest->type),
+		type, sizeof(type));
+	screen_place(model_site(report->model, largest->sites[0].site), place, sizeof(place));
+	say(sentences, "Largest: %s%s%s%s%s, %s.  ",
+		largest->owner ? family_name(largest->family) : "", largest->owner ? " " : "", type,
+		place[0] ? " at " : "", place, text_bytes(size, largest->held_bytes));
+}
+
+static void say_known(
+	struct sentences *sentences, const struct report *report, const struct target *target)
+{
+	if (target->runtime[0])
+		say_looked(sentences, report->model, target);
+	else
+		say(sentences, "No known runtime in it: only RSS %s looked at.",
+			summary_read_only(report->model) ? "was" : "and page faults were");
 }
 
 void screen_nothing_found(
@@ -211,7 +250,7 @@ void screen_nothing_found(
 		model_complete(report->model) ? "No findings."
 					      : "No findings, but the data is incomplete.");
 	say(&sentences, "  ");
-	say_looked(&sentences, report->model, target);
+	say_known(&sentences, report, target);
 	page_wrap(page, STYLE_PLAIN, 0, sentences.text);
 	sentences.used = 0;
 	sentences.text[0] = 0;
@@ -256,20 +295,31 @@ static void put_losses(struct page *page, const struct model *model)
 	}
 }
 
+/* Never "100 %" where a part is missing. */
+static const char *share_pct(char buf[TEXT_NUMBER_BYTES], double share)
+{
+	return screen_pct(buf, share < 0.1 ? 100 * share : floor(100 * share));
+}
+
+/* "slices (7.7 % of the time), channels (7.7 %) of api": one note a target. */
 static void put_shares(struct page *page, const struct report *report, const struct target *target)
 {
+	struct sentences sentences = {.used = 0};
+	size_t said = 0;
+
 	for (int family = FAMILY_NONE + 1; family < FAMILY_MAX; family++) {
 		double share = model_open_share(report->model, target->id, family);
-		char pct[TEXT_NUMBER_BYTES], text[160];
+		char pct[TEXT_NUMBER_BYTES];
 
 		if (!target->shares[family].ever || share >= 1)
 			continue;
-		snprintf(text, sizeof(text),
-			"%ss of %.64s were watched %s of the time: "
-			"their figures are estimated.",
-			family_name(family), target->comm, screen_pct(pct, 100 * share));
-		put_note(page, STYLE_YELLOW, "Estimated: ", text);
+		say(&sentences, "%s%ss (%s%s)", said ? ", " : "", family_name(family),
+			share_pct(pct, share), said ? "" : " of the time");
+		said++;
 	}
+	say(&sentences, " of %.64s: figures are scaled.", target->comm);
+	if (said)
+		put_note(page, STYLE_YELLOW, "Estimated: ", sentences.text);
 }
 
 static void put_skips(struct page *page, const struct report *report)

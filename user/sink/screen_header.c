@@ -59,32 +59,39 @@ const char *screen_many(char buf[64], uint64_t count, const char *noun)
 
 /* ---- title ---- */
 
-static void when_text(const struct report *report, char *buf, size_t bytes)
+/* From the first look at this target to the end, or to its own. A look alone takes its time. */
+static void when_text(
+	const struct report *report, const struct target *target, char *buf, size_t bytes)
 {
-	uint64_t start, real, end;
+	uint64_t start, real, end, seen;
 	char duration[TEXT_NUMBER_BYTES], clock[16];
 	struct tm tm;
 	time_t seconds;
 
 	model_clock(report->model, &start, &real, &end);
-	seconds = (time_t)(real / NSEC_PER_SEC);
+	seen = summary_read_only(report->model) ? start : MAX(start, target->attach_ns);
+	if (target->exited)
+		end = MIN(end, target->last_ns);
+	seconds = (time_t)((real + (seen - start)) / NSEC_PER_SEC);
 	if (!localtime_r(&seconds, &tm) || !strftime(clock, sizeof(clock), "%H:%M:%S", &tm))
 		text_copy(clock, sizeof(clock), "?");
-	snprintf(buf, bytes, "%s%s from %s", text_duration(duration, end > start ? end - start : 0),
+	snprintf(buf, bytes, "%s%s from %s", text_duration(duration, end > seen ? end - seen : 0),
 		report->snapshot ? " so far" : "", clock);
 }
 
 void screen_title(struct page *page, const struct report *report, const struct target *target)
 {
-	char when[64];
+	char when[64], build[32];
 
-	when_text(report, when, sizeof(when));
+	when_text(report, target, when, sizeof(when));
 	page_add_cut(page, STYLE_BOLD, 32, false, target->comm);
 	page_add(page, STYLE_PLAIN, "  pid %d", target->pid);
 	if (target->version[0])
 		page_add(page, STYLE_PLAIN, "  %.24s", target->version);
-	if (target->build_id[0])
-		page_add(page, STYLE_PLAIN, "  build %.*s", BUILD_ID_DIGITS, target->build_id);
+	snprintf(build, sizeof(build), "  build %.*s", BUILD_ID_DIGITS, target->build_id);
+	if (target->build_id[0] &&
+		page_columns(page, build) + 2 + page_columns(page, when) <= page_room(page))
+		page_add(page, STYLE_PLAIN, "%s", build);
 	page_add_right(page, STYLE_DIM, when);
 	page_end(page);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where the RSS is, largest part first, two columns of bars. Parts too small for a bar follow on
- * the last line; the rest that nobody can explain is always the last entry and keeps its sign.
+ * the last line. The rest that nobody can explain comes last where it matters; a small one is within
+ * what the runtime's own figures leave open and goes with the runtime, so that the parts sum to RSS.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -16,6 +17,10 @@
 #define MAX_KEPT    3  /* findings with an entry of their own */
 #define MAX_ENTRIES (WATERFALL_PARTS + MAX_KEPT + 1)
 #define LEFT_MARGIN 3
+
+/* A rest below both is not worth a question. */
+#define UNEXPLAINED_SHARE 0.02
+#define UNEXPLAINED_BYTES MIB
 
 struct entry {
 	double bytes;
@@ -168,22 +173,40 @@ static void put_chart(struct page *page, const struct chart *chart)
 	put_small(page, chart, bars);
 }
 
+/* A rest that stays unexplained; a small one is given to the runtime. */
+static double settle_rest(struct waterfall *waterfall, const struct target *target)
+{
+	double rest = (double)waterfall->unexplained_bytes;
+
+	if (!target->heap.runtime_bytes || rest < 0 || rest >= UNEXPLAINED_BYTES ||
+		rest >= UNEXPLAINED_SHARE * (double)waterfall->rss_bytes)
+		return rest;
+	waterfall->bytes[WATERFALL_RUNTIME] += (uint64_t)waterfall->unexplained_bytes;
+	return 0;
+}
+
 void screen_waterfall(struct page *page, const struct report *report, const struct target *target)
 {
 	struct waterfall waterfall;
 	struct chart chart = {.count = 0};
 	char total[TEXT_NUMBER_BYTES];
+	double rest;
 
 	if (!summary_waterfall(report, target, &waterfall))
 		return;
 	chart.rss_bytes = (double)waterfall.rss_bytes;
+	rest = settle_rest(&waterfall, target);
 	waterfall.bytes[WATERFALL_KEPT] =
 		add_kept(&chart, report, target, waterfall.bytes[WATERFALL_KEPT]);
 	for (size_t i = 0; i < WATERFALL_PARTS; i++)
 		if (waterfall.bytes[i])
 			chart_add(&chart, (double)waterfall.bytes[i], part_labels[i]);
 	qsort(chart.entries, chart.count, sizeof(*chart.entries), larger_first);
-	chart_add(&chart, (double)waterfall.unexplained_bytes, "unexplained")->bar = 0;
+	/* Where the runtime's own memory is not known, it is in the rest. */
+	if (rest != 0)
+		chart_add(&chart, rest,
+			target->heap.runtime_bytes ? "unexplained" : "runtime and unexplained")
+			->bar = 0;
 	format_mib(total, chart.rss_bytes);
 	page_add(page, STYLE_PLAIN, "Where %s MiB of RSS is", total);
 	page_end(page);

@@ -7,7 +7,10 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+
+#define CPU_KNOWN_NS (100 * NSEC_PER_MSEC)
 
 bool summary_gates(const struct finding *finding)
 {
@@ -133,11 +136,21 @@ void summary_events(const struct model *model, struct summary_events *ret)
 	}
 }
 
+/* The CPU time of a process is read ten times a second: of one that was gone by then little is known. */
+static bool is_cpu_known(const struct model *model)
+{
+	bool exited = false;
+
+	for (uint32_t i = 0; i < model_target_count(model); i++)
+		exited |= model_target(model, i)->exited;
+	return model_overhead(model)->target_cpu_ns >= (exited ? CPU_KNOWN_NS : 1);
+}
+
 bool summary_cost_pct(const struct model *model, double *ret)
 {
 	const struct model_overhead *overhead = model_overhead(model);
 
-	if (!overhead->target_cpu_ns || (overhead->probe_hits && overhead->ns_per_hit <= 0))
+	if (!is_cpu_known(model) || (overhead->probe_hits && overhead->ns_per_hit <= 0))
 		return false;
 	*ret = 100.0 * (double)overhead->probe_cpu_ns / (double)overhead->target_cpu_ns;
 	return true;

@@ -16,17 +16,17 @@
 /* Why a process cannot be traced. Each has one sentence, see process_refusal_text(). */
 enum process_refusal {
 	PROCESS_OK,
-	PROCESS_GONE,	       /* no such pid */
+	PROCESS_GONE,          /* no such pid */
 	PROCESS_IS_THREAD,     /* a thread id, not a process id */
 	PROCESS_KERNEL_THREAD, /* has no user memory */
-	PROCESS_ZOMBIE,	       /* has ended and waits for its parent */
-	PROCESS_TRACED,	       /* a debugger holds it (TracerPid) */
+	PROCESS_ZOMBIE,        /* has ended and waits for its parent */
+	PROCESS_TRACED,        /* a debugger holds it (TracerPid) */
 	PROCESS_NOT_ALLOWED,   /* we may not read it: capability missing */
 	PROCESS_NOT_ELF,       /* its executable is no ELF file */
-	PROCESS_32_BIT,	       /* 32-bit executable */
-	PROCESS_X32,	       /* x86_64 code with 32-bit pointers */
+	PROCESS_32_BIT,        /* 32-bit executable */
+	PROCESS_X32,           /* x86_64 code with 32-bit pointers */
 	PROCESS_OTHER_MACHINE, /* not x86_64 */
-	PROCESS_SELF,	       /* it is memtrace itself */
+	PROCESS_SELF,          /* it is memtrace itself */
 };
 
 /* Identity: (pid, start_time) names one process for ever; pid alone is reused. */
@@ -38,10 +38,11 @@ struct process_id {
 struct process_info {
 	struct process_id id;
 	int ppid;
-	int tgid;	/* the process, where pid names a thread of it */
+	int tgid;       /* the process, where pid names a thread of it */
 	int tracer_pid; /* who traces it, 0 = nobody */
-	char state;	/* as in stat: 'R', 'S', 'Z', ... */
-	const char *missing; /* PROCESS_NOT_ALLOWED: what we lack ("CAP_SYS_PTRACE"), a static string */
+	char state;     /* as in stat: 'R', 'S', 'Z', ... */
+	const char *
+		missing; /* PROCESS_NOT_ALLOWED: what we lack ("CAP_SYS_PTRACE"), a static string */
 	char comm[PROCESS_COMM_BYTES];
 	char exe[PROCESS_PATH_BYTES]; /* as the kernel prints it, " (deleted)" kept */
 	char cgroup[PROCESS_PATH_BYTES];
@@ -60,7 +61,7 @@ struct process_map {
 };
 
 struct process_usage {
-	uint64_t rss_bytes; /* statm: may lag by up to 64 pages per CPU */
+	uint64_t rss_bytes;  /* statm: may lag by up to 64 pages per CPU */
 	uint64_t file_bytes; /* shared file and shmem part of rss_bytes */
 	uint64_t peak_bytes; /* VmHWM; read only by process_read_peak() */
 	uint64_t cpu_ns;     /* user + system of all threads */
@@ -73,8 +74,8 @@ const char *process_refusal_text(enum process_refusal refusal);
  * "cannot trace pid 41 (api): 41 is a thread of process 40; use --pid 40". Names are escaped.
  * Returns buf.
  */
-const char *process_describe_refusal(enum process_refusal refusal, const struct process_info *info,
-	char *buf, size_t bytes);
+const char *process_describe_refusal(
+	enum process_refusal refusal, const struct process_info *info, char *buf, size_t bytes);
 
 /*
  * Looks a process up. Always returns a verdict; ret is filled in as far as possible, also for a
@@ -110,6 +111,7 @@ int process_list_children(int pid, int *ret_pids, int max);
  * 0 = none. Takes the texts /proc/PID/cgroup and /proc/self/mountinfo, so that tests can make their
  * own hierarchy.
  */
-uint64_t process_find_limit(const char *cgroups, const char *mounts, char *ret_cgroup, size_t bytes);
+uint64_t process_find_limit(
+	const char *cgroups, const char *mounts, char *ret_cgroup, size_t bytes);
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Loading and switching the BPF object through its skeleton. libbpf's own messages are silent
- * unless asked for: what a user needs is one sentence, made here from what the kernel answered.
+ * Loading and switching the BPF object through its skeleton. libbpf's own messages are silent: what
+ * a user needs is one sentence, made here from what the kernel answered.
  */
 #include "trace/bpf.h"
 
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "memtrace.skel.h"
 #include "trace/capability.h"
@@ -25,7 +27,8 @@
 /* BPF_TRACE_UPROBE_MULTI: Linux 6.6, younger than the headers this is built with. */
 #define ATTACH_UPROBE_MULTI 48
 
-#define FAULT_PERIOD 64
+#define FAULT_PERIOD_MAX 1000000
+#define LOG_BYTES        (256 << 10)
 
 /* Which of count numbers are taken; next is where the search begins. */
 struct numbers {
@@ -38,7 +41,9 @@ struct trace_bpf {
 	struct bpf_link *exec, *exit, *fork, *fault;
 	struct bpf_link **cpu_faults; /* perf fallback: one a CPU */
 	int cpus;
+	int faults_wanted;
 	bool has_kernel;
+	uint64_t adapted_ns, adapted_hits; /* when the fault period was last adapted */
 	struct numbers attachments, links;
 };
 
@@ -68,24 +73,6 @@ static int print_nothing(enum libbpf_print_level level, const char *format, va_l
 	return 0;
 }
 
-static int print_warnings(enum libbpf_print_level level, const char *format, va_list args)
-{
-	return level == LIBBPF_WARN ? vfprintf(stderr, format, args) : 0;
-}
-
-static int print_all(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	return vfprintf(stderr, format, args);
-}
-
-static void set_printing(uint8_t verbose)
-{
-	static const libbpf_print_fn_t prints[] = {print_nothing, print_warnings, print_all};
-
-	libbpf_set_print(prints[MIN(verbose, ARRAY_SIZE(prints) - 1)]);
-}
-
 /* Needed only before 5.11, where maps counted against it; later kernels let the failure pass. */
 static void raise_memlock(void)
 {
@@ -94,8 +81,21 @@ static void raise_memlock(void)
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 }
 
-static void explain(int err, char error[256])
+/* What the verifier objected to: the last line of its log that is no statistics. Cuts the log up. */
+static const char *verifier_reason(char *log)
 {
+	const char *reason = NULL;
+	char *rest;
+
+	for (char *line = strtok_r(log, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		if (strncmp(line, "processed ", 10))
+			reason = line;
+	return reason;
+}
+
+static void explain(int err, char *log, char error[256])
+{
+	const char *reason = verifier_reason(log);
 	char missing[96];
 
 	capability_missing(missing, sizeof(missing));
@@ -111,8 +111,8 @@ static void explain(int err, char error[256])
 			"the kernel refused to load BPF programs (lockdown, a security "
 			"module or a container's seccomp filter)");
 	else
-		snprintf(error, 256, "the kernel refused the BPF programs: %s (-v shows why)",
-			strerror(-err));
+		snprintf(error, 256, "the kernel refused the BPF programs: %s%s%.160s",
+			strerror(-err), reason ? ": " : "", reason ? reason : "");
 }
 
 struct load_choice {
@@ -130,9 +130,11 @@ static void choose_programs(struct memtrace_bpf *skel, const struct load_choice 
 }
 
 static int load_once(const struct trace_bpf_options *options, const struct load_choice *choice,
-	struct memtrace_bpf **ret)
+	char *log, struct memtrace_bpf **ret)
 {
-	struct memtrace_bpf *skel = memtrace_bpf__open();
+	LIBBPF_OPTS(bpf_object_open_opts, open_options, .kernel_log_buf = log,
+		.kernel_log_size = LOG_BYTES);
+	struct memtrace_bpf *skel = memtrace_bpf__open_opts(&open_options);
 	int err;
 
 	if (!skel)
@@ -154,7 +156,7 @@ out:
 }
 
 /* From the most to the least: a kernel may refuse the type of uprobe_multi, or tp_btf. */
-static int load_any(const struct trace_bpf_options *options, struct trace_bpf *bpf)
+static int load_any(const struct trace_bpf_options *options, struct trace_bpf *bpf, char *log)
 {
 	static const struct load_choice choices[] = {
 		{true, true}, {false, true}, {true, false}, {false, false}};
@@ -163,7 +165,7 @@ static int load_any(const struct trace_bpf_options *options, struct trace_bpf *b
 	for (size_t i = 0; i < ARRAY_SIZE(choices); i++) {
 		if (options->no_kernel && choices[i].kernel)
 			continue;
-		err = load_once(options, &choices[i], &bpf->skel);
+		err = load_once(options, &choices[i], log, &bpf->skel);
 		bpf->has_kernel = choices[i].kernel;
 		if (!err || err == -EPERM || err == -EACCES || err == -ENOMEM)
 			break;
@@ -194,7 +196,7 @@ static int attach_cpu_fault(struct trace_bpf *bpf, int cpu)
 		.type = PERF_TYPE_SOFTWARE,
 		.config = PERF_COUNT_SW_PAGE_FAULTS,
 		.size = sizeof(attr),
-		.sample_period = FAULT_PERIOD,
+		.sample_period = TRACE_BPF_FAULT_PERIOD,
 		.exclude_kernel = 1,
 	};
 	int fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
@@ -240,23 +242,27 @@ static const char *attach_faults(struct trace_bpf *bpf)
 int trace_bpf_load(const struct trace_bpf_options *options, struct trace_bpf **ret, char error[256])
 {
 	struct trace_bpf *bpf = xcalloc(1, sizeof(*bpf));
+	char *log = xcalloc(1, LOG_BYTES);
 	int err;
 
-	set_printing(options->verbose);
+	libbpf_set_print(print_nothing);
 	raise_memlock();
 	bpf->attachments.count = MT_MAX_ATTACHMENTS;
 	bpf->links.count = TRACE_BPF_OWN_LINK;
 	bpf->cpus = libbpf_num_possible_cpus();
-	err = bpf->cpus < 0 ? bpf->cpus : load_any(options, bpf);
+	err = bpf->cpus < 0 ? bpf->cpus : load_any(options, bpf, log);
 	if (!err)
 		err = identify_self(bpf);
 	if (err) {
-		explain(err, error);
+		explain(err, log, error);
 		trace_bpf_close(bpf);
-		return err;
+	} else {
+		*ret = bpf;
 	}
-	*ret = bpf;
-	return 0;
+	free(log);
+	/* The kernel's BTF has been read and is not needed again: megabytes, most of them in pieces. */
+	malloc_trim(0);
+	return err;
 }
 
 void trace_bpf_close(struct trace_bpf *bpf)
@@ -283,30 +289,83 @@ int trace_bpf_attach_kernel(struct trace_bpf *bpf, bool faults, const char **ret
 	return err;
 }
 
+static void detach_faults(struct trace_bpf *bpf)
+{
+	bpf_link__destroy(bpf->fault);
+	bpf->fault = NULL;
+	detach_cpu_faults(bpf);
+}
+
+int trace_bpf_want_faults(struct trace_bpf *bpf, bool wanted)
+{
+	bool attached = bpf->fault || bpf->cpu_faults;
+
+	bpf->faults_wanted += wanted ? 1 : -1;
+	if (!bpf->faults_wanted)
+		detach_faults(bpf);
+	else if (!attached && !strcmp(attach_faults(bpf), "none"))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
 void trace_bpf_detach_kernel(struct trace_bpf *bpf)
 {
-	struct bpf_link **links[] = {&bpf->exec, &bpf->exit, &bpf->fork, &bpf->fault};
+	struct bpf_link **links[] = {&bpf->exec, &bpf->exit, &bpf->fork};
 
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
 		bpf_link__destroy(*links[i]);
 		*links[i] = NULL;
 	}
-	detach_cpu_faults(bpf);
+	detach_faults(bpf);
+}
+
+/* Each CPU has its slot: of those beyond the table, and of other targets, the map's entry counts. */
+static uint64_t sum_slots(const struct trace_bpf *bpf)
+{
+	uint64_t sum = 0;
+
+	for (int cpu = 0; cpu < MIN(bpf->cpus, MT_FAULT_CPUS); cpu++)
+		sum += bpf->skel->bss->fault_slots[cpu].faults;
+	return sum;
+}
+
+/* The first one gets the short way, while nobody has it. */
+static void shorten_way(struct trace_bpf *bpf, int pid)
+{
+	struct memtrace_bpf__bss *bss = bpf->skel->bss;
+
+	if (bss->fault_tgid && bss->fault_tgid != (__u32)pid) {
+		bss->fault_others = 1;
+		return;
+	}
+	bss->fault_base = sum_slots(bpf);
+	for (int cpu = 0; cpu < MIN(bpf->cpus, MT_FAULT_CPUS); cpu++) {
+		struct mt_fault_slot *slot = &bss->fault_slots[cpu];
+
+		slot->sampled = slot->faults;
+		slot->threshold = slot->faults + TRACE_BPF_FAULT_PERIOD;
+	}
+	bss->fault_tgid = pid;
 }
 
 int trace_bpf_add_target(struct trace_bpf *bpf, int pid, bool follow)
 {
-	struct mt_target target = {.threshold = FAULT_PERIOD, .follow = follow};
+	struct mt_target target = {.threshold = TRACE_BPF_FAULT_PERIOD, .follow = follow};
 	__u32 key = pid;
-
-	return bpf_map__update_elem(
+	int err = bpf_map__update_elem(
 		bpf->skel->maps.targets, &key, sizeof(key), &target, sizeof(target), BPF_ANY);
+
+	if (!err)
+		shorten_way(bpf, pid);
+	return err;
 }
 
 int trace_bpf_remove_target(struct trace_bpf *bpf, int pid)
 {
 	__u32 key = pid;
 
+	if (bpf->skel->bss->fault_tgid == key)
+		bpf->skel->bss->fault_tgid = 0;
 	return bpf_map__delete_elem(bpf->skel->maps.targets, &key, sizeof(key), 0);
 }
 
@@ -317,9 +376,12 @@ int trace_bpf_read_faults(struct trace_bpf *bpf, int pid, uint64_t *ret)
 	int err = bpf_map__lookup_elem(
 		bpf->skel->maps.targets, &key, sizeof(key), &target, sizeof(target), 0);
 
-	if (!err)
-		*ret = target.faults;
-	return err;
+	if (err)
+		return err;
+	*ret = target.faults;
+	if (bpf->skel->bss->fault_tgid == key)
+		*ret += sum_slots(bpf) - bpf->skel->bss->fault_base;
+	return 0;
 }
 
 void trace_bpf_filter_uprobes(struct trace_bpf *bpf, bool on)
@@ -329,25 +391,68 @@ void trace_bpf_filter_uprobes(struct trace_bpf *bpf, bool on)
 
 void trace_bpf_set_fault_period(struct trace_bpf *bpf, uint32_t faults)
 {
-	if (!bpf->cpu_faults)
-		bpf->skel->data->fault_period = MAX(faults, 1u);
+	struct memtrace_bpf__bss *bss = bpf->skel->bss;
+
+	if (bpf->cpu_faults)
+		return;
+	bpf->skel->data->fault_period = MAX(faults, 1u);
+	/* A threshold of a longer period would outlast it. */
+	for (int cpu = 0; cpu < MIN(bpf->cpus, MT_FAULT_CPUS); cpu++)
+		bss->fault_slots[cpu].threshold =
+			MIN(bss->fault_slots[cpu].threshold, bss->fault_slots[cpu].faults + faults);
+}
+
+uint32_t trace_bpf_fault_period(double faults_per_s)
+{
+	double period = faults_per_s / TRACE_BPF_FAULT_SAMPLES;
+
+	if (!(period > TRACE_BPF_FAULT_PERIOD))
+		return TRACE_BPF_FAULT_PERIOD;
+	return period < FAULT_PERIOD_MAX ? (uint32_t)period + 1 : FAULT_PERIOD_MAX;
+}
+
+void trace_bpf_adapt_fault_period(struct trace_bpf *bpf, uint64_t now_ns)
+{
+	struct mt_counters counters;
+	uint64_t dt = now_ns - bpf->adapted_ns;
+
+	if (dt < NSEC_PER_SEC || trace_bpf_read_counters(bpf, MT_SRC_FAULT, &counters))
+		return;
+	if (bpf->adapted_ns)
+		trace_bpf_set_fault_period(bpf,
+			trace_bpf_fault_period(
+				(double)(counters.hits - bpf->adapted_hits) / dt * NSEC_PER_SEC));
+	bpf->adapted_ns = now_ns;
+	bpf->adapted_hits = counters.hits;
+}
+
+static int clear_counters(struct trace_bpf *bpf, uint32_t source)
+{
+	struct mt_counters *zero = xcalloc(bpf->cpus, sizeof(*zero));
+	int err = bpf_map__update_elem(bpf->skel->maps.counters, &source, sizeof(source), zero,
+		bpf->cpus * sizeof(*zero), BPF_ANY);
+
+	free(zero);
+	return err;
+}
+
+void trace_bpf_clear_faults(struct trace_bpf *bpf)
+{
+	struct memtrace_bpf__bss *bss = bpf->skel->bss;
+
+	clear_counters(bpf, MT_SRC_FAULT);
+	memset(bss->fault_slots, 0, MIN(bpf->cpus, MT_FAULT_CPUS) * sizeof(bss->fault_slots[0]));
 }
 
 int trace_bpf_take_attachment(struct trace_bpf *bpf)
 {
-	struct mt_counters *zero;
-	__u32 id;
-	int ret = numbers_take(&bpf->attachments), err;
+	int id = numbers_take(&bpf->attachments), err;
 
-	if (ret < 0)
-		return ret;
-	id = ret;
-	zero = xcalloc(bpf->cpus, sizeof(*zero));
-	err = bpf_map__update_elem(bpf->skel->maps.counters, &id, sizeof(id), zero,
-		bpf->cpus * sizeof(*zero), BPF_ANY);
-	free(zero);
+	if (id < 0)
+		return id;
+	err = clear_counters(bpf, id);
 	if (!err)
-		return ret;
+		return id;
 	numbers_give(&bpf->attachments, id);
 	return err;
 }
@@ -399,6 +504,8 @@ int trace_bpf_read_counters(struct trace_bpf *bpf, uint32_t source, struct mt_co
 		sum.lost += per_cpu[cpu].lost;
 	}
 	free(per_cpu);
+	if (source == MT_SRC_FAULT)
+		sum.hits += sum_slots(bpf);
 	if (!err)
 		*ret = sum;
 	return err;

@@ -19,7 +19,6 @@ struct trace_bpf;
 struct trace_bpf_options {
 	uint32_t ring_bytes; /* a power of two >= 4096; 0 = 4 MiB */
 	bool no_kernel;      /* uprobes only: no faults, exec, exit, fork */
-	uint8_t verbose;     /* 1: libbpf's warnings go to stderr, 2: all it says */
 };
 
 /* The last gate belongs to memtrace itself: self-test and calibration. */
@@ -40,6 +39,12 @@ void trace_bpf_close(struct trace_bpf *bpf);
 int trace_bpf_attach_kernel(struct trace_bpf *bpf, bool faults, const char **ret_fault_mode);
 void trace_bpf_detach_kernel(struct trace_bpf *bpf);
 
+/*
+ * One more, or one less, wants page faults: they are attached while there is anybody, and cost nothing
+ * while there is not. What happened meanwhile is in no count. -EOPNOTSUPP where there is no way to.
+ */
+int trace_bpf_want_faults(struct trace_bpf *bpf, bool wanted);
+
 /* Whose kernel events are wanted (pid: in our namespace); follow: its children's too. */
 int trace_bpf_add_target(struct trace_bpf *bpf, int pid, bool follow);
 int trace_bpf_remove_target(struct trace_bpf *bpf, int pid);
@@ -50,8 +55,20 @@ int trace_bpf_read_faults(struct trace_bpf *bpf, int pid, uint64_t *ret);
 /* Uprobes fire only in targets from now on: for links that the kernel does not filter by pid. */
 void trace_bpf_filter_uprobes(struct trace_bpf *bpf, bool on);
 
-/* One fault sample per so many faults of a process. */
+/* One fault sample per so many faults of a process; at the start: */
+#define TRACE_BPF_FAULT_PERIOD 64
 void trace_bpf_set_fault_period(struct trace_bpf *bpf, uint32_t faults);
+
+/*
+ * The period at which so many faults a second make TRACE_BPF_FAULT_SAMPLES samples, at least the first
+ * one; and setting it by the faults of the last second: call it as often as you like.
+ */
+#define TRACE_BPF_FAULT_SAMPLES 200
+uint32_t trace_bpf_fault_period(double faults_per_s);
+void trace_bpf_adapt_fault_period(struct trace_bpf *bpf, uint64_t now_ns);
+
+/* Forgets what was counted of MT_SRC_FAULT; while there are no targets. */
+void trace_bpf_clear_faults(struct trace_bpf *bpf);
 
 /*
  * Numbers for a new attachment (its counters start at 0) and a new link's gate (shut). They go
@@ -69,7 +86,7 @@ int trace_bpf_set_attachment(
 /* Lets the probes of a link deliver, or not: takes effect at once, their traps stay. */
 void trace_bpf_set_gate(struct trace_bpf *bpf, uint32_t link, bool open);
 
-/* Sum over all CPUs. source: an attachment's id or enum mt_source_id. */
+/* Sum over all CPUs. source: an attachment's id or enum mt_source_id. Hits of MT_SRC_FAULT: all faults. */
 int trace_bpf_read_counters(struct trace_bpf *bpf, uint32_t source, struct mt_counters *ret);
 
 /* Runs that the kernel skipped because a program was already running on that CPU: loss, too. */

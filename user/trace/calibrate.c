@@ -2,12 +2,16 @@
 /*
  * Thread CPU time of batches of calls, the median batch, minus the same calls without a probe. The
  * calls are made at some depth, so that the stack that is collected is of a usual length.
+ *
+ * Page faults take far longer than what is added to them, so there it is the quickest of many batches.
  */
 #include "trace/calibrate.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <bpf/libbpf.h>
@@ -21,6 +25,10 @@
 #define BATCHES     8
 #define BATCH_CALLS 250
 #define DEPTH       14
+
+#define FAULT_BATCHES 16
+#define FAULT_PAGES   256
+#define PAGE_BYTES    4096
 
 struct calibration {
 	struct trace_bpf *bpf;
@@ -110,6 +118,58 @@ static int measure_function(
 	return err;
 }
 
+/* The quickest batch's nanoseconds for touching one fresh page. */
+static uint64_t measure_touch(struct calibration *run, char *memory)
+{
+	uint64_t quickest = UINT64_MAX;
+
+	for (size_t i = 0; i < FAULT_BATCHES; i++) {
+		uint64_t start;
+
+		madvise(memory, FAULT_PAGES * PAGE_BYTES, MADV_DONTNEED);
+		start = clock_thread_cpu_ns();
+		for (size_t page = 0; page < FAULT_PAGES; page++)
+			*(volatile char *)(memory + page * PAGE_BYTES) = 1;
+		quickest = MIN(quickest, (clock_thread_cpu_ns() - start) / FAULT_PAGES);
+		ring_buffer__consume(run->ring);
+	}
+	return quickest;
+}
+
+static void measure_fault_kinds(
+	struct calibration *run, char *memory, struct calibrate_fault_price *ret)
+{
+	uint64_t bare = measure_touch(run, memory), counted, sampled;
+	const char *mode;
+
+	if (!trace_bpf_attach_kernel(run->bpf, true, &mode) && !strcmp(mode, "tp_btf")) {
+		trace_bpf_set_fault_period(run->bpf, UINT32_MAX / 2);
+		counted = measure_touch(run, memory);
+		trace_bpf_set_fault_period(run->bpf, 1);
+		sampled = measure_touch(run, memory);
+		ret->count_ns = counted - MIN(counted, bare);
+		ret->sample_ns = sampled - MIN(sampled, counted);
+	}
+	trace_bpf_detach_kernel(run->bpf);
+	trace_bpf_set_fault_period(run->bpf, TRACE_BPF_FAULT_PERIOD);
+	/* These were our own, and their samples are thrown away. */
+	trace_bpf_clear_faults(run->bpf);
+}
+
+static void measure_faults(struct calibration *run, struct calibrate_fault_price *ret)
+{
+	size_t bytes = FAULT_PAGES * PAGE_BYTES;
+	char *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	*ret = (struct calibrate_fault_price){0};
+	if (memory == MAP_FAILED)
+		return;
+	madvise(memory, bytes, MADV_NOHUGEPAGE);
+	measure_fault_kinds(run, memory, ret);
+	munmap(memory, bytes);
+}
+
 static uint64_t wait_grace(struct closer *closer)
 {
 	struct closer_done done;
@@ -129,6 +189,7 @@ static int measure_all(struct calibration *run, struct calibrate_prices *ret)
 		err = measure_function(run, own_code_mov, &ret->stepped);
 	if (!err)
 		ret->grace_ns = wait_grace(run->closer);
+	measure_faults(run, &ret->fault);
 	return err;
 }
 
@@ -197,4 +258,11 @@ uint64_t calibrate_cost_ns(const struct calibrate_prices *prices, const struct r
 
 	return records * calibrate_open_ns(prices, probe) +
 	       (counters->hits - records) * calibrate_shut_ns(prices, probe);
+}
+
+uint64_t calibrate_fault_cost_ns(
+	const struct calibrate_prices *prices, const struct mt_counters *counters)
+{
+	return counters->hits * prices->fault.count_ns +
+	       counters->produced * prices->fault.sample_ns;
 }

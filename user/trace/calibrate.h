@@ -21,15 +21,22 @@ struct calibrate_price {
 	uint64_t stack_ns;  /* a record with a stack */
 };
 
+/* CPU nanoseconds a user page fault of a target; 0 where faults are not traced by tp_btf. */
+struct calibrate_fault_price {
+	uint64_t count_ns;  /* counting it */
+	uint64_t sample_ns; /* a sample of it, besides */
+};
+
 struct calibrate_prices {
 	struct calibrate_price emulated; /* probes on instructions that the kernel emulates */
 	struct calibrate_price stepped;  /* on any other */
-	uint64_t grace_ns;               /* closing one descriptor */
+	struct calibrate_fault_price fault;
+	uint64_t grace_ns; /* closing one descriptor */
 };
 
 /*
  * Measures, in about 0.3 s, on the calling thread. Before drain_start(): the records made are thrown
- * away here. Uses TRACE_BPF_OWN_LINK and MT_SRC_CALIBRATE.
+ * away here. Before trace_bpf_attach_kernel(), too. Uses TRACE_BPF_OWN_LINK and MT_SRC_CALIBRATE.
  */
 int calibrate_run(struct trace_bpf *bpf, enum attach_mode mode, struct calibrate_prices *ret);
 
@@ -42,5 +49,9 @@ uint64_t calibrate_shut_ns(
 /* What a probe has cost so far by its counters: produced records at the open price, others shut. */
 uint64_t calibrate_cost_ns(const struct calibrate_prices *prices, const struct runtime_probe *probe,
 	const struct mt_counters *counters);
+
+/* What counting and sampling faults has cost so far, by the counters of MT_SRC_FAULT. */
+uint64_t calibrate_fault_cost_ns(
+	const struct calibrate_prices *prices, const struct mt_counters *counters);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "trace/capability.h"
 
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdint.h>
@@ -74,7 +75,24 @@ static void check_kernel(struct check_list *list)
 	struct utsname name;
 
 	if (!uname(&name))
-		snprintf(check->detail, sizeof(check->detail), "%s %s", name.sysname, name.release);
+		snprintf(check->detail, sizeof(check->detail), "%s %s, libbpf %s", name.sysname,
+			name.release, libbpf_version_string());
+}
+
+/* What perf_event_open(2) allows without CAP_PERFMON; Debian has a level 3: nothing. */
+static void check_paranoid(struct check_list *list)
+{
+	struct capability_check *check = add(list, "perf_event_paranoid", CAPABILITY_OK);
+	FILE *file = fopen("/proc/sys/kernel/perf_event_paranoid", "re");
+	int level;
+
+	if (!file || fscanf(file, "%d", &level) != 1)
+		snprintf(check->detail, sizeof(check->detail), "unknown");
+	else
+		snprintf(check->detail, sizeof(check->detail),
+			"%d; does not matter with CAP_PERFMON", level);
+	if (file)
+		fclose(file);
 }
 
 static void check_btf(struct check_list *list)
@@ -154,8 +172,9 @@ static void check_prices(struct check_list *list, struct trace_bpf *bpf, enum at
 	print_price(emulated, sizeof(emulated), &prices.emulated);
 	print_price(stepped, sizeof(stepped), &prices.stepped);
 	snprintf(check->detail, sizeof(check->detail),
-		"count/record/stack %s placed, %s single-stepped; detach %.0f ms", emulated,
-		stepped, prices.grace_ns / 1e6);
+		"count/record/stack %s placed, %s single-stepped; a page fault %lu ns; detach "
+		"%.0f ms",
+		emulated, stepped, (unsigned long)prices.fault.count_ns, prices.grace_ns / 1e6);
 }
 
 void capability_missing(char *buf, size_t bytes)
@@ -188,6 +207,7 @@ size_t capability_check_all(struct capability_check checks[CAPABILITY_MAX_CHECKS
 	check_kernel(&list);
 	check_btf(&list);
 	check_capabilities(&list);
+	check_paranoid(&list);
 	err = trace_bpf_load(&options, &bpf, error);
 	loading = add(&list, "BPF programs", err ? CAPABILITY_MISSING : CAPABILITY_OK);
 	snprintf(loading->detail, sizeof(loading->detail), "%.190s", err ? error : "loaded");

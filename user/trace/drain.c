@@ -271,6 +271,7 @@ static const struct mt_record *peek(struct drain *drain)
 
 	if (drain->at == atomic_load_explicit(&drain->head, memory_order_acquire))
 		return NULL;
+	/* The analyser does not know that the queue is mapped. NOLINTNEXTLINE(clang-analyzer-core.*) */
 	if (!record->size) {
 		drain->at += drain->bytes - at;
 		record = (const void *)drain->queue;

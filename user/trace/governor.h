@@ -28,7 +28,7 @@ struct governor;
 
 struct governor_config {
 	double budget_pct;     /* of the target's CPU time */
-	uint64_t allowance_ns; /* may be owed in the first 2 s; 0 = 20 ms */
+	uint64_t allowance_ns; /* may be owed in the first 2 s; 0 = 5 ms */
 	uint64_t detach_ns;    /* closing a link takes this long (calibrate_prices.grace_ns) */
 };
 
@@ -58,7 +58,8 @@ void governor_free(struct governor *governor);
 
 /*
  * Adds a link, to be opened at the next decision. shut_share = price of a hit while the gate is
- * shut / while it is open. Returns its number; at most GOVERNOR_MAX_LINKS (-1).
+ * shut / while it is open; 0 where closing takes effect at once (page faults). Returns its number;
+ * at most GOVERNOR_MAX_LINKS (-1).
  */
 int governor_add_link(struct governor *governor, double shut_share, uint64_t now_ns);
 

@@ -17,7 +17,7 @@ struct launch;
 enum launch_state {
 	LAUNCH_AT_EXEC, /* stopped at an exec */
 	LAUNCH_RUNNING, /* released or between execs */
-	LAUNCH_EXITED,	/* has ended; status as wait(2) */
+	LAUNCH_EXITED,  /* has ended; status as wait(2) */
 };
 
 /*

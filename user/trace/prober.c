@@ -39,6 +39,8 @@ struct traced {
 	bool counts_only;
 	struct governor *governor;
 	struct link links[FAMILY_MAX];
+	int faults_governed; /* the number of its page faults at the governor, < 0 = none */
+	bool faults_open;
 	uint64_t cost_ns; /* of links already freed */
 };
 
@@ -90,10 +92,9 @@ static int choose_mode(struct prober *prober)
 	return 0;
 }
 
-int prober_open(double budget_pct, uint8_t verbose, struct model *model, struct prober **ret,
-	char error[256])
+int prober_open(double budget_pct, struct model *model, struct prober **ret, char error[256])
 {
-	struct trace_bpf_options options = {.verbose = verbose};
+	struct trace_bpf_options options = {0};
 	struct prober *prober = xcalloc(1, sizeof(*prober));
 	int r;
 
@@ -243,6 +244,19 @@ static uint64_t link_cost_ns(const struct prober *prober, const struct link *lin
 	return sum;
 }
 
+/* A target's part of what counting and sampling faults costs. */
+static uint64_t fault_cost_ns(struct prober *prober, const struct traced *traced)
+{
+	struct mt_counters all;
+	uint64_t faults;
+
+	if (trace_bpf_read_counters(prober->bpf, MT_SRC_FAULT, &all) < 0 || !all.hits ||
+		trace_bpf_read_faults(prober->bpf, traced->pid, &faults) < 0)
+		return 0;
+	return (uint64_t)((double)calibrate_fault_cost_ns(&prober->prices, &all) *
+			  ((double)faults / (double)all.hits));
+}
+
 /* ---- the governor's hands ---- */
 
 static void measure(struct prober *prober, struct traced *traced, uint64_t now_ns)
@@ -251,6 +265,9 @@ static void measure(struct prober *prober, struct traced *traced, uint64_t now_n
 
 	if (process_read_usage(traced->pid, &usage) == 0)
 		governor_measure_cpu(traced->governor, now_ns, usage.cpu_ns);
+	if (traced->faults_governed >= 0)
+		governor_measure_link(traced->governor, (uint32_t)traced->faults_governed, now_ns,
+			fault_cost_ns(prober, traced));
 	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++) {
 		const struct link *link = &traced->links[family];
 
@@ -279,11 +296,28 @@ static int open_link(struct prober *prober, struct traced *traced, struct link *
 	return 0;
 }
 
+/* Page faults of all targets come from one place, which is there while any of their governors pays. */
+static void switch_faults(struct prober *prober, struct traced *traced, bool open)
+{
+	uint32_t number = (uint32_t)traced->faults_governed;
+	int r = trace_bpf_want_faults(prober->bpf, open);
+
+	traced->faults_open = open;
+	if (r < 0)
+		governor_failed(traced->governor, number);
+	else if (open)
+		governor_opened(traced->governor, number, clock_mono_ns());
+	else
+		governor_closed(traced->governor, number, clock_mono_ns());
+}
+
 static int carry_out(
 	struct prober *prober, struct traced *traced, const struct governor_action *action)
 {
 	struct link *link = link_of(traced, action->link);
 
+	if ((int)action->link == traced->faults_governed)
+		switch_faults(prober, traced, action->verb == GOVERNOR_OPEN);
 	if (!link)
 		return 0;
 	if (action->verb == GOVERNOR_OPEN)
@@ -329,6 +363,7 @@ uint64_t prober_tick(struct prober *prober, uint64_t now_ns)
 	uint64_t next_ns = now_ns + NSEC_PER_SEC;
 
 	take_closed(prober);
+	trace_bpf_adapt_fault_period(prober->bpf, now_ns);
 	for (size_t i = 0; i < MAX_TRACED; i++) {
 		struct traced *traced = &prober->traced[i];
 
@@ -357,6 +392,9 @@ int prober_add(struct prober *prober, struct reader *reader, bool counts_only)
 	*traced = (struct traced){.reader = reader, .counts_only = counts_only};
 	traced->pid = reader_info(reader)->id.pid;
 	traced->governor = governor_new(&config, clock_mono_ns());
+	traced->faults_governed = strcmp(prober->fault_mode, "none")
+					  ? governor_add_link(traced->governor, 0, clock_mono_ns())
+					  : -1;
 	r = trace_bpf_add_target(prober->bpf, traced->pid, false);
 	for (enum family family = FAMILY_MAP; r == 0 && family < FAMILY_MAX; family++)
 		if (prober->mode != ATTACH_NONE)
@@ -364,6 +402,36 @@ int prober_add(struct prober *prober, struct reader *reader, bool counts_only)
 	if (r == 0)
 		r = govern(prober, traced, clock_mono_ns());
 	return r == -ESRCH || r == -ENOSPC ? r : 0;
+}
+
+static void measure_each(struct prober *prober, const struct traced *traced,
+	const struct link *link,
+	void (*measured)(const struct prober_measured *measured, void *arg), void *arg)
+{
+	uint64_t open_ns = governor_read(traced->governor, link->governed, clock_mono_ns()).open_ns;
+
+	for (size_t i = 0; i < link->probe_count; i++) {
+		struct prober_measured one = {.target = reader_target(traced->reader),
+			.probe = &link->probes[i],
+			.open_ns = open_ns,
+			.hit_ns = calibrate_open_ns(&prober->prices, &link->probes[i])};
+		struct mt_counters counters;
+
+		if (trace_bpf_read_counters(
+			    prober->bpf, attach_link_id(link->attach, i), &counters) == 0)
+			one.hits = counters.hits;
+		measured(&one, arg);
+	}
+}
+
+void prober_each(struct prober *prober,
+	void (*measured)(const struct prober_measured *measured, void *arg), void *arg)
+{
+	for (size_t i = 0; i < MAX_TRACED; i++)
+		for (enum family f = FAMILY_MAP; prober->traced[i].reader && f < FAMILY_MAX; f++)
+			if (prober->traced[i].links[f].attach)
+				measure_each(prober, &prober->traced[i],
+					&prober->traced[i].links[f], measured, arg);
 }
 
 static void free_links(struct prober *prober, struct traced *traced)
@@ -388,6 +456,8 @@ void prober_remove(struct prober *prober, struct reader *reader)
 
 		if (traced->reader != reader)
 			continue;
+		if (traced->faults_open)
+			trace_bpf_want_faults(prober->bpf, false);
 		trace_bpf_remove_target(prober->bpf, traced->pid);
 		free_links(prober, traced);
 		prober->price_sum_ns += (double)traced->cost_ns;
@@ -468,11 +538,14 @@ static void tally_source(struct prober *prober, uint32_t source, struct tally *t
 	tally->lost += counters.lost + drained.lost;
 }
 
+/* While probes are open, what is on its way is neither delivered nor lost: it does not count yet. */
 static void report_source(struct prober *prober, const char *name, const struct tally *tally)
 {
+	uint64_t produced = prober->finished ? tally->produced : tally->delivered + tally->lost;
+
 	if (tally->hits || tally->produced)
-		model_set_source(prober->model, name, tally->hits, tally->produced,
-			tally->delivered, tally->lost);
+		model_set_source(
+			prober->model, name, tally->hits, produced, tally->delivered, tally->lost);
 }
 
 static uint64_t report_sources(struct prober *prober)
@@ -490,7 +563,7 @@ static uint64_t report_sources(struct prober *prober)
 	report_source(prober, "faults", &faults);
 	tally_source(prober, MT_SRC_CONTROL, &control);
 	report_source(prober, "control", &control);
-	if (misses)
+	if (misses && prober->finished)
 		model_add_incomplete(prober->model, "the kernel skipped probe runs because one was "
 						    "running on that CPU already");
 	return hits;
@@ -513,12 +586,15 @@ static double probe_cost_ns(struct prober *prober)
 void prober_report(struct prober *prober, struct model_overhead *overhead)
 {
 	double cost_ns = probe_cost_ns(prober);
+	struct mt_counters faults = {0};
 
+	trace_bpf_read_counters(prober->bpf, MT_SRC_FAULT, &faults);
 	overhead->budget_pct = prober->budget_pct;
 	overhead->attach_ns = prober->attach_ns;
 	overhead->detach_ns = prober->detach_ns;
 	overhead->probe_hits = report_sources(prober);
-	overhead->probe_cpu_ns = (uint64_t)cost_ns;
+	overhead->probe_cpu_ns =
+		(uint64_t)cost_ns + calibrate_fault_cost_ns(&prober->prices, &faults);
 	overhead->ns_per_hit = overhead->probe_hits ? cost_ns / (double)overhead->probe_hits
 						    : (double)prober->prices.emulated.stack_ns;
 }

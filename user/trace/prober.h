@@ -25,8 +25,7 @@ struct prober_record {
  * Loads BPF, finds out how this kernel attaches, measures what a hit costs here. error says in one
  * sentence what is missing. budget_pct: percent of the targets' CPU time.
  */
-int prober_open(double budget_pct, uint8_t verbose, struct model *model, struct prober **ret,
-	char error[256]);
+int prober_open(double budget_pct, struct model *model, struct prober **ret, char error[256]);
 
 /* Detaches and closes everything; a no-op after prober_finish(). */
 void prober_close(struct prober *prober);
@@ -39,6 +38,18 @@ const char *prober_mode(const struct prober *prober);
  * attached becomes a skip of the model, with its reason. counts_only: dry run, no record is written.
  */
 int prober_add(struct prober *prober, struct reader *reader, bool counts_only);
+
+/* What one probe of a target did so far. Valid during the call that hands it out. */
+struct prober_measured {
+	uint32_t target; /* of the model */
+	const struct runtime_probe *probe;
+	uint64_t hits, open_ns; /* in so much time */
+	uint64_t hit_ns;        /* what a hit with record and stack costs */
+};
+
+/* Hands out all probes, before prober_finish(). */
+void prober_each(struct prober *prober,
+	void (*measured)(const struct prober_measured *measured, void *arg), void *arg);
 
 /* Ends tracing of a target (it has exited, or runs another program now). */
 void prober_remove(struct prober *prober, struct reader *reader);

@@ -36,6 +36,7 @@
 #define CENSUS_SHARE          50 /* a census may take one part in so many of our own time */
 #define FIRST_CENSUS_LIMIT_NS (1500 * NSEC_PER_MSEC)
 #define LAUNCH_STEP_MS        100
+#define LAUNCH_STAYS_NS       NSEC_PER_SEC
 #define DRAIN_NS              (2 * NSEC_PER_MSEC)
 #define DRAIN_CHECK           16 /* records between two looks at the clock */
 
@@ -46,6 +47,7 @@ struct session {
 	struct parser *parser;
 	struct prober *prober;                       /* NULL while only reading */
 	struct reader *readers[SESSION_MAX_TARGETS]; /* NULL = gone */
+	bool unread[SESSION_MAX_TARGETS];            /* no census has read its whole heap */
 	bool exited
 		[SESSION_MAX_TARGETS]; /* nothing more to read, but its last records may be on their way */
 	size_t reader_count;
@@ -117,6 +119,14 @@ static void look_below(struct launcher *launcher, int pid, int depth)
 	}
 }
 
+static void skip_containers(struct session *session, const struct process_info *info)
+{
+	char what[80];
+
+	snprintf(what, sizeof(what), "containers of pid %d (%s)", info->id.pid, info->comm);
+	model_add_skip(session->model, what, "no known runtime in its executable (known: Go)");
+}
+
 static int open_target(struct session *session, const struct process_info *info)
 {
 	struct launcher launcher = {.session = session};
@@ -148,8 +158,7 @@ static int open_target(struct session *session, const struct process_info *info)
 			info->id.pid, info->comm, launcher.found);
 	}
 	if (!reader_runtime(reader))
-		model_add_skip(session->model, "containers",
-			"no known runtime in this executable: only RSS and page faults are seen");
+		skip_containers(session, info);
 	session->readers[session->reader_count++] = reader;
 	return 0;
 }
@@ -200,10 +209,15 @@ static void launch_over(struct session *session, int status)
 	session->result->launched_status = status;
 }
 
-/* Follows the child through its execs until a known runtime is about to start. */
+/*
+ * Follows the child through its execs until a known runtime is about to start. A program that stays is
+ * what the user meant: of one without known runtime the RSS is worth showing, and an exec that comes
+ * later is followed by the session.
+ */
 static int open_launched(struct session *session)
 {
 	struct launch *launch = session->options->launch;
+	uint64_t exec_ns = clock_mono_ns();
 	int status = 0;
 
 	while (!stopped(session)) {
@@ -212,6 +226,7 @@ static int open_launched(struct session *session)
 			if (launched_known(session, launch_pid(launch)))
 				return open_pid(session, launch_pid(launch));
 			launch_continue(launch);
+			exec_ns = clock_mono_ns();
 			break;
 		case LAUNCH_EXITED:
 			launch_over(session, status);
@@ -219,6 +234,8 @@ static int open_launched(struct session *session)
 				"the command ended without running a known runtime");
 			return 0;
 		case LAUNCH_RUNNING:
+			if (clock_mono_ns() - exec_ns >= LAUNCH_STAYS_NS)
+				return open_pid(session, launch_pid(launch));
 			break;
 		}
 	}
@@ -245,9 +262,17 @@ static int census_progress(uint64_t done, uint64_t total, void *arg)
 	return aborted(state->session);
 }
 
-static void first_census(struct session *session, struct reader *reader)
+static bool is_census_complete(const struct session *session, const struct reader *reader)
+{
+	const struct model_census *census = model_census(session->model, reader_target(reader));
+
+	return census && census->complete;
+}
+
+static void first_census(struct session *session, size_t i)
 {
 	struct census_progress state = {.session = session};
+	struct reader *reader = session->readers[i];
 	uint64_t now_ns = clock_mono_ns();
 	int r;
 
@@ -256,15 +281,14 @@ static void first_census(struct session *session, struct reader *reader)
 	r = reader_census(reader, now_ns + FIRST_CENSUS_LIMIT_NS, true, census_progress, &state);
 	if (r < 0)
 		model_add_skip(session->model, "census", strerror(-r));
-	else if (!model_census(session->model, reader_target(reader))->complete)
-		model_add_incomplete(
-			session->model, "the first census did not read the whole heap");
+	else
+		session->unread[i] = !is_census_complete(session, reader);
 }
 
 static void read_first(struct session *session)
 {
 	for (size_t i = 0; i < session->reader_count; i++) {
-		first_census(session, session->readers[i]);
+		first_census(session, i);
 		reader_poll(session->readers[i], clock_mono_ns(), true);
 	}
 }
@@ -273,11 +297,15 @@ static void census_all(struct session *session, uint64_t now_ns)
 {
 	uint64_t begin_ns = clock_mono_ns(), took_ns;
 
-	for (size_t i = 0; i < session->reader_count; i++)
-		if (session->readers[i] && !session->exited[i] &&
-			reader_start(session->readers[i]) == 0)
-			reader_census(session->readers[i], begin_ns + FIRST_CENSUS_LIMIT_NS, false,
-				NULL, NULL);
+	for (size_t i = 0; i < session->reader_count; i++) {
+		if (!session->readers[i] || session->exited[i] ||
+			reader_start(session->readers[i]) < 0)
+			continue;
+		reader_census(
+			session->readers[i], begin_ns + FIRST_CENSUS_LIMIT_NS, false, NULL, NULL);
+		if (is_census_complete(session, session->readers[i]))
+			session->unread[i] = false;
+	}
 	took_ns = clock_mono_ns() - begin_ns;
 	session->next_census_ns = now_ns + MAX(CENSUS_NS, took_ns * CENSUS_SHARE);
 }
@@ -432,8 +460,10 @@ static int attach(struct session *session)
 	int r;
 
 	progress(session, "attaching", -1);
+	/* On a busy machine the governor must not wait for its turn while probes are open; best effort. */
+	setpriority(PRIO_PROCESS, 0, -5);
 	r = prober_open(
-		session->options->max_overhead_pct, 0, session->model, &session->prober, error);
+		session->options->max_overhead_pct, session->model, &session->prober, error);
 	if (r < 0)
 		return give_up(session, SESSION_ENVIRONMENT, "%s", error);
 	for (size_t i = 0; i < session->reader_count; i++) {
@@ -471,6 +501,41 @@ static void wait_for_work(struct session *session, uint64_t end_ns)
 		poll(&fd, 1, (int)((until_ns - now_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC));
 }
 
+/* ---- what a report says of the session itself ---- */
+
+static void describe_host(struct session *session)
+{
+	struct model_host host = {.cpus = (int)sysconf(_SC_NPROCESSORS_ONLN)};
+	struct utsname name;
+
+	if (uname(&name) == 0)
+		text_copy(host.kernel, sizeof(host.kernel), name.release);
+	text_copy(host.attach_mode, sizeof(host.attach_mode),
+		session->prober ? prober_mode(session->prober) : "none (reading only)");
+	model_set_host(session->model, &host);
+}
+
+/* What all this has cost the targets and this machine. */
+static void report_cost(struct session *session)
+{
+	struct model_overhead overhead = {
+		.target_cpu_ns = target_cpu_ns(session),
+		.tracer_cpu_ns = clock_process_cpu_ns(),
+		.budget_pct = session->options->max_overhead_pct,
+	};
+	struct rusage usage;
+
+	if (session->prober)
+		prober_report(session->prober, &overhead);
+	if (getrusage(RUSAGE_SELF, &usage) == 0)
+		overhead.tracer_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+	if (session->parser)
+		process_read_peak(parser_pid(session->parser), &overhead.parser_rss_bytes);
+	model_set_overhead(session->model, &overhead);
+}
+
+/* ---- the loop ---- */
+
 static void step(struct session *session, uint64_t now_ns)
 {
 	if (now_ns >= session->next_tick_ns)
@@ -480,6 +545,8 @@ static void step(struct session *session, uint64_t now_ns)
 	if (now_ns >= session->next_census_ns)
 		census_all(session, now_ns);
 	if (session->options->refresh_ns && now_ns >= session->next_refresh_ns) {
+		describe_host(session);
+		report_cost(session);
 		session->options->refresh(session->model, session->options->arg);
 		session->next_refresh_ns = now_ns + session->options->refresh_ns;
 	}
@@ -533,6 +600,9 @@ static int trace(struct session *session)
 		loop(session);
 	}
 	if (session->prober) {
+		if (session->options->measured)
+			prober_each(
+				session->prober, session->options->measured, session->options->arg);
 		progress(session, "detaching", -1);
 		prober_finish(session->prober);
 		drain(session, 0);
@@ -544,18 +614,6 @@ static int trace(struct session *session)
 }
 
 /* ---- the whole ---- */
-
-static void describe_host(struct session *session)
-{
-	struct model_host host = {.cpus = (int)sysconf(_SC_NPROCESSORS_ONLN)};
-	struct utsname name;
-
-	if (uname(&name) == 0)
-		text_copy(host.kernel, sizeof(host.kernel), name.release);
-	text_copy(host.attach_mode, sizeof(host.attach_mode),
-		session->prober ? prober_mode(session->prober) : "none (reading only)");
-	model_set_host(session->model, &host);
-}
 
 static int run(struct session *session)
 {
@@ -576,32 +634,17 @@ static int run(struct session *session)
 	return session->reader_count ? trace(session) : 0;
 }
 
-/* What all this has cost the targets and this machine. */
-static void report_cost(struct session *session)
-{
-	struct model_overhead overhead = {
-		.target_cpu_ns = target_cpu_ns(session),
-		.tracer_cpu_ns = clock_process_cpu_ns(),
-		.budget_pct = session->options->max_overhead_pct,
-	};
-	struct rusage usage;
-
-	if (session->prober)
-		prober_report(session->prober, &overhead);
-	if (getrusage(RUSAGE_SELF, &usage) == 0)
-		overhead.tracer_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
-	if (session->parser)
-		process_read_peak(parser_pid(session->parser), &overhead.parser_rss_bytes);
-	model_set_overhead(session->model, &overhead);
-}
-
 static void finish(struct session *session, uint64_t real_ns)
 {
 	model_set_clock(session->model, session->begin_ns, real_ns, clock_mono_ns());
 	describe_host(session);
 	report_cost(session);
-	for (size_t i = 0; i < session->reader_count; i++)
+	for (size_t i = 0; i < session->reader_count; i++) {
+		if (session->unread[i])
+			model_add_incomplete(
+				session->model, "no census had time to read the whole heap");
 		reader_close(session->readers[i]);
+	}
 	prober_close(session->prober);
 	parser_close(session->parser);
 }

@@ -15,6 +15,7 @@
 
 struct launch;
 struct model;
+struct prober_measured;
 
 struct session_options {
 	const int *pids;
@@ -31,6 +32,8 @@ struct session_options {
 	void (*progress)(const char *what, double share, void *arg); /* share < 0 = unknown */
 	void (*refresh)(struct model *model, void *arg); /* the model is consistent here */
 	void (*warn)(const char *sentence, void *arg);
+	/* dry_run: each probe and what it did, at the end; NULL = not asked for */
+	void (*measured)(const struct prober_measured *measured, void *arg);
 	void *arg;
 };
 

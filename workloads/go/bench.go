@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-// The bench programs: bench map|append|small ROUNDS. Does the work and prints the CPU time it took.
+// The bench programs: bench map|append|small ROUNDS does the work and prints the CPU time it took;
+// bench headers MAPS holds so many maps of 64 KiB and more, and does nothing.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 
 var keptMap map[int]int
 var keptSlice []int
+var keptMaps []map[int]int
 
 //go:noinline
 func insert(n int) {
@@ -38,6 +40,15 @@ func small(maps, n int) {
 	}
 }
 
+//go:noinline
+func headers(maps int) {
+	for i := 0; i < maps; i++ {
+		m := make(map[int]int, 3500)
+		m[i] = i
+		keptMaps = append(keptMaps, m)
+	}
+}
+
 func cpu() time.Duration {
 	var usage syscall.Rusage
 
@@ -51,6 +62,10 @@ func main() {
 	if len(os.Args) == 3 {
 		what = os.Args[1]
 		rounds, _ = strconv.Atoi(os.Args[2])
+	}
+	if what == "headers" {
+		headers(rounds)
+		rounds = 0
 	}
 	ready()
 	startCPU, start := cpu(), time.Now()

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Turns what runs of memtrace said about themselves into rows of make bench's table.
+
+    rows.py pairs NAME PAIRS REPORT      PAIRS: a line "BARE TRACED" of CPU time for each pair of runs
+    rows.py latency BARE TRACED          what the load generator printed, run after run
+    rows.py census REPORT...             the best of them counts
+    rows.py polling SHORT LONG LONGEST EMPTY-SHORT EMPTY-LONG
+    rows.py first MILLISECONDS MEGABYTES
+    rows.py rss REPORT...                the largest counts
+
+Exits 1 where a budget was missed.
+"""
+import json
+import math
+import re
+import statistics
+import sys
+
+# Student's t, two-sided 95 %, by degrees of freedom from 1 on
+T = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10, 2.09,
+     2.09, 2.08]
+MIB = 1 << 20
+
+
+def row(what, budget, good, figure):
+    """good: None where there is no budget. Returns whether the budget was missed."""
+    verdict = {None: "-", True: "ok", False: "MISSED"}[good]
+    print(f"{what:<46} {budget:<22} {verdict:<7} {figure}", flush=True)
+    return good is False
+
+
+def load(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def interval(pairs):
+    """The paired ratio with its 95 % interval, on logarithms: a ratio and its inverse weigh the same."""
+    logs = [math.log(traced / bare) for bare, traced in pairs]
+    mean, half = statistics.fmean(logs), math.inf
+    if len(logs) > 1:
+        half = T[min(len(logs) - 2, len(T) - 1)] * statistics.stdev(logs) / math.sqrt(len(logs))
+    return math.exp(mean - half), math.exp(mean), math.exp(mean + half)
+
+
+def pairs(name, path, report):
+    with open(path, encoding="utf-8") as file:
+        figures = [tuple(int(word) for word in line.split()) for line in file]
+    low, middle, high = interval(figures)
+    data = load(report)
+    cost, events = data["overhead"], data["events"]
+    shares = sorted({site["open_share"] for site in data["sites"] if site.get("open_share") is not None})
+    share = "never hit" if not shares else "open all the time" if shares[0] == 1 else f"open {shares[0]:.1%} to {shares[-1]:.1%} of the time"
+    pct = cost["target_pct"]
+    hits = f"{pct if pct is None else round(pct, 3)} %: {cost['probe_hits']:,} hits x {round(cost['ns_per_hit'] or 0)} ns"
+    missed = row(f"{name}: hits x cost", "<= 1 % of its CPU", pct is not None and pct <= 1,
+                 f"{hits} of {cost['target_cpu_s']:.1f} s; {share}; lost {events['lost']}")
+    bare = statistics.fmean(bare for bare, _ in figures) / 1e6
+    return row(f"{name}: CPU, traced : bare", "lower end <= 1.01", low <= 1.01,
+               f"{middle:.3f} [{low:.3f}, {high:.3f}], {len(figures)} pairs of {bare:.1f} s") or missed
+
+
+def latency(*paths):
+    figures = []
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        figures.append([statistics.median(int(value) for value in re.findall(rf"{key}=(\d+)", text))
+                        for key in ("per_second", "p50_us", "p99_us")])
+    bare, traced = figures
+    return row("  its requests, bare -> traced, medians", "none", None,
+               f"p99 {bare[2]:,.0f} -> {traced[2]:,.0f} us, p50 {bare[1]:,.0f} -> {traced[1]:,.0f} us, "
+               f"{bare[0]:,.0f} -> {traced[0]:,.0f} requests/s")
+
+
+def census(*reports):
+    counts = [load(report)["targets"][0]["census"] for report in reports]
+    best = max(counts, key=lambda count: count["objects"] / count["duration_ns"])
+    rate = best["objects"] / best["duration_ns"] * 1e3
+    return row("census", ">= 20 M objects/s", rate >= 20 and best["complete"],
+               f"{rate:.1f} M/s: {best['objects']:,} objects, {best['maps']:,} maps in {best['duration_ns'] / 1e6:.0f} ms, "
+               f"best of {len(counts)}")
+
+
+def polling(*reports):
+    """CPU time of runs of different length; start and end cost the same in each."""
+    data = [load(report) for report in reports]
+    cpu = [report["overhead"]["tracer_cpu_s"] for report in data]
+    length = [report["duration_s"] for report in data]
+    watched = len(data[0]["containers"])
+    whole = 100 * (cpu[1] - cpu[0]) / (length[1] - length[0])
+    empty = 100 * (cpu[4] - cpu[3]) / (length[4] - length[3])
+    walking = 100 * (cpu[2] - cpu[0]) / (length[2] - length[0])
+    missed = row(f"polling {watched:,} containers at 10 Hz", "<= 0.5 % of a core", whole - empty <= 0.5 and watched >= 1000,
+                 f"{whole - empty:.2f} %")
+    row("  all of memtrace, nothing to poll", "none", None, f"{empty:.2f} %")
+    row("  all of memtrace, and walks every 10 s", "none", None, f"{walking:.2f} %")
+    return missed
+
+
+def first(milliseconds, megabytes):
+    return row(f"first answer (-d 0), {megabytes} MB binary", "<= 2 s", int(milliseconds) <= 2000,
+               f"{int(milliseconds) / 1e3:.2f} s")
+
+
+def rss(*reports):
+    costs = [load(report)["overhead"] for report in reports]
+    own = max(cost["tracer_rss_bytes"] for cost in costs) / MIB
+    child = max(cost.get("parser_rss_bytes") or 0 for cost in costs) / MIB
+    attach, detach = (max(cost[key] for cost in costs) / 1e6 for key in ("attach_ns", "detach_ns"))
+    row("a link of a traced program: attach", "none", None, f"highest {attach:.0f} ms of {len(costs)} programs")
+    row("all links of a traced program: detach", "none", None, f"highest {detach:.0f} ms of {len(costs)} programs")
+    return row("memtrace's own RSS, one program", "<= 32 MiB", own <= 32,
+               f"highest {own:.1f} MiB; parser child {child:.1f} MiB")
+
+
+if __name__ == "__main__":
+    rows = {function.__name__: function for function in (pairs, latency, census, polling, first, rss)}
+    sys.exit(1 if rows[sys.argv[1]](*sys.argv[2:]) else 0)
