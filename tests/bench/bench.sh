@@ -72,12 +72,12 @@ bench_census() {
 # Tables are walked every 10 s: runs of less poll headers only.
 bench_polling() {
 	program=$(workload "$newest" bench) && workload_start "$program" headers 1000 || { broken polling; return; }
-	for seconds in 2 9 21; do report "$seconds" "$scratch/polling.$seconds"; done
+	for run in 2.1 9.1 2.2 9.2 21.1; do report "${run%.*}" "$scratch/polling.$run"; done
 	workload_end
 	workload_start "$program" headers 0 || { broken polling; return; }
-	for seconds in 2 9; do report "$seconds" "$scratch/empty.$seconds"; done
+	for run in 2.1 9.1 2.2 9.2; do report "${run%.*}" "$scratch/empty.$run"; done
 	workload_end
-	rows polling "$scratch"/polling.{2,9,21} "$scratch"/empty.{2,9}
+	rows polling "$scratch"
 }
 
 # ---- pairs of runs, traced and not ----
