@@ -22,7 +22,7 @@ A statement is one line; words as in a shell, '#' begins a comment:
     no-site, no-container ... none
     events, overhead, host, report ...    that one object ("report" is the whole)
 
-CONDITION: classic, swiss, go>=1.22, go<1.22, several separated by commas. A KEY is a field of the object, of its
+CONDITION: classic, swiss, go>=1.22, go<1.22, symbols, stripped, several separated by commas. A KEY is a field of the object, of its
 evidence, of its site, or a dotted path; "_bytes" may be left out. place=FUNCTION@NAME stands for function,
 file and line together. Operators: = != < <= > >= and ~N%= (within N percent). A VALUE is a word (for = also several, A|B), null,
 @NAME, or sums and products of numbers and $KEY of the TRUTH line.
@@ -217,11 +217,14 @@ class Check:
         self.tap(not notes, name, notes)
 
     def applies(self, condition):
-        minor = int(self.version.split(".")[1])
+        version, _, mode = self.version.partition("-")
+        minor = int(version.split(".")[1])
         for word in condition.split(","):
             bound = re.fullmatch(r"go(>=|<)1\.(\d+)", word)
             if word in ("classic", "swiss"):
                 holds = (minor >= 24) == (word == "swiss")
+            elif word in ("symbols", "stripped"):
+                holds = (mode == "stripped") == (word == "stripped")
             elif bound:
                 holds = (minor >= int(bound.group(2))) == (bound.group(1) == ">=")
             else:

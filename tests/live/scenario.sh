@@ -106,6 +106,6 @@ gc=$(run_value gc)
 seconds=$(run_value seconds)
 program=$(workload "$variant" "$name") || fail "builds"
 if [ "$(run_value command)" = yes ]; then play_command; else play_attached; fi
-"$live/check_expect.py" "$expect" "$source" "$version" "$report" "$truth" ||
+"$live/check_expect.py" "$expect" "$source" "$variant" "$report" "$truth" ||
 	{ [ -z "${KEEP_REPORTS:-}" ] || cp "$report" "$KEEP_REPORTS/$variant.$name.json"; }
 exit 0
