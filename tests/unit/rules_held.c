@@ -79,6 +79,57 @@ Test(retained, wants_time_or_gcs)
 	world_done(&w);
 }
 
+/* A session of five seconds with probes; ended tells whether it is over. */
+static struct world short_session(bool there_before, bool ended)
+{
+	struct world w = world_new();
+	struct event event;
+
+	open_all(&w);
+	if (there_before)
+		find_map(&w, KEY);
+	else /* a later census has found it */
+		apply(&w, (struct event){.kind = EVENT_CREATE,
+				  .create = {.family = FAMILY_MAP,
+					  .key = KEY,
+					  .type = w.type,
+					  .site = w.site,
+					  .found = true}});
+	for (int i = 0; i < 5; i++, wait_ms(&w, 1000)) {
+		heap(&w);
+		usage(&w);
+		event = map_look(&w, KEY, 10000, SLOTS);
+		event.look.liveness = LIVENESS_ROOTED;
+		apply(&w, event);
+	}
+	if (ended)
+		model_set_clock(w.model, w.now_ns - 5 * NSEC_PER_SEC, 1, w.now_ns);
+	return w;
+}
+
+Test(retained, short_session_tells_what_it_saw_throughout)
+{
+	struct world w = short_session(true, true);
+	const struct finding *f = finding(&w, "retained-buckets");
+
+	cr_assert_not_null(f, "30 s must not show less than no time at all");
+	cr_assert_not(f->candidate);
+	cr_assert_eq(evidence(f, "seen_once"), 0);
+	cr_assert_not_null(strstr(f->since, "Unchanged since attach"));
+	world_done(&w);
+}
+
+Test(retained, short_session_waits_while_it_goes_on_and_for_new_maps)
+{
+	struct world going_on = short_session(true, false);
+	struct world fresh = short_session(false, true);
+
+	cr_assert_null(finding(&going_on, "retained-buckets"), "the window is not over");
+	cr_assert_null(finding(&fresh, "retained-buckets"), "it may be about to fill");
+	world_done(&going_on);
+	world_done(&fresh);
+}
+
 Test(retained, thresholds)
 {
 	struct world w = emptied(10000, SLOTS, 30);
