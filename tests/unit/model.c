@@ -179,6 +179,27 @@ Test(model, slice_is_followed_from_array_to_array)
 	world_done(&w);
 }
 
+Test(model, buffer_is_followed_from_array_to_array)
+{
+	struct world w = world_new();
+	struct event event = {.kind = EVENT_GROWTH,
+		.growth = {.family = FAMILY_BUFFER,
+			.key = 0x2000,
+			.old_key = 0x1000,
+			.site = w.site,
+			.allocated_bytes = 128,
+			.garbage_bytes = 64}};
+
+	apply(&w, event);
+	event.growth.old_key = 0x2000;
+	event.growth.key = 0x3000;
+	event.growth.garbage_bytes = 128;
+	apply(&w, event);
+	cr_assert_eq(model_container_count(w.model), 1);
+	cr_assert_eq(model_find_container(w.model, w.target, FAMILY_BUFFER, 0x3000)->growths, 2);
+	world_done(&w);
+}
+
 Test(model, channel_made_at_a_used_address_is_another)
 {
 	struct world w = world_new();
@@ -455,6 +476,27 @@ Test(model, share_counts_open_time)
 	world_done(&w);
 }
 
+/* Probes of slices show the growth of buffers, too, until these have probes of their own. */
+Test(model, buffers_are_seen_through_the_probes_of_slices)
+{
+	struct world w = world_new();
+
+	share(&w, FAMILY_SLICE, true);
+	wait_ms(&w, 1000);
+	share(&w, FAMILY_SLICE, false);
+	wait_ms(&w, 1000);
+	usage(&w);
+	cr_assert_float_eq(model_open_share(w.model, w.target, FAMILY_BUFFER), 0.5, 1e-9);
+	cr_assert_eq(model_scale(w.model, w.target, FAMILY_BUFFER, 100), 200);
+	cr_assert_gt(
+		model_open_share_between(w.model, w.target, FAMILY_BUFFER, START_NS, w.now_ns), 0);
+	share(&w, FAMILY_BUFFER, true);
+	wait_ms(&w, 1000);
+	usage(&w);
+	cr_assert_float_eq(model_open_share(w.model, w.target, FAMILY_BUFFER), 1, 0);
+	world_done(&w);
+}
+
 Test(model, closing_after_the_end_is_still_exact)
 {
 	struct world w = world_new();
@@ -709,7 +751,7 @@ static struct event random_event(const uint32_t *sites, unsigned int *seed)
 		event.heap.gc_running = r & 1;
 		break;
 	case EVENT_SHARE:
-		event.share = (struct event_share){(enum family)(r % 5), r & 8};
+		event.share = (struct event_share){(enum family)(r % (FAMILY_MAX + 2)), r & 8};
 		break;
 	case EVENT_EXEC:
 		if (r % 997)

@@ -316,6 +316,41 @@ Test(storm, growth_inside_a_library)
 	world_done(&w);
 }
 
+/* The program's own builder: it is told what to do with it, not what is inside. */
+Test(storm, in_a_builder)
+{
+	struct world w = world_new();
+	struct model_frame frames[] = {
+		{"runtime.growslice", "/go/src/runtime/slice.go", 200, true, false},
+		{"strings.(*Builder).WriteString", "/go/src/strings/builder.go", 112, true, true},
+		{"main.render", "/app/render.go", 7, false, false},
+	};
+	struct event event = {.kind = EVENT_GROWTH,
+		.growth = {.family = FAMILY_BUFFER,
+			.has_length = true,
+			.length = 65536,
+			.capacity = 131072,
+			.allocated_bytes = 131072,
+			.garbage_bytes = 65536,
+			.held_bytes = 131072}};
+	const struct finding *f;
+
+	open_all(&w);
+	event.growth.type = model_intern(w.model, "strings.Builder");
+	event.growth.site = model_add_site(
+		w.model, w.target, FAMILY_BUFFER, event.growth.type, frames, ARRAY_SIZE(frames));
+	event.growth.old_key = 0x100000;
+	event.growth.key = 0x120000;
+	for (int i = 0; i < 500; i++, wait_ms(&w, 10))
+		apply(&w, event);
+	f = finding(&w, "resize-storm");
+	cr_assert_not_null(f);
+	cr_assert_not_null(strstr(f->in_code, "b.Grow(131072) on the empty strings.Builder"));
+	cr_assert_eq(f->confidence, CONFIDENCE_EXACT);
+	check_words(&w);
+	world_done(&w);
+}
+
 /* Of a map from before attach only some growths were seen: what it has become is not their sum. */
 Test(storm, up_to_what_it_holds)
 {

@@ -320,7 +320,7 @@ void container_apply_growth(
 {
 	const struct event_growth *growth = &event->growth;
 	struct site *site = site_find(model, target->pub.id, growth->site);
-	bool moves = growth->family == FAMILY_SLICE;
+	bool moves = family_moves(growth->family);
 	struct container *container;
 
 	target->pub.growths += !growth->same_size && !growth->new_container;

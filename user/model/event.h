@@ -17,11 +17,21 @@ enum family {
 	FAMILY_MAP,
 	FAMILY_SLICE,
 	FAMILY_CHANNEL,
+	FAMILY_BUFFER, /* bytes that a string is built in: strings.Builder, bytes.Buffer */
 	FAMILY_MAX,
 };
 
-/* "map", "slice", "channel" */
+/* "map", "slice", "channel", "buffer" */
 const char *family_name(enum family family);
+
+/*
+ * Slice and buffer: the container is its array, so each growth gives it another key, and its length is
+ * known only then.
+ */
+bool family_moves(enum family family);
+
+/* The family whose probes show its growth where it has none of its own: buffers grow as slices do. */
+enum family family_probed_as(enum family family);
 
 /* What a goroutine (or what a runtime has instead) waits for. */
 enum wait {
@@ -55,8 +65,8 @@ enum event_kind {
 };
 
 /*
- * A growth. key names the container now; old_key what it was called before (a slice is its array,
- * so its name changes with every growth; a map keeps its header: old_key = key).
+ * A growth. key names the container now; old_key what it was called before (family_moves():
+ * another one; a map keeps its header: old_key = key).
  */
 #define EVENT_KEY_ON_STACK (1ull << 63) /* such a key is a name, not an address */
 

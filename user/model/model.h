@@ -369,6 +369,9 @@ bool model_complete(const struct model *model);
 /* Share of the session in which a family's probes delivered: 1.0 = exact counts, 0 = never attached. */
 double model_open_share(const struct model *model, uint32_t target, enum family family);
 
+/* The openings that count for a family: its own, or those of the family that it is probed as. */
+const struct family_share *model_family_share(const struct target *target, enum family family);
+
 /*
  * The same from the second of from_ns to that of to_ns, both included; they must lie in the last minute
  * (MODEL_RATE_SLOTS). 0 where its probes were not open in that time.

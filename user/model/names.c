@@ -54,9 +54,19 @@ void names_done(struct names *names)
 
 const char *family_name(enum family family)
 {
-	static const char *const names[] = {"", "map", "slice", "channel"};
+	static const char *const names[] = {"", "map", "slice", "channel", "buffer"};
 
 	return NAME_OF(names, family);
+}
+
+bool family_moves(enum family family)
+{
+	return family == FAMILY_SLICE || family == FAMILY_BUFFER;
+}
+
+enum family family_probed_as(enum family family)
+{
+	return family == FAMILY_BUFFER ? FAMILY_SLICE : family;
 }
 
 const char *wait_name(enum wait wait)

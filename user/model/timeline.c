@@ -137,11 +137,19 @@ void timeline_apply_share(struct target_state *target, const struct event *event
 	share->open = event->share.open;
 }
 
+const struct family_share *model_family_share(const struct target *target, enum family family)
+{
+	const struct family_share *own = &target->shares[family];
+
+	return own->ever ? own : &target->shares[family_probed_as(family)];
+}
+
 /* Measured from the first time open to the end of the session: attaching takes time, too. */
 double model_open_share(const struct model *model, uint32_t target, enum family family)
 {
 	const struct target *t = model_target(model, target);
-	const struct family_share *share = t && family < FAMILY_MAX ? &t->shares[family] : NULL;
+	const struct family_share *share =
+		t && family < FAMILY_MAX ? model_family_share(t, family) : NULL;
 	uint64_t end, open;
 
 	if (!share || !share->ever)
@@ -162,9 +170,9 @@ double model_open_share_between(const struct model *model, uint32_t target, enum
 	uint64_t from = from_ns / NSEC_PER_SEC, to = to_ns / NSEC_PER_SEC, end, open_us = 0;
 	struct family_share share;
 
-	if (!t || family >= FAMILY_MAX || !t->shares[family].ever)
+	if (!t || family >= FAMILY_MAX || !model_family_share(t, family)->ever)
 		return 0;
-	share = t->shares[family];
+	share = *model_family_share(t, family);
 	end = model->end_mono_ns ? MIN(model->end_mono_ns, t->last_ns) : t->last_ns;
 	if (share.open && end > share.opened_ns)
 		count_open(&share, share.opened_ns, end);

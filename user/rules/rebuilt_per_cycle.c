@@ -131,10 +131,11 @@ static void write_text(const struct model *model, const struct site *site,
 {
 	const struct target *target = model_target(model, site->target);
 	const char *type = code_type(model, site->type, site->family);
-	const char *reuse = site->family == FAMILY_SLICE ? "keep it and start again with s[:0]"
-			    : version_minor(target) >= 21
-				    ? "keep it and empty it with clear(m)"
-				    : "keep it and delete all keys in a range loop";
+	const char *reuse =
+		site->family == FAMILY_BUFFER  ? "keep one bytes.Buffer and empty it with Reset()"
+		: site->family == FAMILY_SLICE ? "keep it and start again with s[:0]"
+		: version_minor(target) >= 21  ? "keep it and empty it with clear(m)"
+					       : "keep it and delete all keys in a range loop";
 	struct numbers n = {0};
 
 	say(finding->message,
@@ -144,7 +145,10 @@ static void write_text(const struct model *model, const struct site *site,
 		cycle->count, number_bytes(&n, cycle->size_bytes / cycle->count),
 		number_duration(&n, cycle_ns), number_bytes(&n, finding->saves_bytes),
 		number_bytes(&n, cycle->garbage_bytes / cycle->count));
-	if (site->family == FAMILY_SLICE)
+	if (site->family == FAMILY_BUFFER)
+		say(finding->in_code, "%s, or Grow(%llu). Kept, it keeps its largest size.", reuse,
+			(unsigned long long)hint);
+	else if (site->family == FAMILY_SLICE)
 		say(finding->in_code,
 			"%s, or make(%.100s, 0, %llu). Kept, it keeps its largest size.", reuse,
 			type, (unsigned long long)hint);

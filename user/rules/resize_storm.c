@@ -48,7 +48,7 @@ struct tally {
 
 static unsigned int natural_garbage(enum family family)
 {
-	return family == FAMILY_SLICE ? SLICE_GARBAGE : MAP_GARBAGE;
+	return family_moves(family) ? SLICE_GARBAGE : MAP_GARBAGE;
 }
 
 static bool grew_once(const struct rule_context *context, const struct container *container)
@@ -207,7 +207,7 @@ static void estimate_window(
 	uint64_t end = site->last_ns / NSEC_PER_SEC + 1;
 	uint64_t to_ns = MIN(end * NSEC_PER_SEC - 1, target->last_ns);
 	uint64_t from_ns = MAX(minus(end, ESTIMATED_SECONDS) * NSEC_PER_SEC,
-		target->shares[site->family].first_ns);
+		model_family_share(target, site->family)->first_ns);
 	double share = model_open_share_between(
 		context->model, site->target, site->family, from_ns, to_ns);
 	double seconds = fmax(
@@ -281,7 +281,8 @@ static bool starts_with(const char *s, const char *prefix)
  */
 static const char *library_function(const struct site *site)
 {
-	static const char *const helpers[] = {"runtime.", "internal/", "slices.", "maps."};
+	static const char *const helpers[] = {"runtime.", "internal/", "slices.", "maps.",
+		"strings.(*Builder).", "bytes.(*Buffer)."};
 	const char *function = NULL;
 
 	for (uint32_t i = 0; i < site->frame_count && site->frames[i].internal; i++)
@@ -310,6 +311,11 @@ static void advise(
 			"what grows is inside %.120s, called here: give it room first (Grow, "
 			"a size), or reuse it (sync.Pool).",
 			library);
+	else if (site->family == FAMILY_BUFFER)
+		say(finding->in_code,
+			"b.Grow(%s) on the empty %.120s before it is written to; a bytes.Buffer "
+			"can be used again: Reset() keeps its array.",
+			size, type);
 	else if (site->family == FAMILY_SLICE)
 		say(finding->in_code, "make(%.120s, 0, %s) before filling it.", type, size);
 	else

@@ -247,7 +247,8 @@ static uint64_t lost_events(const struct model *model, enum family family)
 		bool other_family = false;
 
 		for (enum family f = FAMILY_NONE + 1; f < FAMILY_MAX; f++)
-			other_family |= f != family && !strcmp(source->name, family_name(f));
+			other_family |= f != family && f != family_probed_as(family) &&
+					!strcmp(source->name, family_name(f));
 		if (family == FAMILY_NONE || !other_family)
 			lost += source->lost;
 	}

@@ -89,8 +89,9 @@ void say(char text[FINDING_TEXT_BYTES], const char *format, ...)
 
 const char *code_type(const struct model *model, uint32_t type, enum family family)
 {
-	static const char *const generic[FAMILY_MAX] = {"T", "map[K]V", "[]T", "chan T"};
-	static const char *const prefix[FAMILY_MAX] = {"", "map[", "[]", "chan "};
+	static const char *const generic[FAMILY_MAX] = {
+		"T", "map[K]V", "[]T", "chan T", "bytes.Buffer"};
+	static const char *const prefix[FAMILY_MAX] = {"", "map[", "[]", "chan ", ""};
 	const char *name = model_string(model, type);
 
 	/* A name that is not of this family is a named type or its element: not what make() takes. */
@@ -159,7 +160,7 @@ uint64_t hint_for(const struct container *container)
 {
 	uint64_t at_growth = container->has_length_at_growth ? container->length_at_growth + 1 : 0;
 
-	if (container->family == FAMILY_SLICE && container->capacity_at_growth)
+	if (family_moves(container->family) && container->capacity_at_growth)
 		return container->capacity_at_growth;
 	return MAX(container->length_peak, at_growth);
 }

@@ -224,7 +224,7 @@ void go_container_fill(struct runtime_process *process, const struct go_containe
 		.family = container->family,
 		.key = container->key,
 		.liveness = LIVENESS_ALLOCATED,
-		.has_length = container->family != FAMILY_SLICE,
+		.has_length = !family_moves(container->family),
 		.length = container->length,
 		.capacity = shape->capacity,
 		.load_limit = shape->load_limit,

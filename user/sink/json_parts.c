@@ -288,7 +288,7 @@ static void add_sizes(struct json_object *object, const struct container *contai
 		look->held_bytes > look->need_bytes ? look->held_bytes - look->need_bytes : 0;
 
 	json_add_known(object, "length", counted, look->length);
-	if (container->family == FAMILY_SLICE || container->has_length_at_growth)
+	if (family_moves(container->family) || container->has_length_at_growth)
 		json_add_known(object, "length_at_growth", container->has_length_at_growth,
 			container->length_at_growth);
 	json_add_known(

@@ -129,6 +129,8 @@ static void say_looked(
 	say(sentences, "Looked at %s", screen_many(many, maps, "map"));
 	if (seen[FAMILY_SLICE])
 		say(sentences, ", %s", screen_many(many, seen[FAMILY_SLICE], "array"));
+	if (seen[FAMILY_BUFFER])
+		say(sentences, ", %s", screen_many(many, seen[FAMILY_BUFFER], "buffer"));
 	if (channels)
 		say(sentences, ", %s", screen_many(many, channels, "channel"));
 	if (target->goroutines_ns)
