@@ -79,9 +79,25 @@ void model_free(struct model *model)
 	free(model);
 }
 
+void model_set_observer(struct model *model, const struct model_observer *observer, void *arg)
+{
+	model->observer = observer;
+	model->observer_arg = arg;
+}
+
 uint32_t model_intern(struct model *model, const char *s)
 {
-	return names_add(&model->names, s);
+	size_t before = model->names.count;
+	uint32_t id = names_add(&model->names, s);
+
+	if (model->names.count != before)
+		model_tell(model, string, id, model_string(model, id));
+	return id;
+}
+
+uint32_t model_find_string(const struct model *model, const char *s)
+{
+	return names_find(&model->names, s);
 }
 
 const char *model_string(const struct model *model, uint32_t id)
@@ -123,13 +139,16 @@ uint32_t model_add_target(struct model *model, const struct model_target_info *i
 	describe(&target->pub, info);
 	array_reserve(model->targets, model->target_count, model->target_cap);
 	model->targets[model->target_count++] = target;
+	model_tell(model, target, target->pub.id, info);
 	return target->pub.id;
 }
 
 void model_update_target(struct model *model, uint32_t target, const struct model_target_info *info)
 {
-	if (target < model->target_count)
-		describe(&model->targets[target]->pub, info);
+	if (target >= model->target_count)
+		return;
+	describe(&model->targets[target]->pub, info);
+	model_tell(model, target, target, info);
 }
 
 /* ---- events ---- */
@@ -216,6 +235,7 @@ int model_apply(struct model *model, const struct event *event)
 		model->invalid_events++;
 		return -EINVAL;
 	}
+	model_tell(model, event, event);
 	target = model->targets[event->target];
 	pub = &target->pub;
 	if (!pub->last_ns) {
@@ -238,12 +258,13 @@ void model_add_skip(struct model *model, const char *what, const char *reason)
 	array_reserve(model->skips, model->skip_count, model->skip_cap);
 	model->skips[model->skip_count++] =
 		(struct model_skip){copy_string(what), copy_string(reason)};
+	model_tell(model, skip, &model->skips[model->skip_count - 1]);
 }
 
 void model_set_source(struct model *model, const char *name, uint64_t hits, uint64_t produced,
 	uint64_t delivered, uint64_t lost)
 {
-	const char *interned = names_get(&model->names, names_add(&model->names, name));
+	const char *interned = model_string(model, model_intern(model, name));
 	size_t i = 0;
 
 	while (i < model->source_count && model->sources[i].name != interned)
@@ -253,22 +274,27 @@ void model_set_source(struct model *model, const char *name, uint64_t hits, uint
 		model->source_count++;
 	}
 	model->sources[i] = (struct model_source){interned, hits, produced, delivered, lost};
+	model_tell(model, source, &model->sources[i]);
 }
 
 void model_set_overhead(struct model *model, const struct model_overhead *overhead)
 {
 	model->overhead = *overhead;
+	model_tell(model, overhead, overhead);
 }
 
 void model_set_host(struct model *model, const struct model_host *host)
 {
 	model->host = *host;
+	model_tell(model, host, host);
 }
 
 void model_set_census(struct model *model, uint32_t target, const struct model_census *census)
 {
-	if (target < model->target_count)
-		model->targets[target]->census = *census;
+	if (target >= model->target_count)
+		return;
+	model->targets[target]->census = *census;
+	model_tell(model, census, target, census);
 }
 
 void model_set_clock(struct model *model, uint64_t mono_ns, uint64_t real_ns, uint64_t end_mono_ns)
@@ -276,6 +302,7 @@ void model_set_clock(struct model *model, uint64_t mono_ns, uint64_t real_ns, ui
 	model->mono_ns = mono_ns;
 	model->real_ns = real_ns;
 	model->end_mono_ns = end_mono_ns;
+	model_tell(model, clock, mono_ns, real_ns, end_mono_ns);
 	for (size_t i = 0; end_mono_ns && i < model->target_count; i++) {
 		struct target_state *target = model->targets[i];
 
@@ -289,6 +316,7 @@ void model_add_incomplete(struct model *model, const char *reason)
 {
 	array_reserve(model->incomplete, model->incomplete_count, model->incomplete_cap);
 	model->incomplete[model->incomplete_count++] = copy_string(reason);
+	model_tell(model, incomplete, reason);
 }
 
 /* ---- reading ---- */

@@ -277,11 +277,41 @@ struct model; /* opaque: reach it through the functions below */
 struct model *model_new(void);
 void model_free(struct model *model);
 
+/* ---- watching ---- */
+
+/*
+ * Told of every call that fills the model, in order, what the model refused left out: another model
+ * that gets the same calls becomes the same. All functions must be there. Strings, sites and their
+ * frames stay where they are until model_free(); everything else is valid during the call only. An
+ * observer must not change the model.
+ */
+struct model_observer {
+	/* Each new string and site once, before anything names its id; ids count up from 1 */
+	void (*string)(uint32_t id, const char *string, void *arg);
+	void (*site)(const struct site *site, void *arg);
+	/* Added, or described anew */
+	void (*target)(uint32_t id, const struct model_target_info *info, void *arg);
+	void (*event)(const struct event *event, void *arg);
+	void (*skip)(const struct model_skip *skip, void *arg);
+	void (*source)(const struct model_source *source, void *arg);
+	void (*overhead)(const struct model_overhead *overhead, void *arg);
+	void (*host)(const struct model_host *host, void *arg);
+	void (*census)(uint32_t target, const struct model_census *census, void *arg);
+	void (*clock)(uint64_t mono_ns, uint64_t real_ns, uint64_t end_mono_ns, void *arg);
+	void (*incomplete)(const char *reason, void *arg);
+};
+
+/* One observer, from now on; to be set on an empty model. NULL = none any more. */
+void model_set_observer(struct model *model, const struct model_observer *observer, void *arg);
+
 /* ---- filling ---- */
 
 /* Interns a string; 0 is always the unknown (empty) one. Names are kept as they are: sinks escape. */
 uint32_t model_intern(struct model *model, const char *s);
 const char *model_string(const struct model *model, uint32_t id);
+
+/* The id of a string that has been interned; 0 where it has not. */
+uint32_t model_find_string(const struct model *model, const char *s);
 
 /* Strings are copied. Returns the target's index (0, 1, ...). */
 uint32_t model_add_target(struct model *model, const struct model_target_info *info);
@@ -297,6 +327,9 @@ void model_update_target(
  */
 uint32_t model_add_site(struct model *model, uint32_t target, enum family family, uint32_t type,
 	const struct model_frame *frames, size_t frame_count);
+
+/* The target's site "other" itself, for a replay; 0 where the target is unknown. */
+uint32_t model_add_other_site(struct model *model, uint32_t target);
 
 /* Takes one event in. 0, or -EINVAL where it names an unknown target or kind (counted, ignored). */
 int model_apply(struct model *model, const struct event *event);

@@ -18,18 +18,41 @@ const char *names_get(const struct names *names, uint32_t id)
 	return id && id < names->count ? names->strings[id] : "";
 }
 
-uint32_t names_add(struct names *names, const char *s)
+/* Two names with one hash: the second lives at the next free number, which is *ret_hash where none is found. */
+static uint32_t look_up(const struct names *names, const char *name, uint64_t *ret_hash)
+{
+	uint64_t hash, id;
+
+	for (hash = hash_string(0, name); table_get(&names->by_hash, hash, &id); hash++)
+		if (!strcmp(names->strings[id], name))
+			return (uint32_t)id;
+	*ret_hash = hash;
+	return 0;
+}
+
+uint32_t names_find(const struct names *names, const char *s)
 {
 	char name[NAME_BYTES];
-	uint64_t hash, id;
+	uint64_t hash;
 
 	if (!s || !*s)
 		return 0;
 	text_copy(name, sizeof(name), s);
-	/* Two names with one hash: the second lives at the next free number. */
-	for (hash = hash_string(0, name); table_get(&names->by_hash, hash, &id); hash++)
-		if (!strcmp(names->strings[id], name))
-			return (uint32_t)id;
+	return look_up(names, name, &hash);
+}
+
+uint32_t names_add(struct names *names, const char *s)
+{
+	char name[NAME_BYTES];
+	uint64_t hash;
+	uint32_t id;
+
+	if (!s || !*s)
+		return 0;
+	text_copy(name, sizeof(name), s);
+	id = look_up(names, name, &hash);
+	if (id)
+		return id;
 	if (names->count >= MODEL_MAX_STRINGS)
 		return 0;
 	if (!names->count) {

@@ -15,6 +15,7 @@ struct names {
 
 const char *names_get(const struct names *names, uint32_t id);
 uint32_t names_add(struct names *names, const char *s);
+uint32_t names_find(const struct names *names, const char *s); /* 0 = none */
 void names_done(struct names *names);
 
 /* How many containers are picked for eviction at once, so that picking costs little per growth. */
@@ -64,7 +65,16 @@ struct model {
 	struct model_host host;
 	uint64_t mono_ns, real_ns, end_mono_ns;
 	uint64_t invalid_events;
+	const struct model_observer *observer; /* NULL = nobody watches */
+	void *observer_arg;
 };
+
+/* Tells the observer, if there is one: model_tell(model, event, event). */
+#define model_tell(model, what, ...)                                                               \
+	do {                                                                                       \
+		if ((model)->observer)                                                             \
+			(model)->observer->what(__VA_ARGS__, (model)->observer_arg);               \
+	} while (0)
 
 struct site *site_find(struct model *model, uint32_t target, uint32_t id);
 void site_count_growth(struct site *site, const struct event_growth *growth, uint64_t time_ns);

@@ -45,7 +45,7 @@ static bool site_is(const struct site *site, const struct place *place)
 
 static const char *interned(struct model *model, const char *s)
 {
-	return names_get(&model->names, names_add(&model->names, s));
+	return model_string(model, model_intern(model, s));
 }
 
 static struct site *site_new(struct model *model, const struct place *place)
@@ -88,8 +88,14 @@ static uint32_t site_other(struct model *model, struct target_state *target)
 
 		site->other = true;
 		target->other_site = site->id;
+		model_tell(model, site, site);
 	}
 	return target->other_site;
+}
+
+uint32_t model_add_other_site(struct model *model, uint32_t target)
+{
+	return target < model->target_count ? site_other(model, model->targets[target]) : 0;
 }
 
 uint32_t model_add_site(struct model *model, uint32_t target, enum family family, uint32_t type,
@@ -111,6 +117,7 @@ uint32_t model_add_site(struct model *model, uint32_t target, enum family family
 	site = site_new(model, &place);
 	keep_frames(model, site, frames, frame_count);
 	table_set(&model->sites_by_key, key, site->id);
+	model_tell(model, site, site);
 	return site->id;
 }
 
