@@ -733,11 +733,11 @@ static struct event random_event(const uint32_t *sites, unsigned int *seed)
 	switch (event.kind) {
 	case EVENT_GROWTH:
 		event.growth = (struct event_growth){(enum family)(r % 4), words[2] % 9000,
-			words[3] % 9000, (uint32_t)(r % 3), sites[r % 8], r & 1, r & 2, r & 4,
+			words[3] % 9000, 0, (uint32_t)(r % 3), sites[r % 8], r & 1, r & 2, r & 4,
 			words[4], words[5], words[6], words[7], words[8]};
 		break;
 	case EVENT_CREATE:
-		event.create = (struct event_create){(enum family)(r % 4), words[2] % 9000,
+		event.create = (struct event_create){(enum family)(r % 4), words[2] % 9000, 0,
 			(uint32_t)(r % 3), sites[r % 8], 0, r & 1, r & 2, words[4], words[5]};
 		break;
 	case EVENT_LOOK:

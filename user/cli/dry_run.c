@@ -180,8 +180,8 @@ static void put_target(struct page *page, const struct dry_run *dry_run,
 
 	page_add_cut(page, STYLE_BOLD, 32, false, target->comm);
 	page_add(page, STYLE_PLAIN, "  pid %d", target->pid);
-	if (target->version[0])
-		page_add(page, STYLE_PLAIN, "  %.24s", target->version);
+	if (target->runtimes[0].version[0])
+		page_add(page, STYLE_PLAIN, "  %.24s", target->runtimes[0].version);
 	page_add_right(page, STYLE_DIM, "dry run: nothing was recorded");
 	page_end(page);
 	for (size_t i = 0; i < dry_run->count; i++) {

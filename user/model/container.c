@@ -296,6 +296,7 @@ static void grow(struct container *container, const struct event_growth *growth,
 			MIN(growth->garbage_bytes, container->held_bytes + growth->allocated_bytes);
 	if (growth->type)
 		container->type = growth->type;
+	container->runtime = growth->runtime;
 	container->growths += !growth->same_size && !growth->new_container;
 	container->same_size += growth->same_size;
 	container->allocated_bytes += growth->allocated_bytes;
@@ -324,8 +325,10 @@ void container_apply_growth(
 	struct container *container;
 
 	target->pub.growths += !growth->same_size && !growth->new_container;
-	if (site)
+	if (site) {
+		site->runtime = growth->runtime;
 		site_count_growth(site, growth, event->time_ns);
+	}
 	if (!growth->key)
 		return;
 	container = moves ? chain(model, target, growth, event->time_ns)
@@ -354,6 +357,8 @@ void container_apply_create(
 	struct container *container = find(model, target, create->family, create->key);
 
 	/* What is made now explains RSS as growth does; the census finds what had been there. */
+	if (site)
+		site->runtime = create->runtime;
 	if (site && !found)
 		site_count_growth(site,
 			&(struct event_growth){
@@ -375,6 +380,7 @@ void container_apply_create(
 	touch(container, event->time_ns);
 	if (create->held_bytes && !container->looked)
 		set_held(container, create->held_bytes, event->time_ns);
+	container->runtime = create->runtime;
 	container->type = create->type ? create->type : container->type;
 	container->owner = create->owner ? create->owner : container->owner;
 	container->created_capacity =

@@ -73,6 +73,7 @@ enum event_kind {
 struct event_growth {
 	enum family family;
 	uint64_t key, old_key;
+	uint32_t runtime;         /* interned name of the runtime; 0 = the target's first */
 	uint32_t type;            /* interned type name, 0 = unknown */
 	uint32_t site;            /* model_add_site(), 0 = unknown */
 	bool same_size;           /* rebuilt in place (classic map: too many overflow buckets) */
@@ -89,6 +90,7 @@ struct event_growth {
 struct event_create {
 	enum family family;
 	uint64_t key;
+	uint32_t runtime; /* interned name of the runtime; 0 = the target's first */
 	uint32_t type, site;
 	uint32_t owner;      /* interned: "main.cache" or "main.Cache.m", 0 = unknown */
 	bool found;          /* by a census, not seen made: one already known is the same one */

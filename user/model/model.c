@@ -29,8 +29,10 @@ static void free_target(struct target_state *target)
 	free(pub->exe);
 	free(pub->cgroup);
 	free(pub->build_id);
-	free(pub->runtime);
-	free(pub->version);
+	for (size_t i = 0; i < MODEL_MAX_RUNTIMES; i++) {
+		free(pub->runtimes[i].name);
+		free(pub->runtimes[i].version);
+	}
 	free(pub->usage);
 	free(pub->heap_samples);
 	free(pub->spikes);
@@ -121,8 +123,10 @@ static void describe(struct target *target, const struct model_target_info *info
 	replace(&target->exe, info->exe);
 	replace(&target->cgroup, info->cgroup);
 	replace(&target->build_id, info->build_id);
-	replace(&target->runtime, info->runtime);
-	replace(&target->version, info->version);
+	replace(&target->runtimes[0].name, info->runtime);
+	replace(&target->runtimes[0].version, info->version);
+	if (!target->runtime_count && info->runtime && *info->runtime)
+		target->runtime_count = 1;
 	target->limit_bytes = info->limit_bytes;
 	target->has_limit = info->has_limit;
 	target->age_ns = info->age_ns;
@@ -149,6 +153,31 @@ void model_update_target(struct model *model, uint32_t target, const struct mode
 		return;
 	describe(&model->targets[target]->pub, info);
 	model_tell(model, target, target, info);
+}
+
+void model_add_runtime(struct model *model, uint32_t target, const char *name, const char *version)
+{
+	struct target *pub = target < model->target_count ? &model->targets[target]->pub : NULL;
+	size_t i;
+
+	if (!pub)
+		return;
+	for (i = 0; i < pub->runtime_count && strcmp(pub->runtimes[i].name, name); i++)
+		;
+	if (i == MODEL_MAX_RUNTIMES)
+		return;
+	if (i == pub->runtime_count) {
+		replace(&pub->runtimes[i].name, name);
+		pub->runtime_count++;
+	}
+	if (!pub->runtimes[i].version || !*pub->runtimes[i].version)
+		replace(&pub->runtimes[i].version, version);
+}
+
+const char *model_runtime_name(const struct model *model, uint32_t target, uint32_t runtime)
+{
+	return runtime ? model_string(model, runtime)
+		       : model->targets[target]->pub.runtimes[0].name;
 }
 
 /* ---- events ---- */

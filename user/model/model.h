@@ -28,6 +28,7 @@
 #define MODEL_WAITER_SLOTS   64     /* looks remembered */
 #define MODEL_MAX_SPIKES     64     /* per target; the smallest make room */
 #define MODEL_MAX_STRINGS    131072 /* interned; then unknown */
+#define MODEL_MAX_RUNTIMES   8      /* per target */
 
 /* ---- what a target is ---- */
 
@@ -35,7 +36,7 @@ struct model_target_info {
 	int pid;
 	uint64_t start_time;
 	const char *comm, *exe, *cgroup, *build_id;
-	const char *runtime; /* "go", "" = none known */
+	const char *runtime; /* "go", "" = none known; more come with model_add_runtime() */
 	const char *version; /* "go1.23.5" */
 	uint64_t limit_bytes;
 	bool has_limit;
@@ -83,7 +84,12 @@ struct target {
 	uint32_t id;
 	int pid;
 	uint64_t start_time;
-	char *comm, *exe, *cgroup, *build_id, *runtime, *version;
+	char *comm, *exe, *cgroup, *build_id;
+	/* What its containers belong to, in the order in which they were found; [0] is the executable's */
+	struct target_runtime {
+		char *name, *version;
+	} runtimes[MODEL_MAX_RUNTIMES];
+	size_t runtime_count;
 	uint64_t limit_bytes;
 	bool has_limit;
 	uint64_t attach_ns, last_ns; /* first and last event */
@@ -161,6 +167,7 @@ struct generation {
 struct site {
 	uint32_t id, target;
 	enum family family;
+	uint32_t runtime;            /* interned name, 0 = the target's first */
 	uint32_t type;               /* interned, 0 = unknown */
 	const char *function, *file; /* of the first frame outside runtime and standard library */
 	uint32_t line;               /* 0 = unknown */
@@ -200,6 +207,7 @@ struct container {
 	uint64_t serial; /* ids are used again after eviction, serials (from 1) never */
 	enum family family;
 	uint64_t key;
+	uint32_t runtime;     /* interned name, 0 = the target's first */
 	uint32_t type, owner; /* interned, 0 = unknown */
 	bool before_attach;
 	bool dead;
@@ -315,6 +323,14 @@ uint32_t model_find_string(const struct model *model, const char *s);
 
 /* Strings are copied. Returns the target's index (0, 1, ...). */
 uint32_t model_add_target(struct model *model, const struct model_target_info *info);
+
+/*
+ * Another runtime of the same process (C++ in a Go program), or the version of one that is known.
+ */
+void model_add_runtime(struct model *model, uint32_t target, const char *name, const char *version);
+
+/* Name of the runtime that a container or site belongs to: what the event said, else the first. */
+const char *model_runtime_name(const struct model *model, uint32_t target, uint32_t runtime);
 
 /* Limits and names change on exec: replaces the description, keeps history. */
 void model_update_target(

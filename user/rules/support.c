@@ -101,7 +101,7 @@ const char *code_type(const struct model *model, uint32_t type, enum family fami
 
 unsigned int version_minor(const struct target *target)
 {
-	const char *dot = strchr(target->version, '.');
+	const char *dot = strchr(target->runtimes[0].version, '.');
 
 	return dot ? (unsigned int)strtoul(dot + 1, NULL, 10) : 0;
 }

@@ -38,9 +38,10 @@ struct parser_file {
 	struct file_key key;
 	int fd; /* our duplicate, to hand over again; -1 = not needed any more */
 	bool handed;
-	int strikes; /* children it cost */
-	int error;   /* of identify */
-	struct runtime_file facts;
+	int strikes;                   /* children it cost */
+	int error;                     /* of identify */
+	struct runtime_file *runtimes; /* where error is 0: at least one */
+	size_t runtime_count;
 };
 
 struct parser {
@@ -293,6 +294,7 @@ static struct parser_file *reuse_file(struct parser *parser, uint32_t *ret_id)
 		parser->reuse_next = (parser->reuse_next + 1) % parser->file_count;
 		if (file->fd >= 0)
 			continue;
+		free(file->runtimes);
 		*file = (struct parser_file){0};
 		return file;
 	}
@@ -351,14 +353,30 @@ static int check_facts(struct runtime_file *facts)
 	return 0;
 }
 
-static void identify_file(struct parser *parser, uint32_t id, struct parser_file *file)
+static int ask_runtimes(struct parser *parser, uint32_t id, struct parser_file *file)
 {
 	struct parser_request request = {.op = PARSER_OP_IDENTIFY, .file = id};
+	size_t bytes, one = sizeof(*file->runtimes);
+	struct runtime_file *found = xcalloc(RUNTIME_MAX_A_FILE, one);
+	int err = ask(parser, &request, found, RUNTIME_MAX_A_FILE * one, &bytes);
 
-	file->error = ask_one(parser, &request, &file->facts, sizeof(file->facts));
-	if (!file->error)
-		file->error = check_facts(&file->facts);
-	if (file->error || !file->facts.runtime[0])
+	if (err >= 0)
+		err = bytes && bytes % one == 0 ? 0 : -EBADMSG;
+	for (size_t i = 0; !err && i < bytes / one; i++)
+		err = check_facts(&found[i]);
+	if (err) {
+		free(found);
+		return err;
+	}
+	file->runtimes = found;
+	file->runtime_count = bytes / one;
+	return 0;
+}
+
+static void identify_file(struct parser *parser, uint32_t id, struct parser_file *file)
+{
+	file->error = ask_runtimes(parser, id, file);
+	if (file->error || !file->runtimes[0].runtime[0])
 		drop_file(parser, id, file);
 }
 
@@ -383,7 +401,17 @@ int parser_identify(struct parser *parser, int fd, uint32_t *ret_id, struct runt
 	if (parser->files[id]->error)
 		return parser->files[id]->error;
 	*ret_id = id;
-	*ret = parser->files[id]->facts;
+	*ret = parser->files[id]->runtimes[0];
+	return 0;
+}
+
+int parser_runtime(const struct parser *parser, uint32_t id, size_t i, struct runtime_file *ret)
+{
+	const struct parser_file *file = id < parser->file_count ? parser->files[id] : NULL;
+
+	if (!file || i >= file->runtime_count)
+		return -ENOENT;
+	*ret = file->runtimes[i];
 	return 0;
 }
 
@@ -525,6 +553,7 @@ void parser_close(struct parser *parser)
 	stop_child(parser);
 	for (i = 0; i < parser->file_count; i++) {
 		close_copy(parser->files[i]);
+		free(parser->files[i]->runtimes);
 		free(parser->files[i]);
 	}
 	free(parser->files);

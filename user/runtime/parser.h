@@ -48,11 +48,18 @@ void parser_close(struct parser *parser);
 int parser_pid(const struct parser *parser);
 
 /*
- * Hands over an executable (fd stays the caller's) and identifies it. ret_id names the file in
- * further requests. ret->runtime is "" where no runtime is known (not an error). -ENOEXEC where it
+ * Hands over an executable or library (fd stays the caller's) and identifies it. ret_id names the
+ * file in further requests; ret tells of its first runtime, by the order of list.h, and of the file
+ * itself. ret->runtime is "" where no runtime is known (not an error). -ENOEXEC where it
  * is not an ELF file of this machine; -EBADMSG where its parts contradict each other.
  */
 int parser_identify(struct parser *parser, int fd, uint32_t *ret_id, struct runtime_file *ret);
+
+/*
+ * The runtimes of an identified file, i from 0: the first is what parser_identify() gave. -ENOENT
+ * where there are no more.
+ */
+int parser_runtime(const struct parser *parser, uint32_t id, size_t i, struct runtime_file *ret);
 
 /*
  * Source frames of up to PARSER_MAX_PCS pcs. A pc that is a return address must be passed as pc -

@@ -118,30 +118,48 @@ static int serve_drop(
 	return 0;
 }
 
-static int identify(struct elf_file *elf, struct runtime_file *ret)
+/* What a file is, whoever's it is. */
+static void describe(struct elf_file *elf, struct runtime_file *ret)
 {
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(runtimes); i++) {
-		int mine = runtimes[i]->identify(elf, ret);
-
-		if (mine)
-			return mine < 0 ? mine : 0;
-	}
 	text_copy(ret->build_id, sizeof(ret->build_id), elf_file_build_id(elf));
 	ret->pie = elf_file_is_pie(elf);
 	ret->stripped = !elf_file_has_symbols(elf);
 	ret->load_vaddr = elf_file_load_vaddr(elf);
-	return 0;
+}
+
+/* How many runtimes are in the file, or why it is broken. */
+static int identify(struct elf_file *elf, struct runtime_file ret[RUNTIME_MAX_A_FILE])
+{
+	int count = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(runtimes) && count < RUNTIME_MAX_A_FILE; i++) {
+		int mine = runtimes[i]->identify(elf, &ret[count]);
+
+		if (mine < 0)
+			return mine;
+		count += mine;
+	}
+	return count;
 }
 
 static int serve_identify(
 	struct child *child, struct child_file *file, const struct parser_request *request)
 {
-	int err = file_open_elf(child, file);
+	struct runtime_file *found;
+	int count = file_open_elf(child, file);
 
 	(void)request;
-	return err ? err : identify(file->elf, reply_room(child, sizeof(struct runtime_file)));
+	if (count)
+		return count;
+	found = reply_room(child, RUNTIME_MAX_A_FILE * sizeof(*found));
+	count = identify(file->elf, found);
+	if (count < 0)
+		return count;
+	if (!count)
+		describe(file->elf, &found[0]);
+	child->reply_bytes = MAX(count, 1) * sizeof(*found);
+	return 0;
 }
 
 static int serve_lines(

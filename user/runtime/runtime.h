@@ -28,6 +28,7 @@ struct target_mem;
 #define RUNTIME_MAX_SKIPS  16
 #define RUNTIME_CODE_BYTES 16
 #define RUNTIME_WAIT_PCS   32
+#define RUNTIME_MAX_A_FILE 8 /* runtimes of one file: Go with C++ in it */
 
 /*
  * One uprobe, placed: everything that attaching and decoding need. probe is the runtime's own row
@@ -54,7 +55,7 @@ struct runtime_skip {
 	char reason[160];
 };
 
-/* File facts. Crosses the socket between child and tracer as it is. */
+/* Facts of one runtime in one file. Crosses the socket between child and tracer as it is. */
 struct runtime_file {
 	char runtime[16];  /* name of the runtime, "" = none known */
 	char version[64];  /* "go1.23.5", with experiments "go1.24.4 X:noswissmap" */
@@ -114,12 +115,21 @@ struct runtime_waiters {
 struct runtime {
 	const char *name;
 
+	/*
+	 * Of what a process maps, its executable is always asked; a library only where its file name
+	 * (no directory) is wanted here. NULL = no library.
+	 */
+	bool (*wants)(const char *file_name);
+
 	/* ---- file facts: parser child only ---- */
 
 	/* 1 = mine, ret filled in (version, layout, probes, skips); 0 = not mine; <0 = mine but broken. */
 	int (*identify)(struct elf_file *elf, struct runtime_file *ret);
 
-	/* ---- process facts: tracer only ---- */
+	/*
+	 * ---- process facts: tracer only. What a runtime has nothing to say about is NULL, from
+	 * type_name() on. A process has one of these per file in which the runtime was found. ----
+	 */
 
 	/*
 	 * Starts reading one process. slide = run-time address - linked address. Checks the layout's

@@ -68,9 +68,9 @@ static void add_target_of(struct json_object *object, const struct model *model,
 }
 
 static void add_runtime_of(
-	struct json_object *object, const struct model *model, uint32_t target_id)
+	struct json_object *object, const struct model *model, uint32_t target_id, uint32_t runtime)
 {
-	json_add_name(object, "runtime", model_target(model, target_id)->runtime);
+	json_add_name(object, "runtime", model_runtime_name(model, target_id, runtime));
 }
 
 /* ---- targets ---- */
@@ -159,12 +159,12 @@ static struct json_object *runtimes_of(const struct target *target)
 {
 	struct json_object *array = json_object_new_array(), *runtime;
 
-	if (!target->runtime[0])
-		return array;
-	runtime = json_object_new_object();
-	json_add_name(runtime, "name", target->runtime);
-	json_add_name(runtime, "version", target->version);
-	json_object_array_add(array, runtime);
+	for (size_t i = 0; i < target->runtime_count; i++) {
+		runtime = json_object_new_object();
+		json_add_name(runtime, "name", target->runtimes[i].name);
+		json_add_name(runtime, "version", target->runtimes[i].version);
+		json_object_array_add(array, runtime);
+	}
 	return array;
 }
 
@@ -258,7 +258,7 @@ struct json_object *json_next_site(struct json_cursor *cursor)
 	object = json_object_new_object();
 	json_add_uint(object, "id", site->id);
 	add_target_of(object, model, site->target);
-	add_runtime_of(object, model, site->target);
+	add_runtime_of(object, model, site->target, site->runtime);
 	add_family(object, site->family);
 	json_add_name(object, "type", model_string(model, site->type));
 	add_place(object, site);
@@ -313,7 +313,7 @@ static struct json_object *container_object(
 	add_target_of(object, model, container->target);
 	json_add_known(object, "site", site, site);
 	json_add_address(object, "address", container->key);
-	add_runtime_of(object, model, container->target);
+	add_runtime_of(object, model, container->target, container->runtime);
 	add_family(object, container->family);
 	json_add_name(object, "type", model_string(model, container->type));
 	json_add_name(object, "owner", model_string(model, container->owner));
@@ -365,7 +365,10 @@ static void add_what(
 				       : model_container(model, (uint32_t)finding->container);
 	const struct site *site = model_site(model, finding->site);
 
-	add_runtime_of(object, model, finding->target);
+	add_runtime_of(object, model, finding->target,
+		container ? container->runtime
+		: site    ? site->runtime
+			  : 0);
 	add_family(object, container ? container->family : site ? site->family : FAMILY_NONE);
 	json_add_name(object, "type",
 		model_string(model, container ? container->type

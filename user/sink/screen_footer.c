@@ -236,7 +236,7 @@ static void say_largest(
 static void say_known(
 	struct sentences *sentences, const struct report *report, const struct target *target)
 {
-	if (target->runtime[0])
+	if (target->runtime_count)
 		say_looked(sentences, report->model, target);
 	else
 		say(sentences, "No known runtime in it: only RSS %s looked at.",

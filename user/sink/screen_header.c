@@ -86,8 +86,10 @@ void screen_title(struct page *page, const struct report *report, const struct t
 	when_text(report, target, when, sizeof(when));
 	page_add_cut(page, STYLE_BOLD, 32, false, target->comm);
 	page_add(page, STYLE_PLAIN, "  pid %d", target->pid);
-	if (target->version[0])
-		page_add(page, STYLE_PLAIN, "  %.24s", target->version);
+	for (size_t i = 0; i < target->runtime_count; i++)
+		page_add(page, STYLE_PLAIN, "%s%.24s", i ? ", " : "  ",
+			target->runtimes[i].version[0] ? target->runtimes[i].version
+						       : target->runtimes[i].name);
 	snprintf(build, sizeof(build), "  build %.*s", BUILD_ID_DIGITS, target->build_id);
 	if (target->build_id[0] &&
 		page_columns(page, build) + 2 + page_columns(page, when) <= page_room(page))

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Per target: one governor and up to one link per family. A record finds its way back through its
- * attachment id (which link and probe it was) or, for kernel events, through its pid.
+ * Per target: one governor and up to one link per family, which the governor opens and closes as one,
+ * in whatever files its probes are: the kernel takes one file a link, so a link has a strand for
+ * each. A record finds its way back through its attachment id (which strand and probe it was) or, for
+ * kernel events, through its pid.
  */
 #include "trace/prober.h"
 
@@ -23,14 +25,22 @@
 
 #define MAX_TRACED 64
 
-/* All probes of one family in one target. */
-struct link {
-	struct attach_link *attach; /* NULL = unused */
-	enum family family;
-	uint32_t governed; /* its number at the governor */
+/* The probes of one family and runtime in one file. */
+struct strand {
+	struct attach_link *attach;
+	size_t part; /* of the reader */
 	struct runtime_probe probes[RUNTIME_MAX_PROBES];
 	size_t probe_count;
-	uint64_t dearest_ns; /* open price of its dearest probe */
+	bool closing; /* the closer has not reported yet */
+};
+
+/* All probes of one family in one target. */
+struct link {
+	struct strand *strands[READER_MAX_PARTS];
+	size_t strand_count; /* 0 = unused */
+	enum family family;
+	uint32_t governed; /* its number at the governor */
+	bool open;
 };
 
 struct traced {
@@ -39,6 +49,7 @@ struct traced {
 	bool counts_only;
 	struct governor *governor;
 	struct link links[FAMILY_MAX];
+	size_t parts_taken;  /* so many of the reader's have their probes in links */
 	int faults_governed; /* the number of its page faults at the governor, < 0 = none */
 	bool faults_open;
 	uint64_t cost_ns; /* of links already freed */
@@ -47,8 +58,8 @@ struct traced {
 /* Which probe an attachment id stands for. */
 struct attached {
 	struct traced *traced;
+	size_t part;
 	const struct runtime_probe *probe;
-	enum family family;
 };
 
 struct prober {
@@ -148,12 +159,12 @@ static void skip_probe(struct prober *prober, const char *what, const char *reas
 }
 
 /* Only code that is in memory what it was in the file may be probed. */
-static bool verified(
-	struct prober *prober, struct reader *reader, const struct runtime_probe *probe)
+static bool verified(struct prober *prober, struct reader *reader, const struct reader_part *part,
+	const struct runtime_probe *probe)
 {
 	uint8_t memory[RUNTIME_CODE_BYTES];
 	int r = target_mem_read(
-		reader_mem(reader), probe->vaddr + reader_slide(reader), memory, probe->code_bytes);
+		reader_mem(reader), probe->vaddr + part->module->slide, memory, probe->code_bytes);
 
 	/* Code that has never run is not in memory yet: the file is then all there is. */
 	if (r == -EFAULT)
@@ -167,80 +178,139 @@ static bool verified(
 }
 
 static size_t collect_probes(
-	struct prober *prober, struct reader *reader, enum family family, struct link *link)
+	struct prober *prober, struct reader *reader, enum family family, struct strand *strand)
 {
-	const struct runtime_file *file = reader_file(reader);
+	const struct reader_part *part = reader_part(reader, strand->part);
 
-	for (uint32_t i = 0; i < file->probe_count && i < RUNTIME_MAX_PROBES; i++) {
-		const struct runtime_probe *probe = &file->probes[i];
+	for (uint32_t i = 0; i < part->file->probe_count && i < RUNTIME_MAX_PROBES; i++) {
+		const struct runtime_probe *probe = &part->file->probes[i];
 
-		if (probe->family != family || !verified(prober, reader, probe))
-			continue;
-		link->probes[link->probe_count++] = *probe;
-		link->dearest_ns = MAX(link->dearest_ns, calibrate_open_ns(&prober->prices, probe));
+		if (probe->family == family && verified(prober, reader, part, probe))
+			strand->probes[strand->probe_count++] = *probe;
 	}
-	return link->probe_count;
+	return strand->probe_count;
 }
 
-static void register_link(struct prober *prober, struct traced *traced, struct link *link)
+static void register_strand(struct prober *prober, struct traced *traced,
+	const struct strand *strand, enum family family)
 {
-	for (size_t i = 0; i < link->probe_count; i++) {
-		uint32_t id = attach_link_id(link->attach, i);
+	for (size_t i = 0; i < strand->probe_count; i++) {
+		uint32_t id = attach_link_id(strand->attach, i);
 
-		prober->attached[id] = (struct attached){traced, &link->probes[i], link->family};
-		prober->family_of[id] = link->family;
+		prober->attached[id] = (struct attached){traced, strand->part, &strand->probes[i]};
+		prober->family_of[id] = family;
 	}
 }
 
-static double shut_share(const struct prober *prober, const struct link *link)
+static double shut_share(const struct prober *prober, const struct strand *strand)
 {
-	uint64_t shut_ns = calibrate_shut_ns(&prober->prices, &link->probes[0]);
-	uint64_t open_ns = calibrate_open_ns(&prober->prices, &link->probes[0]);
+	uint64_t shut_ns = calibrate_shut_ns(&prober->prices, &strand->probes[0]);
+	uint64_t open_ns = calibrate_open_ns(&prober->prices, &strand->probes[0]);
 
 	return open_ns ? (double)shut_ns / (double)open_ns : 1;
 }
 
-static int add_link(struct prober *prober, struct traced *traced, enum family family)
+/* The first strand makes the link known to the governor. */
+static int add_strand(
+	struct prober *prober, struct traced *traced, struct link *link, struct strand *strand)
+{
+	const struct reader_part *part = reader_part(traced->reader, strand->part);
+	int number, r = attach_link_new(prober->bpf, prober->mode, traced->pid, part->module->fd,
+			    strand->probes, strand->probe_count, &strand->attach);
+
+	if (r < 0) {
+		skip_probe(prober, family_name(link->family), strerror(-r));
+		return r;
+	}
+	register_strand(prober, traced, strand, link->family);
+	if (!link->strand_count) {
+		number = governor_add_link(
+			traced->governor, shut_share(prober, strand), clock_mono_ns());
+		if (number < 0) {
+			attach_link_free(strand->attach, prober->closer);
+			return -ENOSPC;
+		}
+		link->governed = (uint32_t)number;
+	}
+	link->strands[link->strand_count++] = strand;
+	return 0;
+}
+
+static int open_strand(struct prober *prober, const struct traced *traced, const struct link *link,
+	struct strand *strand)
+{
+	int r = attach_link_open(strand->attach);
+
+	if (r < 0) {
+		if (r != -ESRCH)
+			skip_probe(prober, family_name(link->family), strerror(-r));
+		return r;
+	}
+	if (traced->counts_only)
+		trace_bpf_set_gate(prober->bpf, attach_link_index(strand->attach), false);
+	return 0;
+}
+
+static int add_part(struct prober *prober, struct traced *traced, enum family family, size_t part)
 {
 	struct link *link = &traced->links[family];
-	int r, number;
+	struct strand *strand = xcalloc(1, sizeof(*strand));
+	int r = 0;
 
-	*link = (struct link){.family = family};
-	if (!collect_probes(prober, traced->reader, family, link))
-		return 0;
-	r = attach_link_new(prober->bpf, prober->mode, traced->pid, reader_exe_fd(traced->reader),
-		link->probes, link->probe_count, &link->attach);
-	if (r < 0) {
-		skip_probe(prober, family_name(family), strerror(-r));
-		return r == -ESRCH ? r : 0;
+	link->family = family;
+	strand->part = part;
+	if (collect_probes(prober, traced->reader, family, strand)) {
+		r = add_strand(prober, traced, link, strand);
+		if (r == 0 && link->open)
+			open_strand(prober, traced, link, strand);
+		if (r == 0)
+			return 0;
 	}
-	register_link(prober, traced, link);
-	number = governor_add_link(traced->governor, shut_share(prober, link), clock_mono_ns());
-	if (number < 0)
-		return -ENOSPC;
-	link->governed = (uint32_t)number;
-	return 0;
+	free(strand);
+	return r == -ESRCH || r == -ENOSPC ? r : 0;
+}
+
+/* Probes of the parts that have come since the last call. */
+static int take_parts(struct prober *prober, struct traced *traced)
+{
+	int r = 0;
+
+	for (; traced->parts_taken < reader_part_count(traced->reader); traced->parts_taken++)
+		for (enum family family = FAMILY_MAP; r == 0 && family < FAMILY_MAX; family++)
+			if (prober->mode != ATTACH_NONE)
+				r = add_part(prober, traced, family, traced->parts_taken);
+	return r;
 }
 
 static struct link *link_of(struct traced *traced, uint32_t governed)
 {
 	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++)
-		if (traced->links[family].attach && traced->links[family].governed == governed)
+		if (traced->links[family].strand_count &&
+			traced->links[family].governed == governed)
 			return &traced->links[family];
 	return NULL;
+}
+
+static uint64_t strand_cost_ns(const struct prober *prober, const struct strand *strand)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < strand->probe_count; i++) {
+		struct mt_counters counters;
+
+		if (trace_bpf_read_counters(
+			    prober->bpf, attach_link_id(strand->attach, i), &counters) == 0)
+			sum += calibrate_cost_ns(&prober->prices, &strand->probes[i], &counters);
+	}
+	return sum;
 }
 
 static uint64_t link_cost_ns(const struct prober *prober, const struct link *link)
 {
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < link->probe_count; i++) {
-		struct mt_counters counters;
-
-		if (trace_bpf_read_counters(
-			    prober->bpf, attach_link_id(link->attach, i), &counters) == 0)
-			sum += calibrate_cost_ns(&prober->prices, &link->probes[i], &counters);
-	}
+	for (size_t i = 0; i < link->strand_count; i++)
+		sum += strand_cost_ns(prober, link->strands[i]);
 	return sum;
 }
 
@@ -271,26 +341,39 @@ static void measure(struct prober *prober, struct traced *traced, uint64_t now_n
 	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++) {
 		const struct link *link = &traced->links[family];
 
-		if (link->attach)
+		if (link->strand_count)
 			governor_measure_link(traced->governor, link->governed, now_ns,
 				link_cost_ns(prober, link));
 	}
 }
 
+static void close_link(struct prober *prober, struct link *link)
+{
+	for (size_t i = 0; i < link->strand_count; i++) {
+		struct strand *strand = link->strands[i];
+
+		strand->closing = attach_link_is_open(strand->attach);
+		attach_link_close(strand->attach, prober->closer);
+	}
+	link->open = false;
+}
+
 static int open_link(struct prober *prober, struct traced *traced, struct link *link)
 {
 	uint64_t begin_ns = clock_mono_ns();
-	int r = attach_link_open(link->attach);
+	size_t opened = 0;
+	int r = 0;
 
+	for (size_t i = 0; i < link->strand_count && r != -ESRCH; i++) {
+		r = open_strand(prober, traced, link, link->strands[i]);
+		opened += r == 0;
+	}
 	prober->attach_ns = MAX(prober->attach_ns, clock_mono_ns() - begin_ns);
-	if (r < 0) {
+	if (!opened) {
 		governor_failed(traced->governor, link->governed);
-		if (r != -ESRCH)
-			skip_probe(prober, family_name(link->family), strerror(-r));
 		return r;
 	}
-	if (traced->counts_only)
-		trace_bpf_set_gate(prober->bpf, attach_link_index(link->attach), false);
+	link->open = true;
 	governor_opened(traced->governor, link->governed, clock_mono_ns());
 	tell_share(prober, traced, link->family, true);
 	return 0;
@@ -322,9 +405,27 @@ static int carry_out(
 		return 0;
 	if (action->verb == GOVERNOR_OPEN)
 		return open_link(prober, traced, link);
-	attach_link_close(link->attach, prober->closer);
+	close_link(prober, link);
 	tell_share(prober, traced, link->family, false);
 	return 0;
+}
+
+/* A link is closed when the last of its strands is. */
+static void strand_closed(struct traced *traced, struct link *link, const struct closer_done *done)
+{
+	bool was = false, closing = false;
+
+	for (size_t i = 0; i < link->strand_count; i++) {
+		struct strand *strand = link->strands[i];
+
+		if (strand->closing && attach_link_index(strand->attach) == done->token) {
+			strand->closing = false;
+			was = true;
+		}
+		closing |= strand->closing;
+	}
+	if (was && !closing)
+		governor_closed(traced->governor, link->governed, done->end_ns);
 }
 
 static void take_closed(struct prober *prober)
@@ -337,10 +438,7 @@ static void take_closed(struct prober *prober)
 			struct traced *traced = &prober->traced[t];
 
 			for (enum family f = FAMILY_MAP; traced->reader && f < FAMILY_MAX; f++)
-				if (traced->links[f].attach &&
-					attach_link_index(traced->links[f].attach) == done.token)
-					governor_closed(traced->governor, traced->links[f].governed,
-						done.end_ns);
+				strand_closed(traced, &traced->links[f], &done);
 		}
 	}
 }
@@ -396,29 +494,35 @@ int prober_add(struct prober *prober, struct reader *reader, bool counts_only)
 					  ? governor_add_link(traced->governor, 0, clock_mono_ns())
 					  : -1;
 	r = trace_bpf_add_target(prober->bpf, traced->pid, false);
-	for (enum family family = FAMILY_MAP; r == 0 && family < FAMILY_MAX; family++)
-		if (prober->mode != ATTACH_NONE)
-			r = add_link(prober, traced, family);
+	if (r == 0)
+		r = take_parts(prober, traced);
 	if (r == 0)
 		r = govern(prober, traced, clock_mono_ns());
 	return r == -ESRCH || r == -ENOSPC ? r : 0;
 }
 
+void prober_update(struct prober *prober, struct reader *reader)
+{
+	for (size_t i = 0; i < MAX_TRACED; i++)
+		if (prober->traced[i].reader == reader)
+			take_parts(prober, &prober->traced[i]);
+}
+
 static void measure_each(struct prober *prober, const struct traced *traced,
-	const struct link *link,
+	const struct link *link, const struct strand *strand,
 	void (*measured)(const struct prober_measured *measured, void *arg), void *arg)
 {
 	uint64_t open_ns = governor_read(traced->governor, link->governed, clock_mono_ns()).open_ns;
 
-	for (size_t i = 0; i < link->probe_count; i++) {
+	for (size_t i = 0; i < strand->probe_count; i++) {
 		struct prober_measured one = {.target = reader_target(traced->reader),
-			.probe = &link->probes[i],
+			.probe = &strand->probes[i],
 			.open_ns = open_ns,
-			.hit_ns = calibrate_open_ns(&prober->prices, &link->probes[i])};
+			.hit_ns = calibrate_open_ns(&prober->prices, &strand->probes[i])};
 		struct mt_counters counters;
 
 		if (trace_bpf_read_counters(
-			    prober->bpf, attach_link_id(link->attach, i), &counters) == 0)
+			    prober->bpf, attach_link_id(strand->attach, i), &counters) == 0)
 			one.hits = counters.hits;
 		measured(&one, arg);
 	}
@@ -427,25 +531,34 @@ static void measure_each(struct prober *prober, const struct traced *traced,
 void prober_each(struct prober *prober,
 	void (*measured)(const struct prober_measured *measured, void *arg), void *arg)
 {
-	for (size_t i = 0; i < MAX_TRACED; i++)
-		for (enum family f = FAMILY_MAP; prober->traced[i].reader && f < FAMILY_MAX; f++)
-			if (prober->traced[i].links[f].attach)
-				measure_each(prober, &prober->traced[i],
-					&prober->traced[i].links[f], measured, arg);
+	for (size_t i = 0; i < MAX_TRACED; i++) {
+		const struct traced *traced = &prober->traced[i];
+
+		for (enum family f = FAMILY_MAP; traced->reader && f < FAMILY_MAX; f++)
+			for (size_t n = 0; n < traced->links[f].strand_count; n++)
+				measure_each(prober, traced, &traced->links[f],
+					traced->links[f].strands[n], measured, arg);
+	}
+}
+
+static void free_link(struct prober *prober, struct link *link)
+{
+	for (size_t n = 0; n < link->strand_count; n++) {
+		struct strand *strand = link->strands[n];
+
+		for (size_t i = 0; i < strand->probe_count; i++)
+			prober->attached[attach_link_id(strand->attach, i)] = (struct attached){0};
+		attach_link_free(strand->attach, prober->closer);
+		free(strand);
+	}
+	link->strand_count = 0;
 }
 
 static void free_links(struct prober *prober, struct traced *traced)
 {
 	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++) {
-		struct link *link = &traced->links[family];
-
-		if (!link->attach)
-			continue;
-		traced->cost_ns += link_cost_ns(prober, link);
-		for (size_t i = 0; i < link->probe_count; i++)
-			prober->attached[attach_link_id(link->attach, i)] = (struct attached){0};
-		attach_link_free(link->attach, prober->closer);
-		link->attach = NULL;
+		traced->cost_ns += link_cost_ns(prober, &traced->links[family]);
+		free_link(prober, &traced->links[family]);
 	}
 }
 
@@ -491,6 +604,7 @@ bool prober_next(struct prober *prober, struct prober_record *ret)
 	attached = &prober->attached[record->attachment];
 	if (attached->traced) {
 		ret->reader = attached->traced->reader;
+		ret->part = attached->part;
 		ret->probe = attached->probe;
 	}
 	return true;
@@ -511,8 +625,7 @@ void prober_finish(struct prober *prober)
 		struct traced *traced = &prober->traced[i];
 
 		for (enum family f = FAMILY_MAP; traced->reader && f < FAMILY_MAX; f++)
-			if (traced->links[f].attach && attach_link_is_open(traced->links[f].attach))
-				attach_link_close(traced->links[f].attach, prober->closer);
+			close_link(prober, &traced->links[f]);
 	}
 	trace_bpf_detach_kernel(prober->bpf);
 	closer_flush(prober->closer);
@@ -577,8 +690,7 @@ static double probe_cost_ns(struct prober *prober)
 		const struct traced *traced = &prober->traced[i];
 
 		for (enum family f = FAMILY_MAP; traced->reader && f < FAMILY_MAX; f++)
-			if (traced->links[f].attach)
-				sum += (double)link_cost_ns(prober, &traced->links[f]);
+			sum += (double)link_cost_ns(prober, &traced->links[f]);
 	}
 	return sum;
 }

@@ -19,6 +19,7 @@ struct prober_record {
 	const struct mt_record *record;    /* valid until the next call of prober_next() */
 	const struct runtime_probe *probe; /* NULL for faults and control records */
 	struct reader *reader; /* whose it is; NULL where no target is known by that pid */
+	size_t part;           /* probe's */
 };
 
 /*
@@ -38,6 +39,9 @@ const char *prober_mode(const struct prober *prober);
  * attached becomes a skip of the model, with its reason. counts_only: dry run, no record is written.
  */
 int prober_add(struct prober *prober, struct reader *reader, bool counts_only);
+
+/* Attaches what the reader's new parts have; what cannot be attached becomes a skip. */
+void prober_update(struct prober *prober, struct reader *reader);
 
 /* What one probe of a target did so far. Valid during the call that hands it out. */
 struct prober_measured {

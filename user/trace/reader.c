@@ -25,6 +25,7 @@
 
 struct watch {
 	enum family family;
+	uint8_t part; /* whose it is */
 	bool used;
 	uint64_t key, type;
 	uint64_t length_peak, held_bytes;
@@ -38,16 +39,12 @@ struct reader {
 	struct model *model;
 	uint32_t target;
 	struct target_mem *mem;
-	int exe_fd;
-	struct runtime_file file;
-	uint32_t file_id;
-	uint64_t slide;
-	const struct runtime *runtime;
-	struct runtime_process *process;
-	bool last;          /* this poll is the last one: no record is on its way */
-	char not_yet[160];  /* why process_open() said later, the last time */
-	uint64_t too_early; /* records that came while nothing could be read */
-	bool refused;       /* process_open said never */
+	struct modules *modules;
+	size_t modules_asked; /* so many of them were asked for parts */
+	uint64_t open_ns, refresh_due_ns;
+	struct reader_part parts[READER_MAX_PARTS];
+	size_t part_count;
+	bool last; /* this poll is the last one: no record is on its way */
 	struct symbolizer *symbolizer;
 	uint64_t goroutines_due_ns; /* the next look at them; UINT64_MAX = cannot be read */
 
@@ -108,8 +105,8 @@ static struct watch *watch_free_slot(struct reader *reader, uint64_t held_bytes)
 }
 
 /* Watches a container, or remembers that a watched one has grown. */
-static void watch_add(
-	struct reader *reader, enum family family, uint64_t key, uint64_t type, uint64_t held_bytes)
+static void watch_add(struct reader *reader, const struct reader_part *part, enum family family,
+	uint64_t key, uint64_t type, uint64_t held_bytes)
 {
 	struct watch *watch = watch_find(reader, family, key);
 
@@ -120,6 +117,7 @@ static void watch_add(
 		if (!watch)
 			return;
 		*watch = (struct watch){.family = family, .used = true, .key = key};
+		watch->part = (uint8_t)(part - reader->parts);
 		table_set(&reader->by_key, watch_hash(family, key),
 			(uint64_t)(watch - reader->watches));
 		reader->watch_count++;
@@ -140,21 +138,48 @@ static const struct runtime *find_runtime(const char *name)
 	return NULL;
 }
 
-static int find_slide(struct reader *reader)
+static bool is_wanted(const struct module *module)
 {
-	uint64_t base;
-	int r;
-
-	if (!reader->file.pie)
-		return 0;
-	r = process_find_exe_base(reader->info.id.pid, &base);
-	if (r < 0)
-		return r;
-	reader->slide = base - reader->file.load_vaddr;
-	return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
+		if (runtimes[i]->wants && runtimes[i]->wants(module_name(module)))
+			return true;
+	return false;
 }
 
-static void describe(struct reader *reader)
+static void tell_skips(struct reader *reader, const struct runtime_file *file)
+{
+	for (uint32_t i = 0; i < file->skip_count && i < RUNTIME_MAX_SKIPS; i++)
+		model_add_skip(reader->model, file->skips[i].what, file->skips[i].reason);
+}
+
+/* One part for each runtime of a module. The model must know the target. */
+static void add_parts(struct reader *reader, const struct module *module)
+{
+	struct runtime_file *file = xcalloc(1, sizeof(*file));
+
+	for (size_t i = 0; parser_runtime(reader->parser, module->file_id, i, file) == 0; i++) {
+		const struct runtime *runtime = find_runtime(file->runtime);
+		struct reader_part *part = &reader->parts[reader->part_count];
+
+		tell_skips(reader, file);
+		if (!runtime)
+			continue;
+		if (reader->part_count == READER_MAX_PARTS) {
+			model_add_skip(reader->model, module_name(module),
+				"more libraries than are followed in one process");
+			break;
+		}
+		*part = (struct reader_part){.runtime = runtime, .module = module};
+		part->name = model_intern(reader->model, runtime->name);
+		part->file = xcalloc(1, sizeof(*file));
+		*part->file = *file;
+		reader->part_count++;
+		model_add_runtime(reader->model, reader->target, file->runtime, file->version);
+	}
+	free(file);
+}
+
+static void describe(struct reader *reader, const struct runtime_file *exe)
 {
 	const struct process_info *info = &reader->info;
 	struct model_target_info target = {
@@ -163,66 +188,90 @@ static void describe(struct reader *reader)
 		.comm = info->comm,
 		.exe = info->exe,
 		.cgroup = info->cgroup,
-		.build_id = reader->file.build_id,
-		.runtime = reader->file.runtime,
-		.version = reader->file.version,
+		.build_id = exe->build_id,
+		.runtime = exe->runtime,
+		.version = exe->version,
 		.limit_bytes = info->limit_bytes,
 		.has_limit = info->has_limit,
 		.age_ns = info->age_ns,
 	};
 
 	reader->target = model_add_target(reader->model, &target);
-	for (uint32_t i = 0; i < reader->file.skip_count && i < RUNTIME_MAX_SKIPS; i++)
-		model_add_skip(
-			reader->model, reader->file.skips[i].what, reader->file.skips[i].reason);
+}
+
+/* Asks the modules that have come since for parts. */
+static void take_modules(struct reader *reader)
+{
+	for (; reader->modules_asked < modules_count(reader->modules); reader->modules_asked++) {
+		const struct module *module = modules_get(reader->modules, reader->modules_asked);
+
+		if (reader->modules_asked && !is_wanted(module))
+			continue;
+		if (modules_load(reader->modules, reader->modules_asked) == 0)
+			add_parts(reader, module);
+		else
+			model_add_skip(reader->model, module_name(module),
+				"this library cannot be opened or parsed");
+	}
+}
+
+bool reader_refresh(struct reader *reader, uint64_t now_ns)
+{
+	size_t before = reader->part_count;
+	uint64_t age_ns = now_ns - reader->open_ns;
+
+	if (now_ns < reader->refresh_due_ns)
+		return false;
+	reader->refresh_due_ns = now_ns + MIN(MAX(age_ns / READER_REFRESH_PART, READER_REFRESH_NS),
+						  READER_REFRESH_SLOW_NS);
+	if (modules_refresh(reader->modules) == 0)
+		take_modules(reader);
+	return reader->part_count > before;
 }
 
 int reader_open(const struct process_info *process, struct parser *parser, struct model *model,
 	struct reader **ret)
 {
+	struct runtime_file *exe = xcalloc(1, sizeof(*exe));
 	struct reader *reader = xcalloc(1, sizeof(*reader));
 	int r;
 
 	reader->info = *process;
 	reader->parser = parser;
 	reader->model = model;
-	reader->exe_fd = process_open_exe(process->id.pid);
-	if (reader->exe_fd < 0) {
-		r = reader->exe_fd;
-		goto out;
-	}
-	r = target_mem_open(process->id.pid, &reader->mem);
+	reader->open_ns = clock_mono_ns();
+	r = modules_open(process->id.pid, parser, &reader->modules);
+	if (r == 0)
+		r = target_mem_open(process->id.pid, &reader->mem);
+	if (r == 0)
+		r = parser_runtime(parser, modules_get(reader->modules, 0)->file_id, 0, exe);
 	if (r < 0)
 		goto out;
-	r = parser_identify(parser, reader->exe_fd, &reader->file_id, &reader->file);
-	if (r < 0)
-		goto out;
-	reader->runtime = find_runtime(reader->file.runtime);
-	r = find_slide(reader);
-	if (r < 0)
-		goto out;
-	describe(reader);
-	reader->symbolizer =
-		symbolizer_new(parser, reader->file_id, reader->slide, model, reader->target);
+	describe(reader, exe);
+	take_modules(reader);
+	reader->symbolizer = symbolizer_new(parser, reader->modules, model, reader->target);
 	*ret = reader;
-	return 0;
 out:
-	reader_close(reader);
+	free(exe);
+	if (r < 0)
+		reader_close(reader);
 	return r;
 }
 
 /* What was missed because the program could not be read, or only late. */
-static void tell_missed(struct reader *reader)
+static void tell_missed(struct reader *reader, const struct reader_part *part)
 {
 	char reason[160];
 
-	if (!reader->process)
-		model_add_skip(reader->model, "reading containers", reader->not_yet);
-	if (!reader->too_early)
+	if (!part->file->reading || part->refused)
+		return;
+	if (!part->process)
+		model_add_skip(reader->model, "reading containers", part->not_yet);
+	if (!part->too_early)
 		return;
 	snprintf(reason, sizeof(reason), "%llu growths came before its heap could be read",
-		(unsigned long long)reader->too_early);
-	if (reader->process)
+		(unsigned long long)part->too_early);
+	if (part->process)
 		model_add_skip(reader->model, "growths at its start", reason);
 	else
 		model_add_incomplete(reader->model, reason);
@@ -232,31 +281,29 @@ void reader_close(struct reader *reader)
 {
 	if (!reader)
 		return;
-	if (reader->file.reading && !reader->refused && reader->symbolizer)
-		tell_missed(reader);
-	if (reader->process)
-		reader->runtime->process_close(reader->process);
+	for (size_t i = 0; i < reader->part_count; i++) {
+		struct reader_part *part = &reader->parts[i];
+
+		tell_missed(reader, part);
+		if (part->process)
+			part->runtime->process_close(part->process);
+		free(part->file);
+	}
 	symbolizer_free(reader->symbolizer);
 	target_mem_close(reader->mem);
-	if (reader->exe_fd >= 0)
-		close(reader->exe_fd);
+	modules_close(reader->modules);
 	table_done(&reader->by_key);
 	free(reader);
 }
 
-const struct runtime_file *reader_file(const struct reader *reader)
+size_t reader_part_count(const struct reader *reader)
 {
-	return &reader->file;
+	return reader->part_count;
 }
 
-const struct runtime *reader_runtime(const struct reader *reader)
+const struct reader_part *reader_part(const struct reader *reader, size_t i)
 {
-	return reader->runtime;
-}
-
-struct runtime_process *reader_process(const struct reader *reader)
-{
-	return reader->process;
+	return &reader->parts[i];
 }
 
 struct symbolizer *reader_symbolizer(const struct reader *reader)
@@ -274,39 +321,50 @@ uint32_t reader_target(const struct reader *reader)
 	return reader->target;
 }
 
-uint64_t reader_slide(const struct reader *reader)
-{
-	return reader->slide;
-}
-
-int reader_exe_fd(const struct reader *reader)
-{
-	return reader->exe_fd;
-}
-
 const struct process_info *reader_info(const struct reader *reader)
 {
 	return &reader->info;
 }
 
-int reader_start(struct reader *reader)
+static int start_part(struct reader *reader, struct reader_part *part)
 {
 	char reason[160] = "";
 	int r;
 
-	if (reader->process)
+	if (part->process)
 		return 0;
-	if (!reader->runtime || !reader->file.reading || reader->refused)
+	if (!part->file->reading || part->refused)
 		return -ENOTSUP;
-	r = reader->runtime->process_open(&reader->file, reader->mem, reader->parser,
-		reader->file_id, reader->slide, &reader->process, reason);
+	r = part->runtime->process_open(part->file, reader->mem, reader->parser,
+		part->module->file_id, part->module->slide, &part->process, reason);
 	if (r == -EAGAIN)
-		text_copy(reader->not_yet, sizeof(reader->not_yet), reason);
+		text_copy(part->not_yet, sizeof(part->not_yet), reason);
 	if (r < 0 && r != -EAGAIN) {
-		reader->refused = true;
+		part->refused = true;
 		model_add_skip(reader->model, "reading containers", reason);
 	}
 	return r;
+}
+
+int reader_start(struct reader *reader)
+{
+	int result = -ENOTSUP;
+
+	for (size_t i = 0; i < reader->part_count; i++) {
+		int r = start_part(reader, &reader->parts[i]);
+
+		if (r == -EAGAIN || (r == 0 && result != -EAGAIN))
+			result = r;
+	}
+	return result;
+}
+
+bool reader_has_census(const struct reader *reader)
+{
+	for (size_t i = 0; i < reader->part_count; i++)
+		if (reader->parts[i].runtime->census)
+			return true;
+	return false;
 }
 
 /* ---- events ---- */
@@ -325,17 +383,18 @@ static void apply_look(struct reader *reader, const struct event_look *look, uin
 }
 
 /* The runtime's type pointer of an event becomes the model's name. */
-static uint32_t intern_type(struct reader *reader, uint64_t type)
+static uint32_t intern_type(struct reader *reader, const struct reader_part *part, uint64_t type)
 {
 	char name[160] = "";
 
 	if (type)
-		reader->runtime->type_name(reader->process, type, name, sizeof(name));
+		part->runtime->type_name(part->process, type, name, sizeof(name));
 	return model_intern(reader->model, name);
 }
 
 struct census_run {
 	struct reader *reader;
+	const struct reader_part *part;
 	uint64_t now_ns;
 	bool before_attach;
 };
@@ -370,6 +429,7 @@ static void census_found(const struct runtime_container *found, void *arg)
 
 	event.create.family = found->family;
 	event.create.key = found->key;
+	event.create.runtime = run->part->name;
 	event.create.type = census_type(reader, found);
 	event.create.owner = model_intern(reader->model, found->owner);
 	event.create.found = true;
@@ -377,7 +437,8 @@ static void census_found(const struct runtime_container *found, void *arg)
 	event.create.held_bytes = found->look.held_bytes;
 	census_site(reader, found, event.create.type, &event.create.site);
 	model_apply(reader->model, &event);
-	watch_add(reader, found->family, found->key, found->type, found->look.held_bytes);
+	watch_add(
+		reader, run->part, found->family, found->key, found->type, found->look.held_bytes);
 	apply_look(reader, &found->look, run->now_ns);
 }
 
@@ -392,26 +453,29 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 		.keep_bytes = READER_FLOOR_BYTES,
 		.progress = progress,
 		.arg = arg,
+		.found_arg = &run,
 	};
-	struct runtime_census_stats stats = {0};
-	struct model_census census;
-	int r;
+	struct model_census census = {.complete = true};
+	int r = 0;
 
-	if (!reader->process)
-		return -ENOTSUP;
-	options.found_arg = &run;
-	r = reader->runtime->census(reader->process, &options, census_found, &stats);
-	if (r < 0)
-		return r;
-	census = (struct model_census){
-		.done = true,
-		.complete = stats.complete,
-		.objects = stats.objects,
-		.bytes = stats.bytes,
-		.maps = stats.maps,
-		.channels = stats.channels,
-		.duration_ns = stats.duration_ns,
-	};
+	for (size_t i = 0; r == 0 && i < reader->part_count; i++) {
+		const struct reader_part *part = &reader->parts[i];
+		struct runtime_census_stats stats = {0};
+
+		if (!part->process || !part->runtime->census)
+			continue;
+		run.part = part;
+		r = part->runtime->census(part->process, &options, census_found, &stats);
+		census.done = true;
+		census.complete &= stats.complete;
+		census.objects += stats.objects;
+		census.bytes += stats.bytes;
+		census.maps += stats.maps;
+		census.channels += stats.channels;
+		census.duration_ns += stats.duration_ns;
+	}
+	if (r < 0 || !census.done)
+		return r < 0 ? r : -ENOTSUP;
 	model_set_census(reader->model, reader->target, &census);
 	return 0;
 }
@@ -441,49 +505,52 @@ static uint64_t grown_held(const struct event_growth *growth)
 		growth->family == FAMILY_MAP ? (uint64_t)READER_FLOOR_BYTES : 0);
 }
 
-static void grown(
-	struct reader *reader, struct event *event, uint64_t type, const struct mt_record *record)
+static void grown(struct reader *reader, const struct reader_part *part, struct event *event,
+	uint64_t type, const struct mt_record *record)
 {
 	struct event_growth *growth = &event->growth;
 
-	growth->type = intern_type(reader, type);
+	growth->runtime = part->name;
+	growth->type = intern_type(reader, part, type);
 	growth->site = record_site(reader, record, growth->family, growth->type);
 	if (growth->old_key != growth->key)
 		watch_remove(reader, watch_find(reader, growth->family, growth->old_key));
 	model_apply(reader->model, event);
 	if (!(growth->key & EVENT_KEY_ON_STACK)) /* what moves with a stack cannot be looked at */
-		watch_add(reader, growth->family, growth->key, type, grown_held(growth));
+		watch_add(reader, part, growth->family, growth->key, type, grown_held(growth));
 }
 
-static void created(
-	struct reader *reader, struct event *event, uint64_t type, const struct mt_record *record)
+static void created(struct reader *reader, const struct reader_part *part, struct event *event,
+	uint64_t type, const struct mt_record *record)
 {
 	struct event_create *create = &event->create;
 
-	create->type = intern_type(reader, type);
+	create->runtime = part->name;
+	create->type = intern_type(reader, part, type);
 	create->site = record_site(reader, record, create->family, create->type);
 	model_apply(reader->model, event);
-	watch_add(reader, create->family, create->key, type, create->held_bytes);
+	watch_add(reader, part, create->family, create->key, type, create->held_bytes);
 }
 
-void reader_record(
-	struct reader *reader, const struct runtime_probe *probe, const struct mt_record *record)
+void reader_record(struct reader *reader, size_t i, const struct runtime_probe *probe,
+	const struct mt_record *record)
 {
 	struct event event = event_new(reader, EVENT_GROWTH, record->time_ns);
+	struct reader_part *part = &reader->parts[i];
 	uint64_t type = 0;
 
-	if (reader_start(reader) < 0) {
-		reader->too_early++;
+	if (start_part(reader, part) < 0) {
+		part->too_early++;
 		return;
 	}
-	if (reader->runtime->decode(reader->process, probe, record, &event, &type) < 0)
+	if (part->runtime->decode(part->process, probe, record, &event, &type) < 0)
 		return;
 	event.target = reader->target;
 	event.time_ns = record->time_ns;
 	if (event.kind == EVENT_GROWTH)
-		grown(reader, &event, type, record);
+		grown(reader, part, &event, type, record);
 	else if (event.kind == EVENT_CREATE)
-		created(reader, &event, type, record);
+		created(reader, part, &event, type, record);
 }
 
 void reader_fault(struct reader *reader, const struct mt_record *record)
@@ -493,14 +560,19 @@ void reader_fault(struct reader *reader, const struct mt_record *record)
 	event.faults.addr = record->addr;
 	event.faults.faults = record->val[0];
 	event.faults.site = record_site(reader, record, FAMILY_NONE, 0);
-	if (reader->process)
-		event.faults.key = reader->runtime->owner_of(reader->process, record->addr);
+	for (size_t i = 0; i < reader->part_count && !event.faults.key; i++) {
+		const struct reader_part *part = &reader->parts[i];
+
+		if (part->process && part->runtime->owner_of)
+			event.faults.key = part->runtime->owner_of(part->process, record->addr);
+	}
 	model_apply(reader->model, &event);
 }
 
 /* ---- polling ---- */
 
 struct look_batch {
+	const struct reader_part *part;
 	enum family family;
 	bool deep;
 	size_t count;
@@ -550,24 +622,25 @@ static void look_flush(struct reader *reader, struct look_batch *batch, uint64_t
 	if (!batch->count)
 		return;
 	memset(batch->looks, 0, batch->count * sizeof(batch->looks[0]));
-	r = reader->runtime->look(reader->process, batch->family, batch->keys, batch->types,
-		batch->peaks, batch->count, batch->deep, batch->looks);
+	r = batch->part->runtime->look(batch->part->process, batch->family, batch->keys,
+		batch->types, batch->peaks, batch->count, batch->deep, batch->looks);
 	for (size_t i = 0; r >= 0 && i < batch->count; i++)
 		looked(reader, &batch->looks[i], now_ns, batch->deep);
 	batch->count = 0;
 }
 
-static void look_at_family(
-	struct reader *reader, enum family family, bool deep, bool all_deep, uint64_t now_ns)
+static void look_at_family(struct reader *reader, const struct reader_part *part,
+	enum family family, bool deep, bool all_deep, uint64_t now_ns)
 {
 	struct look_batch *batch = xcalloc(1, sizeof(*batch));
 
+	batch->part = part;
 	batch->family = family;
 	batch->deep = deep;
 	for (size_t i = 0; i < reader->watch_end; i++) {
 		const struct watch *watch = &reader->watches[i];
 
-		if (!watch->used || watch->family != family)
+		if (!watch->used || watch->family != family || &reader->parts[watch->part] != part)
 			continue;
 		if ((all_deep || watch->deep_due_ns <= now_ns) != deep)
 			continue;
@@ -636,13 +709,14 @@ static void apply_goroutines(struct reader *reader, const struct event_goroutine
 	}
 }
 
-static void look_at_goroutines(struct reader *reader, uint64_t now_ns)
+static void look_at_goroutines(
+	struct reader *reader, const struct reader_part *part, uint64_t now_ns)
 {
 	struct waiters_found found = {.now_ns = now_ns};
 	struct event_goroutines goroutines = {0};
 	uint64_t rest_ns;
-	int r = reader->runtime->goroutines(
-		reader->process, READER_WAITERS_FLOOR, waiters_found, &found, &goroutines);
+	int r = part->runtime->goroutines(
+		part->process, READER_WAITERS_FLOOR, waiters_found, &found, &goroutines);
 
 	rest_ns = (clock_mono_ns() - now_ns) * READER_GOROUTINES_REST;
 	reader->goroutines_due_ns =
@@ -659,25 +733,33 @@ static void look_at_goroutines(struct reader *reader, uint64_t now_ns)
 
 static bool goroutines_due(const struct reader *reader, uint64_t now_ns, bool at_once)
 {
-	return reader->runtime->goroutines && reader->goroutines_due_ns != UINT64_MAX &&
+	return reader->goroutines_due_ns != UINT64_MAX &&
 	       (at_once || now_ns >= reader->goroutines_due_ns);
+}
+
+static void poll_part(struct reader *reader, const struct reader_part *part, uint64_t now_ns)
+{
+	struct event event = event_new(reader, EVENT_HEAP, now_ns);
+	bool all_deep = reader->last;
+
+	if (part->runtime->heap && part->runtime->heap(part->process, &event.heap) == 0)
+		model_apply(reader->model, &event);
+	for (enum family family = FAMILY_MAP; part->runtime->look && family < FAMILY_MAX;
+		family++) {
+		if (!all_deep)
+			look_at_family(reader, part, family, false, false, now_ns);
+		look_at_family(reader, part, family, true, all_deep, now_ns);
+	}
+	if (part->runtime->goroutines && goroutines_due(reader, now_ns, all_deep))
+		look_at_goroutines(reader, part, clock_mono_ns());
 }
 
 void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 {
-	struct event event = event_new(reader, EVENT_HEAP, now_ns);
-
 	reader->last = all_deep;
 	reader_usage(reader, now_ns, all_deep);
-	if (reader_start(reader) < 0)
-		return;
-	if (reader->runtime->heap(reader->process, &event.heap) == 0)
-		model_apply(reader->model, &event);
-	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++) {
-		if (!all_deep)
-			look_at_family(reader, family, false, false, now_ns);
-		look_at_family(reader, family, true, all_deep, now_ns);
-	}
-	if (goroutines_due(reader, now_ns, all_deep))
-		look_at_goroutines(reader, clock_mono_ns());
+	reader_start(reader);
+	for (size_t i = 0; i < reader->part_count; i++)
+		if (reader->parts[i].process)
+			poll_part(reader, &reader->parts[i], now_ns);
 }

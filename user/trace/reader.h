@@ -19,6 +19,13 @@
 #define READER_MAX_CONTAINERS 4096                 /* watched at once; the smallest make room */
 #define READER_DEEP_NS        (10ull * 1000000000) /* walk tables and residency again after */
 
+/* Between two looks for new libraries: a part of the age since attach, within these bounds. */
+#define READER_REFRESH_PART    4
+#define READER_REFRESH_NS      (5ull * 1000000)
+#define READER_REFRESH_SLOW_NS (10ull * 1000000000)
+
+#define READER_MAX_PARTS 32
+
 #define READER_WAITERS_FLOOR 16 /* fewer goroutines with one stack are counted only */
 
 /* Between two looks at all goroutines: so many times as long as one takes, within these bounds. */
@@ -26,10 +33,25 @@
 #define READER_GOROUTINES_NS      (1ull * 1000000000)
 #define READER_GOROUTINES_SLOW_NS (10ull * 1000000000)
 
+/*
+ * One runtime in one file of the process: what can be probed and read there. A process has as many
+ * as its files have runtimes.
+ */
+struct reader_part {
+	const struct runtime *runtime;
+	const struct module *module;
+	struct runtime_file *file;
+	uint32_t name;                   /* of the runtime, interned */
+	struct runtime_process *process; /* NULL = cannot be read (yet) */
+	bool refused;                    /* process_open() said never */
+	char not_yet[160];               /* why it said later, the last time */
+	uint64_t too_early;              /* records that came while nothing could be read */
+};
+
 struct reader;
 
 /*
- * Opens the memory and the executable of a process and identifies its runtime. On success the
+ * Opens the memory and the files of a process and identifies its runtimes. On success the
  * reader owns everything but parser and model, which must outlive it. 0; -ENOEXEC, -EBADMSG (the file
  * cannot be parsed), -EACCES, -ESRCH.
  */
@@ -37,22 +59,29 @@ int reader_open(const struct process_info *process, struct parser *parser, struc
 	struct reader **ret);
 void reader_close(struct reader *reader);
 
-const struct runtime_file *reader_file(const struct reader *reader);
-const struct runtime *reader_runtime(const struct reader *reader); /* NULL = none known */
-struct runtime_process *reader_process(
-	const struct reader *reader); /* NULL = cannot be read (yet) */
+/* Parts keep their number and place until reader_close(); new ones come last. */
+size_t reader_part_count(const struct reader *reader);
+const struct reader_part *reader_part(const struct reader *reader, size_t i);
 struct symbolizer *reader_symbolizer(const struct reader *reader);
 struct target_mem *reader_mem(const struct reader *reader);
 uint32_t reader_target(const struct reader *reader); /* its id in the model */
-uint64_t reader_slide(const struct reader *reader);
-int reader_exe_fd(const struct reader *reader);
 const struct process_info *reader_info(const struct reader *reader);
 
 /*
+ * Looks for libraries that were mapped since, now and then: what a runtime wants of them becomes new
+ * parts. Returns true where there are some.
+ */
+bool reader_refresh(struct reader *reader, uint64_t now_ns);
+
+/*
  * Starts reading containers: called again at every tick until it succeeds, since a program that has
- * just been started has no heap yet. 0; -EAGAIN: later; anything else: never (a skip was added).
+ * just been started has no heap yet. 0; -EAGAIN: some part later; anything else: never (a skip was
+ * added).
  */
 int reader_start(struct reader *reader);
+
+/* True where a census would find containers: not every runtime has one. */
+bool reader_has_census(const struct reader *reader);
 
 /*
  * Reads all containers of the heap until deadline_ns (monotonic); new ones are watched from now on.
@@ -61,9 +90,9 @@ int reader_start(struct reader *reader);
 int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attach,
 	int (*progress)(uint64_t done, uint64_t total, void *arg), void *arg);
 
-/* A record of one of our probes: decodes it, applies the event, watches the container. */
-void reader_record(
-	struct reader *reader, const struct runtime_probe *probe, const struct mt_record *record);
+/* A record of a probe of part i: decodes it, applies the event, watches the container. */
+void reader_record(struct reader *reader, size_t i, const struct runtime_probe *probe,
+	const struct mt_record *record);
 
 /* A sampled page fault. */
 void reader_fault(struct reader *reader, const struct mt_record *record);

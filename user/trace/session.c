@@ -149,7 +149,7 @@ static int open_target(struct session *session, const struct process_info *info)
 		return give_up(session, SESSION_REFUSED,
 			"the executable of pid %d (%s) cannot be parsed: %s", info->id.pid,
 			info->comm, strerror(-r));
-	if (!reader_runtime(reader) && !session->options->launch)
+	if (!reader_part_count(reader) && !session->options->launch)
 		look_below(&launcher, info->id.pid, 2);
 	if (launcher.count) {
 		reader_close(reader);
@@ -157,7 +157,7 @@ static int open_target(struct session *session, const struct process_info *info)
 			"pid %d (%s) is a launcher; below it run %s: trace that with --pid",
 			info->id.pid, info->comm, launcher.found);
 	}
-	if (!reader_runtime(reader))
+	if (!reader_part_count(reader))
 		skip_containers(session, info);
 	session->readers[session->reader_count++] = reader;
 	return 0;
@@ -276,7 +276,7 @@ static void first_census(struct session *session, size_t i)
 	uint64_t now_ns = clock_mono_ns();
 	int r;
 
-	if (reader_start(reader) < 0)
+	if (reader_start(reader) < 0 || !reader_has_census(reader))
 		return;
 	r = reader_census(reader, now_ns + FIRST_CENSUS_LIMIT_NS, true, census_progress, &state);
 	if (r < 0)
@@ -299,7 +299,8 @@ static void census_all(struct session *session, uint64_t now_ns)
 
 	for (size_t i = 0; i < session->reader_count; i++) {
 		if (!session->readers[i] || session->exited[i] ||
-			reader_start(session->readers[i]) < 0)
+			reader_start(session->readers[i]) < 0 ||
+			!reader_has_census(session->readers[i]))
 			continue;
 		reader_census(
 			session->readers[i], begin_ns + FIRST_CENSUS_LIMIT_NS, false, NULL, NULL);
@@ -317,6 +318,8 @@ static void poll_all(struct session *session, uint64_t now_ns, bool all_deep)
 	for (size_t i = 0; i < session->reader_count; i++) {
 		if (!session->readers[i] || session->exited[i])
 			continue;
+		if (!all_deep && reader_refresh(session->readers[i], now_ns) && session->prober)
+			prober_update(session->prober, session->readers[i]);
 		reader_poll(session->readers[i], now_ns, all_deep);
 		waiting |= reader_start(session->readers[i]) == -EAGAIN;
 	}
@@ -405,7 +408,7 @@ static void take_record(struct session *session, const struct prober_record *tak
 		break;
 	default:
 		if (taken->probe)
-			reader_record(taken->reader, taken->probe, record);
+			reader_record(taken->reader, taken->part, taken->probe, record);
 	}
 }
 

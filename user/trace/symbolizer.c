@@ -13,8 +13,7 @@
 
 struct symbolizer {
 	struct parser *parser;
-	uint32_t file_id;
-	uint64_t slide;
+	struct modules *modules;
 	struct model *model;
 	uint32_t target;
 	struct table sites; /* stack hash -> site id */
@@ -22,14 +21,13 @@ struct symbolizer {
 	struct parser_frame answer[PARSER_MAX_FRAMES];
 };
 
-struct symbolizer *symbolizer_new(struct parser *parser, uint32_t file_id, uint64_t slide,
-	struct model *model, uint32_t target)
+struct symbolizer *symbolizer_new(
+	struct parser *parser, struct modules *modules, struct model *model, uint32_t target)
 {
 	struct symbolizer *symbolizer = xcalloc(1, sizeof(*symbolizer));
 
 	symbolizer->parser = parser;
-	symbolizer->file_id = file_id;
-	symbolizer->slide = slide;
+	symbolizer->modules = modules;
 	symbolizer->model = model;
 	symbolizer->target = target;
 	return symbolizer;
@@ -43,17 +41,18 @@ void symbolizer_free(struct symbolizer *symbolizer)
 	free(symbolizer);
 }
 
-static size_t copy_frames(
-	const struct symbolizer *symbolizer, size_t count, struct model_frame ret[MODEL_MAX_FRAMES])
+static size_t copy_frames(const struct symbolizer *symbolizer, size_t count,
+	struct model_frame ret[MODEL_MAX_FRAMES], size_t used)
 {
-	size_t used = 0;
-
 	for (size_t i = 0; i < count && used < MODEL_MAX_FRAMES; i++) {
 		const struct parser_frame *frame = &symbolizer->answer[i];
 
+		/* The answer is overwritten by the next one: only interned names stay. */
 		ret[used++] = (struct model_frame){
-			.function = frame->function,
-			.file = frame->file,
+			.function = model_string(symbolizer->model,
+				model_intern(symbolizer->model, frame->function)),
+			.file = model_string(
+				symbolizer->model, model_intern(symbolizer->model, frame->file)),
 			.line = frame->line,
 			.internal = frame->internal,
 			.inlined = frame->inlined,
@@ -62,23 +61,41 @@ static size_t copy_frames(
 	return used;
 }
 
+/* Frames of the addresses that follow each other in one module. Returns how many addresses. */
+static size_t ask_module(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count,
+	bool first_is_ip, struct model_frame ret[MODEL_MAX_FRAMES], size_t *used)
+{
+	const struct module *module = modules_find(symbolizer->modules, addrs[0]);
+	uint64_t pcs[PARSER_MAX_PCS];
+	size_t asked = 0;
+	int found;
+
+	if (!module)
+		return 1;
+	count = MIN(count, (size_t)PARSER_MAX_PCS);
+	while (asked < count && addrs[asked] >= module->start && addrs[asked] < module->end) {
+		/* A return address may already belong to the next line: step back into the call. */
+		pcs[asked] = addrs[asked] - module->slide - (asked || !first_is_ip);
+		asked++;
+	}
+	found = parser_lines(symbolizer->parser, module->file_id, pcs, asked, symbolizer->answer,
+		ARRAY_SIZE(symbolizer->answer));
+	if (found > 0)
+		*used = copy_frames(symbolizer, (size_t)found, ret, *used);
+	return asked;
+}
+
 static uint32_t ask(struct symbolizer *symbolizer, enum family family, uint32_t type,
 	const uint64_t *addrs, size_t count, bool first_is_ip)
 {
 	struct model_frame frames[MODEL_MAX_FRAMES];
-	uint64_t pcs[PARSER_MAX_PCS];
-	int found;
+	size_t used = 0;
 
-	count = MIN(count, (size_t)PARSER_MAX_PCS);
-	for (size_t i = 0; i < count; i++)
-		/* A return address may already belong to the next line: step back into the call. */
-		pcs[i] = addrs[i] - symbolizer->slide - (i || !first_is_ip);
-	found = parser_lines(symbolizer->parser, symbolizer->file_id, pcs, count,
-		symbolizer->answer, ARRAY_SIZE(symbolizer->answer));
-	if (found <= 0)
+	for (size_t i = 0; i < count;)
+		i += ask_module(symbolizer, addrs + i, count - i, !i && first_is_ip, frames, &used);
+	if (!used)
 		return 0;
-	return model_add_site(symbolizer->model, symbolizer->target, family, type, frames,
-		copy_frames(symbolizer, (size_t)found, frames));
+	return model_add_site(symbolizer->model, symbolizer->target, family, type, frames, used);
 }
 
 uint32_t symbolizer_site(struct symbolizer *symbolizer, enum family family, uint32_t type,

@@ -11,14 +11,15 @@
 
 #include "model/model.h"
 #include "runtime/parser.h"
+#include "trace/module.h"
 
 #define SYMBOLIZER_MAX_STACKS 16384
 
 struct symbolizer;
 
-/* All arguments must outlive it. slide = run-time address - linked address of the executable. */
-struct symbolizer *symbolizer_new(struct parser *parser, uint32_t file_id, uint64_t slide,
-	struct model *model, uint32_t target);
+/* All arguments must outlive it. */
+struct symbolizer *symbolizer_new(
+	struct parser *parser, struct modules *modules, struct model *model, uint32_t target);
 void symbolizer_free(struct symbolizer *symbolizer);
 
 /*
