@@ -835,6 +835,37 @@ Test(go_process, decode_growslice)
 	close_heap(&heap);
 }
 
+/* Builders and buffers: at their copy, the old array may be looked up where we did not see it made. */
+Test(go_process, decode_buffers)
+{
+	struct event event;
+	struct heap heap;
+	uint64_t array;
+
+	open_for_decode(&heap, 23, 144, false);
+	/* Grow() of a builder that has 1,000 bytes in 1,024 to 3,072 */
+	cr_assert_eq(decode(&heap, GO_PROBE_BUILDER_GROW, 0xc0deadb000, 1000, 0, 3072, &event), 0);
+	cr_expect(event.growth.family == FAMILY_BUFFER && !event.growth.new_container &&
+		  event.growth.old_key == 0xc0deadb000 && event.growth.length == 1000 &&
+		  event.growth.capacity == 3072 && event.growth.allocated_bytes == 3072 &&
+		  event.growth.garbage_bytes == 1024);
+	/* of an empty one: made with a size, not grown */
+	cr_assert_eq(decode(&heap, GO_PROBE_BUILDER_GROW, 0, 0, 0, 64, &event), 0);
+	cr_expect(event.growth.new_container && event.growth.garbage_bytes == 0);
+	cr_expect_eq(decode(&heap, GO_PROBE_BUILDER_GROW, 0, 65, 0, 64, &event), -EBADMSG);
+	cr_expect_eq(decode(&heap, GO_PROBE_BUILDER_GROW, 0, 65, 0, UINT64_MAX, &event), -EBADMSG);
+	/* what the runtime's growslice made just before is what a Buffer has now */
+	cr_assert_eq(decode(&heap, GO_PROBE_GROWSLICE, 0xc0deadd000, 2047, 2048, 4096, &event), 0);
+	cr_assert_eq(decode(&heap, GO_PROBE_BUFFER_GROW, 0xc0deadb000, 2000, 0, 0, &event), 0);
+	cr_expect(event.growth.family == FAMILY_BUFFER && event.growth.capacity == 4096 &&
+		  event.growth.length == 2000 && event.growth.garbage_bytes == 2048);
+	/* and it is known when it is replaced */
+	array = event.growth.key;
+	cr_assert_eq(decode(&heap, GO_PROBE_BUFFER_GROW, array, 100, 0, 0, &event), 0);
+	cr_expect_eq(event.growth.garbage_bytes, 4096);
+	close_heap(&heap);
+}
+
 Test(go_process, decode_other)
 {
 	struct event event;

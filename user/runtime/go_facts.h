@@ -36,6 +36,8 @@ enum go_probe {
 	GO_PROBE_GROW_TO_TABLE, /* internal/runtime/maps.(*Map).growToTable */
 	GO_PROBE_REHASH,        /* internal/runtime/maps.(*table).rehash */
 	GO_PROBE_GROWSLICE,     /* runtime.growslice, at its call of memmove */
+	GO_PROBE_BUFFER_GROW,   /* bytes.growSlice, at its call of memmove */
+	GO_PROBE_BUILDER_GROW,  /* strings.(*Builder).grow, the same */
 	GO_PROBE_MAKECHAN,      /* runtime.makechan, after the channel's fields are set */
 	GO_PROBE_MAP_CLEAR,     /* runtime.mapclear, internal/runtime/maps.(*Map).Clear */
 };

@@ -248,7 +248,9 @@ static int walk_slice(struct runtime_process *process, struct go_container *cont
 
 	container->shape = (struct go_shape){.held = container->elemsize,
 		.largest = container->key,
-		.capacity = elem && elem->size ? usable / elem->size : 0};
+		.capacity = container->family == FAMILY_BUFFER ? usable
+			    : elem && elem->size               ? usable / elem->size
+							       : 0};
 	go_extents_clear(&process->extents);
 	go_extents_add(&process->extents, container->base, container->elemsize, false);
 	return 0;

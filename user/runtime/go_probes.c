@@ -10,7 +10,7 @@
  *   jbe morestack		1.19: probed here; hits with CF or ZF set will be back
  *   push %rbp			1.21+: probed here
  *
- * Inside growslice and makechan the place and the registers are derived from the code and checked;
+ * Inside growslice, what grows buffers, and makechan the place and the registers are derived from the code and checked;
  * a function that does not look as expected gets no probe.
  */
 #include <errno.h>
@@ -131,6 +131,20 @@ static const cs_insn *find_only_call(const struct go_code *code, uint64_t target
 	return found;
 }
 
+/* memmove(to RAX, from RBX, bytes RCX): the new array, the old one, what is kept of it. */
+static const char *place_copy(struct go_file *file, const struct go_code *code, struct place *ret)
+{
+	struct go_func memmove_func;
+	size_t at;
+
+	if (!go_pclntab_find_name(&file->table, "runtime.memmove", &memmove_func))
+		return "runtime.memmove is not in this binary";
+	ret->insn = find_only_call(code, memmove_func.entry, &at);
+	if (!ret->insn)
+		return "not exactly one call of memmove";
+	return at + 4 < code->count ? NULL : "the code after memmove is not as known";
+}
+
 /*
  * growslice ends with memmove(to RAX, from RBX, bytes RCX) and then loads what it returns from its
  * frame: array to RAX, length to RBX, capacity to RCX.
@@ -139,21 +153,31 @@ static const char *place_growslice(
 	struct go_file *file, const struct go_code *code, struct place *ret)
 {
 	int16_t array, length, capacity;
-	struct go_func memmove_func;
-	const cs_insn *call;
-	size_t at;
+	const char *reason = place_copy(file, code, ret);
 
-	if (!go_pclntab_find_name(&file->table, "runtime.memmove", &memmove_func))
-		return "runtime.memmove is not in this binary";
-	call = find_only_call(code, memmove_func.entry, &at);
-	if (!call)
-		return "not exactly one call of memmove";
-	if (at + 4 >= code->count || !is_stack_load(&call[1], X86_REG_RAX, &array) ||
-		!is_stack_load(&call[2], X86_REG_RBX, &length) ||
-		!is_stack_load(&call[3], X86_REG_RCX, &capacity))
+	if (reason)
+		return reason;
+	if (!is_stack_load(&ret->insn[1], X86_REG_RAX, &array) ||
+		!is_stack_load(&ret->insn[2], X86_REG_RBX, &length) ||
+		!is_stack_load(&ret->insn[3], X86_REG_RCX, &capacity))
 		return "the code after memmove is not as known";
-	ret->insn = call;
 	ret->attachment.val[2] = MEM(SP, length);
+	ret->attachment.val[3] = MEM(SP, capacity);
+	return NULL;
+}
+
+/* strings.(*Builder).grow then loads the new slice's array to RAX and its capacity to RCX. */
+static const char *place_builder_grow(
+	struct go_file *file, const struct go_code *code, struct place *ret)
+{
+	const char *reason = place_copy(file, code, ret);
+	int16_t array, capacity;
+
+	if (reason)
+		return reason;
+	if (!is_stack_load(&ret->insn[1], X86_REG_RAX, &array) ||
+		!is_stack_load(&ret->insn[2], X86_REG_RCX, &capacity))
+		return "the code after memmove is not as known";
 	ret->attachment.val[3] = MEM(SP, capacity);
 	return NULL;
 }
@@ -276,6 +300,13 @@ static const struct row rows[] = {
 	{GO_PROBE_GROWSLICE, "runtime.growslice", "growth of slices", NULL, FAMILY_SLICE,
 		{.kind = MT_GROW, .flags = FLAGS, .addr = REG(AX), .val = {REG(BX), REG(CX)}},
 		place_growslice},
+	{GO_PROBE_BUFFER_GROW, "bytes.growSlice", "growth of bytes.Buffer", NULL, FAMILY_SLICE,
+		{.kind = MT_GROW, .flags = FLAGS, .addr = REG(AX), .val = {REG(BX), REG(CX)}},
+		place_copy},
+	{GO_PROBE_BUILDER_GROW, "strings.(*Builder).grow", "growth of strings.Builder by Grow",
+		NULL, FAMILY_SLICE,
+		{.kind = MT_GROW, .flags = FLAGS, .addr = REG(AX), .val = {REG(BX), REG(CX)}},
+		place_builder_grow},
 	{GO_PROBE_MAKECHAN, "runtime.makechan", "creation of channels", NULL, FAMILY_CHANNEL,
 		{.kind = MT_CREATE, .flags = FLAGS}, place_makechan},
 	{GO_PROBE_MAP_CLEAR, "runtime.mapclear", "clearing of maps", "runtime.hashGrow", FAMILY_MAP,

@@ -24,7 +24,13 @@
  * channel we know the element type, so the family is added in the bits that no address has.
  */
 #define GO_TYPE_FAMILY_SHIFT 56
-#define GO_TYPE_ADDR(type)   ((type) & ((1ull << GO_TYPE_FAMILY_SHIFT) - 1))
+/* What stands for the type of a buffer, whose array has none of its own. */
+enum go_buffer {
+	GO_BUFFER_BUILDER = 1, /* strings.Builder */
+	GO_BUFFER_BYTES,       /* bytes.Buffer */
+};
+
+#define GO_TYPE_ADDR(type) ((type) & ((1ull << GO_TYPE_FAMILY_SHIFT) - 1))
 
 /* Arrays and bytes of a container: what a walk finds. */
 struct go_shape {
@@ -98,6 +104,7 @@ struct runtime_process {
 	size_t map_type_count;
 	bool map_types_read;
 	struct table call_types; /* return pc of a growslice call -> element type, 0 = unknown */
+	struct table callers;    /* the same -> who calls: see go_decode_array.c */
 
 	struct table container_of; /* key -> index into containers */
 	struct go_container **containers;

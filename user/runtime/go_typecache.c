@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "runtime/go_process.h"
 
 #define NO_TYPE       UINT64_MAX
@@ -19,6 +20,12 @@ static const char *const family_prefixes[FAMILY_MAX] = {
 	[FAMILY_MAP] = "",
 	[FAMILY_SLICE] = "[]",
 	[FAMILY_CHANNEL] = "chan ",
+	[FAMILY_BUFFER] = "",
+};
+
+static const char *const buffer_names[] = {
+	[GO_BUFFER_BUILDER] = "strings.Builder",
+	[GO_BUFFER_BYTES] = "bytes.Buffer",
 };
 
 const struct go_type *go_typecache_get(struct runtime_process *process, uint64_t type)
@@ -108,7 +115,9 @@ void go_typecache_name(struct runtime_process *process, uint64_t type, char *buf
 	const struct go_type *found = go_typecache_get(process, GO_TYPE_ADDR(type));
 
 	buf[0] = '\0';
-	if (found && family < FAMILY_MAX)
+	if (family == FAMILY_BUFFER && GO_TYPE_ADDR(type) - 1 < ARRAY_SIZE(buffer_names) - 1)
+		text_copy(buf, bytes, buffer_names[GO_TYPE_ADDR(type)]);
+	else if (found && family < FAMILY_MAX)
 		snprintf(buf, bytes, "%s%s", family_prefixes[family], found->name);
 }
 
@@ -120,4 +129,5 @@ void go_typecache_done(struct runtime_process *process)
 	free(process->map_types);
 	table_done(&process->type_of);
 	table_done(&process->call_types);
+	table_done(&process->callers);
 }
