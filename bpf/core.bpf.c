@@ -115,12 +115,14 @@ __hidden void event_fill(struct mt_record *record, __u32 source, __u8 kind, __u6
 	record->val[0] = record->val[1] = record->val[2] = record->val[3] = 0;
 }
 
-__hidden void event_submit(struct mt_record *record)
+__hidden int event_submit(struct mt_record *record)
 {
 	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
 
 	bpf_ringbuf_submit(
 		record, waiting >= ring_bytes / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	/* What is left is for those who cannot wait: faults, and hits under way on other CPUs. */
+	return waiting >= ring_bytes - ring_bytes / 8;
 }
 
 __hidden void control_report(__u8 kind, __u32 tgid, __u64 value, __u64 faults)

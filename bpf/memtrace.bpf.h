@@ -66,8 +66,11 @@ static __always_inline struct mt_stacked *event_begin_stacked(
 	return stacked;
 }
 
-/* Hands the record over. Wakes the reader only where a quarter of the ring is waiting. */
-void event_submit(struct mt_record *record);
+/*
+ * Hands the record over. Wakes the reader only where a quarter of the ring is waiting. Returns whether
+ * the ring is so full that whoever can wait should.
+ */
+int event_submit(struct mt_record *record);
 
 /* Writes a record to the control ring, whose reader is woken at once. */
 void control_report(__u8 kind, __u32 tgid, __u64 value, __u64 faults);

@@ -125,6 +125,21 @@ enum mt_attach_flags {
 				     MT_ATTACH_STACK_CHECK; attach.c adds it to a Go `push %rbp` */
 };
 
+/*
+ * The gate of a link. User space opens it, with credit for so many records; BPF takes one off for each
+ * hit and shuts it where the credit, or the room in the ring, has run out. So a storm of hits ends in the
+ * kernel, however late user space comes to see it: its hits from then on cost only their trap, deliver
+ * nothing and lose nothing. All its probes have one gate: a cache line of its own.
+ */
+struct mt_gate {
+	__s64 credit;
+	__u64 shut_ns; /* CLOCK_MONOTONIC, when BPF shut it; 0 = it has not since user space opened it */
+	__u32 open;
+	__u32 pad[11];
+};
+
+#define MT_CREDIT_UNLIMITED (1ll << 62)
+
 /* One probe in one file. Written by user space before attaching, read by BPF through the cookie. */
 struct mt_attachment {
 	__u8 kind;  /* enum mt_kind of its records */

@@ -16,8 +16,8 @@ struct {
 	__type(value, struct mt_attachment);
 } attachments SEC(".maps");
 
-/* One switch a link; user space writes them through the mapping of .bss. */
-volatile __u8 gates[MT_MAX_LINKS] = {};
+/* One a link; user space writes them through the mapping of .bss. */
+struct mt_gate gates[MT_MAX_LINKS] __attribute__((aligned(64))) = {};
 
 /* True where a link fires in other processes too (no pid filter in the kernel). */
 volatile __u8 filter_uprobes = 0;
@@ -125,7 +125,8 @@ static __always_inline void read_stack(struct mt_stacked *stacked, __u8 flags, s
 		insert_caller(stacked, ctx);
 }
 
-static __always_inline void record_hit(struct pt_regs *ctx, __u32 id,
+/* Returns whether the ring has room for the next one. */
+static __always_inline int record_hit(struct pt_regs *ctx, __u32 id,
 	const struct mt_attachment *attachment, struct mt_counters *counts)
 {
 	struct mt_stacked *stacked;
@@ -134,17 +135,24 @@ static __always_inline void record_hit(struct pt_regs *ctx, __u32 id,
 	if (!(attachment->flags & MT_ATTACH_STACK)) {
 		record = event_begin(id, attachment->kind, counts);
 		if (!record)
-			return;
+			return 0;
 		read_sources(record, attachment, ctx);
-		event_submit(record);
-		return;
+		return !event_submit(record);
 	}
 	stacked = event_begin_stacked(id, attachment->kind, counts);
 	if (!stacked)
-		return;
+		return 0;
 	read_sources(&stacked->record, attachment, ctx);
 	read_stack(stacked, attachment->flags, ctx);
-	event_submit(&stacked->record);
+	return !event_submit(&stacked->record);
+}
+
+/* The first one says when: records of other CPUs may still be under way, none begins after. */
+static __always_inline int shut(struct mt_gate *gate)
+{
+	if (__sync_bool_compare_and_swap(&gate->open, 1, 0))
+		gate->shut_ns = bpf_ktime_get_ns();
+	return 0;
 }
 
 static __always_inline int hit(struct pt_regs *ctx)
@@ -152,6 +160,7 @@ static __always_inline int hit(struct pt_regs *ctx)
 	__u64 cookie = bpf_get_attach_cookie(ctx);
 	struct mt_attachment *attachment;
 	struct mt_counters *counts;
+	struct mt_gate *gate;
 	__u32 id = cookie;
 
 	if (cookie >= MT_SRC_MAX || (filter_uprobes && !target_find(current_ids() >> 32)))
@@ -161,12 +170,16 @@ static __always_inline int hit(struct pt_regs *ctx)
 	if (!counts || !attachment)
 		return 0;
 	__sync_fetch_and_add(&counts->hits, 1);
-	if (!gates[attachment->link & (MT_MAX_LINKS - 1)])
+	gate = &gates[attachment->link & (MT_MAX_LINKS - 1)];
+	if (!*(volatile __u32 *)&gate->open)
 		return 0;
+	if (__sync_fetch_and_add(&gate->credit, -1) <= 0)
+		return shut(gate);
 	/* CF or ZF: the jbe is taken, to morestack, which will come back here. */
 	if (attachment->flags & MT_ATTACH_STACK_CHECK && ctx->flags & 0x41)
 		return 0;
-	record_hit(ctx, id, attachment, counts);
+	if (!record_hit(ctx, id, attachment, counts))
+		return shut(gate);
 	return 0;
 }
 

@@ -556,46 +556,116 @@ Test(closer, links_are_closed_side_by_side)
 	rig_close(&rig);
 }
 
-static void expect_balance(struct rig *rig, uint32_t queue, bool flush_first)
+/* Credit ends deliveries in the kernel; hits go on being counted. */
+Test(uprobe, spent_credit_shuts_the_gate)
+{
+	struct mt_attachment row = {.kind = MT_GROW, .flags = MT_ATTACH_STACK};
+	uint64_t begin_ns = clock_mono_ns(), shut_ns;
+	struct attach_link *link;
+	struct mt_counters counters;
+	uint32_t index;
+	struct rig rig;
+
+	rig_open(&rig, &(struct trace_bpf_options){.no_kernel = true}, 0);
+	link = attach_own_code(&rig, own_code_push, &row);
+	index = attach_link_index(link);
+	trace_bpf_set_credit(rig.bpf, index, 25);
+	own_code_call(own_code_push, 20, 0);
+	cr_assert(eq(i64, trace_bpf_read_credit(rig.bpf, index), 5));
+	cr_assert(eq(u64, trace_bpf_read_shut_ns(rig.bpf, index), 0));
+	own_code_call(own_code_push, 80, 0);
+	counters = read_link(&rig, link);
+	cr_assert(eq(u64, counters.hits, 100));
+	cr_assert(eq(u64, counters.produced, 25));
+	shut_ns = trace_bpf_read_shut_ns(rig.bpf, index);
+	cr_assert(gt(u64, shut_ns, begin_ns));
+	cr_assert(lt(u64, shut_ns, clock_mono_ns()));
+	/* New credit alone opens nothing. */
+	trace_bpf_set_credit(rig.bpf, index, 10);
+	own_code_call(own_code_push, 5, 0);
+	cr_assert(eq(u64, read_link(&rig, link).produced, 25));
+	trace_bpf_set_gate(rig.bpf, index, true);
+	own_code_call(own_code_push, 5, 0);
+	cr_assert(eq(u64, read_link(&rig, link).produced, 30));
+	cr_assert(eq(u64, trace_bpf_read_shut_ns(rig.bpf, index), 0));
+	attach_link_free(link, rig.closer);
+	rig_close(&rig);
+}
+
+/* A reader who does not come: the ring fills, the gate is shut before anything is lost. */
+static void expect_shut(struct rig *rig, uint32_t queue, bool flush)
+{
+	struct mt_attachment row = {.kind = MT_GROW};
+	struct attach_link *link;
+	struct mt_counters counters;
+	uint64_t taken = 0;
+	bool left;
+
+	rig_open(rig, &(struct trace_bpf_options){.no_kernel = true, .ring_bytes = 4096}, queue);
+	link = attach_own_code(rig, own_code_push, &row);
+	for (int i = 0; i < 100; i++) {
+		own_code_call(own_code_push, 30, 0);
+		if (flush)
+			drain_flush(rig->drain);
+	}
+	cr_assert(gt(u64, trace_bpf_read_shut_ns(rig->bpf, attach_link_index(link)), 0));
+	do {
+		left = drain_flush(rig->drain);
+		while (drain_next(rig->drain))
+			taken++;
+	} while (left);
+	counters = read_link(rig, link);
+	cr_assert(eq(u64, counters.hits, 3000));
+	cr_assert(lt(u64, counters.produced, 3000));
+	cr_assert(eq(u64, taken, counters.produced));
+	cr_assert(eq(u64, counters.lost, 0));
+	cr_assert(eq(u64, drain_read_counts(rig->drain, attach_link_id(link, 0)).lost, 0));
+	attach_link_free(link, rig->closer);
+	rig_close(rig);
+}
+
+Test(uprobe, full_ring_shuts_the_gate)
+{
+	struct rig rig;
+
+	expect_shut(&rig, 1 << 20, false);
+}
+
+/* The queue passes on that it is full: the ring is no longer emptied. */
+Test(uprobe, full_queue_shuts_the_gate)
+{
+	struct rig rig;
+
+	expect_shut(&rig, 64 << 10, true);
+}
+
+/* Who opens the gate of a full ring again and again loses records, and they are counted. */
+Test(loss, full_ring_is_counted)
 {
 	struct mt_attachment row = {.kind = MT_GROW};
 	struct attach_link *link;
 	struct mt_counters counters;
 	struct drain_counts counts;
 	uint64_t taken = 0;
+	struct rig rig;
 
-	rig_open(rig, &(struct trace_bpf_options){.no_kernel = true, .ring_bytes = 4096}, queue);
-	link = attach_own_code(rig, own_code_push, &row);
-	for (int i = 0; i < 100; i++) {
-		own_code_call(own_code_push, 30, 0);
-		if (flush_first)
-			drain_flush(rig->drain);
+	rig_open(&rig, &(struct trace_bpf_options){.no_kernel = true, .ring_bytes = 4096}, 0);
+	link = attach_own_code(&rig, own_code_push, &row);
+	for (int i = 0; i < 3000; i++) {
+		trace_bpf_set_gate(rig.bpf, attach_link_index(link), true);
+		own_code_call(own_code_push, 1, 0);
 	}
-	drain_flush(rig->drain);
-	while (drain_next(rig->drain))
+	drain_flush(rig.drain);
+	while (drain_next(rig.drain))
 		taken++;
-	counters = read_link(rig, link);
-	counts = drain_read_counts(rig->drain, attach_link_id(link, 0));
+	counters = read_link(&rig, link);
+	counts = drain_read_counts(rig.drain, attach_link_id(link, 0));
 	cr_assert(eq(u64, counters.produced, 3000));
 	cr_assert(eq(u64, taken, counts.delivered));
 	cr_assert(eq(u64, counters.produced, taken + counts.lost + counters.lost));
 	cr_assert(gt(u64, counts.lost + counters.lost, 0));
-	attach_link_free(link, rig->closer);
-	rig_close(rig);
-}
-
-Test(loss, full_queue_is_counted)
-{
-	struct rig rig;
-
-	expect_balance(&rig, 64 << 10, true);
-}
-
-Test(loss, full_ring_is_counted)
-{
-	struct rig rig;
-
-	expect_balance(&rig, 1 << 20, false);
+	attach_link_free(link, rig.closer);
+	rig_close(&rig);
 }
 
 Test(calibrate, a_placed_hit_is_cheaper_and_a_stack_dearer)

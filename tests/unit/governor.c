@@ -29,13 +29,15 @@ struct sim_link {
 	enum trap trap;
 	uint64_t opens_at, detached_at;
 	double cost, hits;
+	double credit; /* ns; the kernel shuts the gate where it has run out */
+	uint64_t shut_at;
 	uint64_t opened_at, windows;
 	uint64_t shortest_window, longest_window, shortest_gap;
 };
 
 struct sim {
 	struct governor *governor;
-	uint64_t now, next;
+	uint64_t now, next, late; /* late: every decision comes so much later than asked for */
 	double cpus, cpu_ns;
 	struct sim_link links[4];
 	size_t count;
@@ -58,6 +60,13 @@ static void run_target(struct sim *sim)
 
 		sim->links[i].hits += hits;
 		sim->links[i].cost += hits * price(sim->links[i].trap);
+		if (sim->links[i].trap != TRAP_OPEN)
+			continue;
+		sim->links[i].credit -= hits * OPEN_NS;
+		if (sim->links[i].credit > 0)
+			continue;
+		sim->links[i].trap = TRAP_SHUT;
+		sim->links[i].shut_at = sim->now + STEP_NS;
 	}
 	sim->cpu_ns += STEP_NS * sim->cpus;
 }
@@ -94,8 +103,9 @@ static void carry_out(struct sim *sim, struct governor_action action)
 		link->opens_at = sim->now + ATTACH_NS;
 		return;
 	}
-	cr_assert(eq(int, link->trap, TRAP_OPEN));
+	cr_assert(eq(int, link->trap, link->shut_at ? TRAP_SHUT : TRAP_OPEN));
 	link->trap = TRAP_SHUT;
+	link->shut_at = 0;
 	link->detached_at = sim->now + DETACH_NS;
 	if (link->windows > 1) {
 		link->shortest_window = MIN(link->shortest_window, window);
@@ -112,12 +122,20 @@ static void govern(struct sim *sim)
 		return;
 	/* /proc/PID/stat counts in jiffies. */
 	governor_measure_cpu(sim->governor, sim->now, (uint64_t)sim->cpu_ns / JIFFY_NS * JIFFY_NS);
-	for (size_t i = 0; i < sim->count; i++)
-		governor_measure_link(sim->governor, i, sim->now, sim->links[i].cost);
+	for (size_t i = 0; i < sim->count; i++) {
+		uint64_t shut_at = sim->links[i].shut_at;
+
+		governor_measure_link(
+			sim->governor, i, shut_at ? shut_at : sim->now, sim->links[i].cost);
+		if (shut_at)
+			governor_shut(sim->governor, i, shut_at);
+	}
 	count = governor_decide(sim->governor, sim->now, actions);
+	for (size_t i = 0; i < sim->count; i++)
+		sim->links[i].credit = governor_credit_ns(sim->governor, sim->now);
 	for (size_t i = 0; i < count; i++)
 		carry_out(sim, actions[i]);
-	sim->next = governor_next_ns(sim->governor, sim->now);
+	sim->next = governor_next_ns(sim->governor, sim->now) + sim->late;
 }
 
 static void run(struct sim *sim, double seconds)
@@ -310,6 +328,73 @@ Test(governor, idle_target_is_left_alone)
 	run(&sim, 60);
 	cr_assert(not(governor_read(sim.governor, 0, sim.now).cut));
 	governor_free(sim.governor);
+}
+
+/* A machine so busy that every decision comes late: what it costs is bounded by what was granted. */
+Test(governor, late_decisions_cost_no_more_than_their_credit)
+{
+	static const uint64_t late_ms[] = {20, 100, 300};
+
+	for (size_t i = 0; i < ARRAY_SIZE(late_ms); i++) {
+		struct governor_status status;
+		struct sim sim;
+
+		setup(&sim, 1, 1);
+		sim.late = late_ms[i] * NSEC_PER_MSEC;
+		add(&sim, 100e3);
+		run(&sim, 0.001);
+		cr_assert(le(dbl, sim.links[0].credit, 5.0 * NSEC_PER_MSEC));
+		run(&sim, 60);
+		status = governor_read(sim.governor, 0, sim.now);
+		cr_expect(le(dbl, cost_pct(&sim), 1.2), "%lu ms late: %.3f %%", late_ms[i],
+			cost_pct(&sim));
+		cr_expect(status.cut);
+		cr_expect(gt(dbl, status.open_share, 0));
+		governor_free(sim.governor);
+	}
+}
+
+Test(governor, a_link_that_the_kernel_has_shut_is_closed_as_of_then)
+{
+	struct governor_config config = {.budget_pct = 1, .detach_ns = DETACH_NS};
+	struct governor *governor = governor_new(&config, 0);
+	struct governor_action actions[GOVERNOR_MAX_LINKS];
+
+	governor_add_link(governor, 0.3, 0);
+	governor_decide(governor, 0, actions);
+	governor_opened(governor, 0, 0);
+	governor_measure_cpu(governor, 0, 0);
+	governor_measure_link(governor, 0, 30 * NSEC_PER_MSEC, 1000);
+	governor_shut(governor, 0, 30 * NSEC_PER_MSEC);
+	/* The account is far from empty: the ring had no room. */
+	cr_assert(eq(sz, governor_decide(governor, 200 * NSEC_PER_MSEC, actions), 1));
+	cr_assert(eq(int, actions[0].verb, GOVERNOR_CLOSE));
+	cr_assert(eq(sz, governor_decide(governor, 220 * NSEC_PER_MSEC, actions), 0));
+	governor_closed(governor, 0, 250 * NSEC_PER_MSEC);
+	cr_assert(eq(
+		u64, governor_read(governor, 0, 300 * NSEC_PER_MSEC).open_ns, 30 * NSEC_PER_MSEC));
+	cr_assert(governor_read(governor, 0, 300 * NSEC_PER_MSEC).cut);
+	governor_free(governor);
+}
+
+/* A cheap link may go on while another one has emptied the account. */
+Test(governor, an_empty_account_leaves_the_innocent_some_credit)
+{
+	struct governor_config config = {.budget_pct = 1, .detach_ns = DETACH_NS};
+	struct governor *governor = governor_new(&config, 0);
+	struct governor_action actions[GOVERNOR_MAX_LINKS];
+
+	governor_add_link(governor, 0.3, 0);
+	governor_decide(governor, 0, actions);
+	governor_opened(governor, 0, 0);
+	governor_measure_cpu(governor, 0, 0);
+	governor_measure_link(governor, 0, NSEC_PER_SEC, NSEC_PER_SEC);
+	governor_measure_cpu(governor, NSEC_PER_SEC, NSEC_PER_SEC);
+	cr_assert(lt(dbl, governor_balance_ns(governor), -900.0 * NSEC_PER_MSEC));
+	/* Half a second's income at 95 % of 1 %. */
+	cr_assert(ieee_ulp_eq(
+		dbl, governor_credit_ns(governor, NSEC_PER_SEC), 0.0095 * 0.5 * NSEC_PER_SEC, 4));
+	governor_free(governor);
 }
 
 Test(governor, failed_link_is_not_tried_again)

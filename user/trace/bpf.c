@@ -251,8 +251,10 @@ int trace_bpf_load(const struct trace_bpf_options *options, struct trace_bpf **r
 	bpf->links.count = TRACE_BPF_OWN_LINK;
 	bpf->cpus = libbpf_num_possible_cpus();
 	err = bpf->cpus < 0 ? bpf->cpus : load_any(options, bpf, log);
-	if (!err)
+	if (!err) {
+		trace_bpf_set_credit(bpf, TRACE_BPF_OWN_LINK, MT_CREDIT_UNLIMITED);
 		err = identify_self(bpf);
+	}
 	if (err) {
 		explain(err, log, error);
 		trace_bpf_close(bpf);
@@ -466,8 +468,10 @@ int trace_bpf_take_link(struct trace_bpf *bpf)
 {
 	int link = numbers_take(&bpf->links);
 
-	if (link >= 0)
+	if (link >= 0) {
 		trace_bpf_set_gate(bpf, link, false);
+		trace_bpf_set_credit(bpf, link, MT_CREDIT_UNLIMITED);
+	}
 	return link;
 }
 
@@ -487,8 +491,32 @@ int trace_bpf_set_attachment(
 
 void trace_bpf_set_gate(struct trace_bpf *bpf, uint32_t link, bool open)
 {
+	struct mt_gate *gate = &bpf->skel->bss->gates[link];
+
+	if (link >= MT_MAX_LINKS)
+		return;
+	__atomic_store_n(&gate->shut_ns, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&gate->open, open, __ATOMIC_RELEASE);
+}
+
+void trace_bpf_set_credit(struct trace_bpf *bpf, uint32_t link, int64_t records)
+{
 	if (link < MT_MAX_LINKS)
-		bpf->skel->bss->gates[link] = open;
+		__atomic_store_n(&bpf->skel->bss->gates[link].credit, records, __ATOMIC_RELAXED);
+}
+
+int64_t trace_bpf_read_credit(const struct trace_bpf *bpf, uint32_t link)
+{
+	if (link >= MT_MAX_LINKS)
+		return 0;
+	return __atomic_load_n(&bpf->skel->bss->gates[link].credit, __ATOMIC_RELAXED);
+}
+
+uint64_t trace_bpf_read_shut_ns(const struct trace_bpf *bpf, uint32_t link)
+{
+	if (link >= MT_MAX_LINKS)
+		return 0;
+	return __atomic_load_n(&bpf->skel->bss->gates[link].shut_ns, __ATOMIC_ACQUIRE);
 }
 
 int trace_bpf_read_counters(struct trace_bpf *bpf, uint32_t source, struct mt_counters *ret)

@@ -86,6 +86,16 @@ int trace_bpf_set_attachment(
 /* Lets the probes of a link deliver, or not: takes effect at once, their traps stay. */
 void trace_bpf_set_gate(struct trace_bpf *bpf, uint32_t link, bool open);
 
+/*
+ * How many records a link may deliver from now on, until it is said again (at first: any number). Where
+ * they, or the room in the ring, have run out, BPF shuts the gate itself and notes when (CLOCK_MONOTONIC);
+ * that is 0 again once trace_bpf_set_gate() was called. While a gate has been open, its credit is lower by
+ * every hit of its probes.
+ */
+void trace_bpf_set_credit(struct trace_bpf *bpf, uint32_t link, int64_t records);
+int64_t trace_bpf_read_credit(const struct trace_bpf *bpf, uint32_t link);
+uint64_t trace_bpf_read_shut_ns(const struct trace_bpf *bpf, uint32_t link);
+
 /* Sum over all CPUs. source: an attachment's id or enum mt_source_id. Hits of MT_SRC_FAULT: all faults. */
 int trace_bpf_read_counters(struct trace_bpf *bpf, uint32_t source, struct mt_counters *ret);
 

@@ -8,12 +8,16 @@
  * A record is never split: where it does not fit before the end, a filler of size 0 sends the reader
  * to the start. The last sixteenth is kept for control records: exec and exit must get through.
  *
+ * A full queue loses nothing: records stay in the ring until there is room, and a ring that fills up shuts
+ * the gates of the probes that fill it (bpf/uprobe.bpf.c).
+ *
  * The reader gives space back in chunks, and their pages to the kernel with them: what the queue takes is
  * what waits in it, not the most that ever did.
  */
 #include "trace/drain.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -33,9 +37,13 @@
 #define DRAIN_INTERVAL_MS 50
 #define DRAIN_NICE        (-5)
 #define CHUNK_BYTES       (128u << 10)
+#define FULL_PAUSE_MS     1
+
+/* As bpf/memtrace.bpf.h reserves it. */
+#define RECORD_MAX_BYTES (sizeof(struct mt_record) + MT_STACK_FRAMES * sizeof(uint64_t))
 
 struct drain {
-	struct ring_buffer *rings;
+	struct ring_buffer *records, *control;
 	pthread_t thread;
 	int epoll_fd, command_fd, event_fd;
 	atomic_bool stop;
@@ -50,6 +58,7 @@ struct drain {
 	pthread_mutex_t lock; /* of flushes */
 	pthread_cond_t flushed;
 	uint64_t flush_wanted, flush_done;
+	bool flush_left; /* of flush_done: the queue was full, and records stayed behind */
 
 	atomic_ulong delivered[MT_SRC_MAX], lost[MT_SRC_MAX];
 };
@@ -80,16 +89,29 @@ static void put(struct drain *drain, uint64_t at, const struct mt_record *record
 	copy->size = bytes;
 }
 
+/* Bytes that records other than control's may take. */
+static uint32_t records_limit(const struct drain *drain)
+{
+	return drain->bytes - drain->bytes / 16;
+}
+
+/* Is there room for a record of any size, and the filler before it? */
+static bool has_room(const struct drain *drain)
+{
+	uint64_t head = atomic_load_explicit(&drain->head, memory_order_relaxed);
+	uint64_t tail = atomic_load_explicit(&drain->tail, memory_order_acquire);
+
+	return head - tail + 2 * RECORD_MAX_BYTES <= records_limit(drain);
+}
+
 static bool enqueue(struct drain *drain, const struct mt_record *record, uint32_t bytes)
 {
 	uint64_t head = atomic_load_explicit(&drain->head, memory_order_relaxed);
 	uint64_t tail = atomic_load_explicit(&drain->tail, memory_order_acquire);
 	uint32_t to_end = drain->bytes - (head & (drain->bytes - 1));
 	uint32_t filler = bytes > to_end ? to_end : 0;
-	uint32_t limit = drain->bytes;
+	uint32_t limit = record->attachment == MT_SRC_CONTROL ? drain->bytes : records_limit(drain);
 
-	if (record->attachment != MT_SRC_CONTROL)
-		limit -= limit / 16;
 	if (head - tail + filler + bytes > limit)
 		return false;
 	if (filler)
@@ -118,21 +140,27 @@ static int take_record(void *arg, void *data, size_t bytes)
 		!enqueue(drain, record, sizeof(*record) + record->stack_bytes))
 		atomic_fetch_add_explicit(
 			&drain->lost[record->attachment], 1, memory_order_relaxed);
-	return 0;
+	/* This one is taken; a negative answer leaves the next ones in the ring. */
+	return record->attachment == MT_SRC_CONTROL || has_room(drain) ? 0 : -ENOBUFS;
 }
 
-static void consume(struct drain *drain)
+/* Returns whether records were left behind for want of room. */
+static bool consume(struct drain *drain)
 {
 	uint64_t before = atomic_load_explicit(&drain->head, memory_order_relaxed);
+	bool full;
 
-	ring_buffer__consume(drain->rings);
+	ring_buffer__consume(drain->control);
+	full = !has_room(drain) || ring_buffer__consume(drain->records) == -ENOBUFS;
 	if (atomic_load_explicit(&drain->head, memory_order_relaxed) != before)
 		signal_fd(drain->event_fd);
+	return full;
 }
 
-static void answer_flush(struct drain *drain, uint64_t wanted)
+static void answer_flush(struct drain *drain, uint64_t wanted, bool left)
 {
 	pthread_mutex_lock(&drain->lock);
+	drain->flush_left = left;
 	drain->flush_done = wanted;
 	pthread_cond_broadcast(&drain->flushed);
 	pthread_mutex_unlock(&drain->lock);
@@ -151,6 +179,7 @@ static uint64_t read_flush_wanted(struct drain *drain)
 static void *drain_main(void *arg)
 {
 	struct drain *drain = arg;
+	struct pollfd command = {.fd = drain->command_fd, .events = POLLIN};
 	struct epoll_event events[4];
 
 	/* Best effort: it needs CAP_SYS_NICE. */
@@ -158,13 +187,17 @@ static void *drain_main(void *arg)
 	while (!atomic_load(&drain->stop)) {
 		int n = epoll_wait(drain->epoll_fd, events, ARRAY_SIZE(events), DRAIN_INTERVAL_MS);
 		uint64_t wanted;
+		bool full;
 
 		for (int i = 0; i < n; i++)
 			if (events[i].data.fd == drain->command_fd)
 				clear_fd(drain->command_fd);
 		wanted = read_flush_wanted(drain);
-		consume(drain);
-		answer_flush(drain, wanted);
+		full = consume(drain);
+		answer_flush(drain, wanted, full);
+		/* The ring stays readable: not its descriptor is waited for, but the main thread. */
+		if (full)
+			poll(&command, 1, FULL_PAUSE_MS);
 	}
 	return NULL;
 }
@@ -180,10 +213,11 @@ static int watch(struct drain *drain, int fd)
 
 static int open_rings(struct drain *drain, struct trace_bpf *bpf)
 {
-	drain->rings = ring_buffer__new(trace_bpf_ring_fd(bpf), take_record, drain, NULL);
-	if (!drain->rings)
+	drain->records = ring_buffer__new(trace_bpf_ring_fd(bpf), take_record, drain, NULL);
+	if (!drain->records)
 		return -errno;
-	return ring_buffer__add(drain->rings, trace_bpf_control_fd(bpf), take_record, drain);
+	drain->control = ring_buffer__new(trace_bpf_control_fd(bpf), take_record, drain, NULL);
+	return drain->control ? 0 : -errno;
 }
 
 static int open_queue(struct drain *drain)
@@ -207,7 +241,9 @@ static int open_fds(struct drain *drain)
 	drain->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (drain->epoll_fd < 0 || drain->command_fd < 0 || drain->event_fd < 0)
 		return -EMFILE;
-	err = watch(drain, ring_buffer__epoll_fd(drain->rings));
+	err = watch(drain, ring_buffer__epoll_fd(drain->records));
+	if (!err)
+		err = watch(drain, ring_buffer__epoll_fd(drain->control));
 	return err ? err : watch(drain, drain->command_fd);
 }
 
@@ -218,7 +254,8 @@ static void drain_free(struct drain *drain)
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
-	ring_buffer__free(drain->rings);
+	ring_buffer__free(drain->records);
+	ring_buffer__free(drain->control);
 	pthread_cond_destroy(&drain->flushed);
 	pthread_mutex_destroy(&drain->lock);
 	if (drain->queue)
@@ -300,16 +337,19 @@ const struct mt_record *drain_next(struct drain *drain)
 	return record;
 }
 
-void drain_flush(struct drain *drain)
+bool drain_flush(struct drain *drain)
 {
 	uint64_t mine;
+	bool left;
 
 	pthread_mutex_lock(&drain->lock);
 	mine = ++drain->flush_wanted;
 	signal_fd(drain->command_fd);
 	while (drain->flush_done < mine)
 		pthread_cond_wait(&drain->flushed, &drain->lock);
+	left = drain->flush_left;
 	pthread_mutex_unlock(&drain->lock);
+	return left;
 }
 
 struct drain_counts drain_read_counts(struct drain *drain, uint32_t source)

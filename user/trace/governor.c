@@ -32,10 +32,15 @@
 #define SAVINGS_NS      (10 * NSEC_PER_SEC) /* income that may be saved up */
 #define CALM_TICK_NS    (20 * NSEC_PER_MSEC)
 
+/* A link that spends less than its target's income is not to blame for an empty account. */
+#define CREDIT_INCOME_NS (500 * NSEC_PER_MSEC)
+#define CREDIT_MIN_NS    (100 * NSEC_PER_USEC)
+
 enum link_state {
 	LINK_NEW,     /* waits for its first opening */
 	LINK_OPENING, /* told to open */
 	LINK_OPEN,
+	LINK_SHUT,    /* by the kernel; not told to close yet */
 	LINK_CLOSING, /* gate shut, traps still there */
 	LINK_CLOSED,
 	LINK_FAILED,
@@ -145,11 +150,18 @@ static bool window_over(const struct governor *governor, const struct link *link
 	       open_rate(governor) > income(governor);
 }
 
+static void end_window(struct link *link, enum link_state state, uint64_t end_ns)
+{
+	link->state = state;
+	link->cut = true;
+	link->open_total_ns += end_ns - MIN(link->opened_ns, end_ns);
+}
+
 static void close_link(struct link *link, uint64_t now_ns)
 {
+	if (link->state == LINK_OPEN)
+		end_window(link, LINK_CLOSING, now_ns);
 	link->state = LINK_CLOSING;
-	link->cut = true;
-	link->open_total_ns += now_ns - link->opened_ns;
 }
 
 static struct governor_action action(
@@ -172,7 +184,7 @@ static size_t decide_closings(
 	for (size_t i = 0; i < governor->count; i++) {
 		struct link *link = &governor->links[i];
 
-		if (!window_over(governor, link, now_ns))
+		if (link->state != LINK_SHUT && !window_over(governor, link, now_ns))
 			continue;
 		close_link(link, now_ns);
 		actions[count++] = action(governor, GOVERNOR_CLOSE, link);
@@ -282,7 +294,8 @@ void governor_measure_link(
 	struct governor *governor, uint32_t number, uint64_t now_ns, uint64_t cost_ns)
 {
 	struct link *link = &governor->links[number];
-	uint64_t dt = now_ns - MAX(link->measured_ns, link->opened_ns);
+	uint64_t since_ns = MAX(link->measured_ns, link->opened_ns);
+	uint64_t dt = now_ns - MIN(since_ns, now_ns);
 	double spent = cost_ns - MIN(link->cost_ns, cost_ns);
 
 	governor->balance -= spent;
@@ -319,9 +332,24 @@ void governor_closed(struct governor *governor, uint32_t number, uint64_t now_ns
 {
 	struct link *link = &governor->links[number];
 
-	if (link->state == LINK_OPEN)
-		close_link(link, now_ns);
+	close_link(link, now_ns);
 	link->state = LINK_CLOSED;
+}
+
+void governor_shut(struct governor *governor, uint32_t number, uint64_t shut_ns)
+{
+	struct link *link = &governor->links[number];
+
+	if (link->state == LINK_OPEN)
+		end_window(link, LINK_SHUT, shut_ns);
+}
+
+double governor_credit_ns(const struct governor *governor, uint64_t now_ns)
+{
+	double held = governor->balance - reserve(governor) + allowance(governor, now_ns);
+	double least = income(governor) * CREDIT_INCOME_NS / SEC;
+
+	return MAX(MAX(held, least), (double)CREDIT_MIN_NS);
 }
 
 /* A hot link is seen after a millisecond or two, a lukewarm one has its 100 ms. */

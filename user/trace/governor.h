@@ -10,9 +10,14 @@
  * whenever the account can pay for one including its end: closing takes ~50 ms, and the traps cost
  * until it is over.
  *
+ * Nobody can promise when the next decision comes: on a busy machine it may be late. So each decision
+ * ends with what the links may spend until then (governor_credit_ns()), and the kernel shuts the gate of
+ * one that has spent it.
+ *
  *	each time governor_next_ns() has come:
- *		governor_measure_cpu(), governor_measure_link() for each link,
- *		governor_decide(), carry out, tell governor_opened() / _failed();
+ *		governor_measure_cpu(), governor_measure_link() for each link, governor_shut() for those
+ *		that the kernel has shut, governor_decide(), hand out governor_credit_ns(),
+ *		carry out, tell governor_opened() / _failed();
  *	when the closer reports: governor_closed().
  */
 #ifndef MEMTRACE_TRACE_GOVERNOR_H
@@ -81,6 +86,12 @@ size_t governor_decide(struct governor *governor, uint64_t now_ns,
 void governor_opened(struct governor *governor, uint32_t link, uint64_t now_ns);
 void governor_failed(struct governor *governor, uint32_t link); /* cannot be opened: never again */
 void governor_closed(struct governor *governor, uint32_t link, uint64_t now_ns);
+
+/* The kernel has shut a link's gate, at shut_ns: it delivers no more; the next decision closes it. */
+void governor_shut(struct governor *governor, uint32_t link, uint64_t shut_ns);
+
+/* CPU that the hits of one open link may cost until the next decision. Never quite nothing. */
+double governor_credit_ns(const struct governor *governor, uint64_t now_ns);
 
 /* When to measure and decide next: 1 ms after an opening, 20 ms in calm. */
 uint64_t governor_next_ns(const struct governor *governor, uint64_t now_ns);

@@ -31,7 +31,10 @@ struct strand {
 	size_t part; /* of the reader */
 	struct runtime_probe probes[RUNTIME_MAX_PROBES];
 	size_t probe_count;
-	bool closing; /* the closer has not reported yet */
+	bool closing;        /* the closer has not reported yet */
+	uint64_t dearest_ns; /* open price of its dearest probe */
+	int64_t credit;      /* as last given */
+	uint64_t cost_ns;    /* of its hits, as last read */
 };
 
 /* All probes of one family in one target. */
@@ -141,12 +144,11 @@ const char *prober_mode(const struct prober *prober)
 
 /* ---- links ---- */
 
-static void tell_share(
-	struct prober *prober, const struct traced *traced, enum family family, bool open)
+static void tell_share(struct prober *prober, const struct traced *traced, enum family family,
+	bool open, uint64_t time_ns)
 {
-	struct event event = {.kind = EVENT_SHARE,
-		.target = reader_target(traced->reader),
-		.time_ns = clock_mono_ns()};
+	struct event event = {
+		.kind = EVENT_SHARE, .target = reader_target(traced->reader), .time_ns = time_ns};
 
 	event.share.family = family;
 	event.share.open = open;
@@ -185,8 +187,11 @@ static size_t collect_probes(
 	for (uint32_t i = 0; i < part->file->probe_count && i < RUNTIME_MAX_PROBES; i++) {
 		const struct runtime_probe *probe = &part->file->probes[i];
 
-		if (probe->family == family && verified(prober, reader, part, probe))
-			strand->probes[strand->probe_count++] = *probe;
+		if (probe->family != family || !verified(prober, reader, part, probe))
+			continue;
+		strand->probes[strand->probe_count++] = *probe;
+		strand->dearest_ns =
+			MAX(strand->dearest_ns, calibrate_open_ns(&prober->prices, probe));
 	}
 	return strand->probe_count;
 }
@@ -329,6 +334,50 @@ static uint64_t fault_cost_ns(struct prober *prober, const struct traced *traced
 
 /* ---- the governor's hands ---- */
 
+/* While its gate is open every hit takes of its credit: as long as that is whole, nothing was hit. */
+static bool was_hit(
+	const struct prober *prober, const struct traced *traced, const struct strand *strand)
+{
+	return traced->counts_only || !attach_link_is_open(strand->attach) ||
+	       trace_bpf_read_credit(prober->bpf, attach_link_index(strand->attach)) !=
+		       strand->credit;
+}
+
+/* When the kernel has shut the first gate of an open link; 0 = it has not. */
+static uint64_t link_shut_ns(const struct prober *prober, const struct link *link)
+{
+	uint64_t first_ns = 0;
+
+	for (size_t i = 0; link->open && i < link->strand_count; i++) {
+		uint64_t shut_ns = trace_bpf_read_shut_ns(
+			prober->bpf, attach_link_index(link->strands[i]->attach));
+
+		if (shut_ns && (!first_ns || shut_ns < first_ns))
+			first_ns = shut_ns;
+	}
+	return first_ns;
+}
+
+static void measure_link(
+	struct prober *prober, struct traced *traced, struct link *link, uint64_t now_ns)
+{
+	uint64_t shut_ns = link_shut_ns(prober, link), cost_ns = 0;
+
+	for (size_t i = 0; i < link->strand_count; i++) {
+		struct strand *strand = link->strands[i];
+
+		if (was_hit(prober, traced, strand))
+			strand->cost_ns = strand_cost_ns(prober, strand);
+		cost_ns += strand->cost_ns;
+	}
+	governor_measure_link(
+		traced->governor, link->governed, shut_ns ? shut_ns : now_ns, cost_ns);
+	if (!shut_ns)
+		return;
+	governor_shut(traced->governor, link->governed, shut_ns);
+	tell_share(prober, traced, link->family, false, shut_ns);
+}
+
 static void measure(struct prober *prober, struct traced *traced, uint64_t now_ns)
 {
 	struct process_usage usage;
@@ -338,13 +387,25 @@ static void measure(struct prober *prober, struct traced *traced, uint64_t now_n
 	if (traced->faults_governed >= 0)
 		governor_measure_link(traced->governor, (uint32_t)traced->faults_governed, now_ns,
 			fault_cost_ns(prober, traced));
-	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++) {
-		const struct link *link = &traced->links[family];
+	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++)
+		if (traced->links[family].strand_count)
+			measure_link(prober, traced, &traced->links[family], now_ns);
+}
 
-		if (link->strand_count)
-			governor_measure_link(traced->governor, link->governed, now_ns,
-				link_cost_ns(prober, link));
-	}
+static void give_strand_credit(struct prober *prober, struct strand *strand, double credit_ns)
+{
+	strand->credit = (int64_t)(credit_ns / (double)MAX(strand->dearest_ns, 1u)) + 1;
+	trace_bpf_set_credit(prober->bpf, attach_link_index(strand->attach), strand->credit);
+}
+
+/* What the account holds each of the links may spend until the next tick, whenever that comes. */
+static void give_credit(struct prober *prober, struct traced *traced, uint64_t now_ns)
+{
+	double credit_ns = governor_credit_ns(traced->governor, now_ns);
+
+	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++)
+		for (size_t i = 0; i < traced->links[family].strand_count; i++)
+			give_strand_credit(prober, traced->links[family].strands[i], credit_ns);
 }
 
 static void close_link(struct prober *prober, struct link *link)
@@ -375,7 +436,7 @@ static int open_link(struct prober *prober, struct traced *traced, struct link *
 	}
 	link->open = true;
 	governor_opened(traced->governor, link->governed, clock_mono_ns());
-	tell_share(prober, traced, link->family, true);
+	tell_share(prober, traced, link->family, true, clock_mono_ns());
 	return 0;
 }
 
@@ -406,7 +467,7 @@ static int carry_out(
 	if (action->verb == GOVERNOR_OPEN)
 		return open_link(prober, traced, link);
 	close_link(prober, link);
-	tell_share(prober, traced, link->family, false);
+	tell_share(prober, traced, link->family, false, clock_mono_ns());
 	return 0;
 }
 
@@ -451,6 +512,7 @@ static int govern(struct prober *prober, struct traced *traced, uint64_t now_ns)
 
 	measure(prober, traced, now_ns);
 	count = governor_decide(traced->governor, now_ns, actions);
+	give_credit(prober, traced, now_ns);
 	for (size_t i = 0; i < count && r != -ESRCH; i++)
 		r = carry_out(prober, traced, &actions[i]);
 	return r;
@@ -594,6 +656,9 @@ bool prober_next(struct prober *prober, struct prober_record *ret)
 	const struct mt_record *record = drain_next(prober->drain);
 	const struct attached *attached;
 
+	/* At the end nobody else fetches what the queue had no room for. */
+	for (bool left = prober->finished; !record && left; record = drain_next(prober->drain))
+		left = drain_flush(prober->drain);
 	if (!record)
 		return false;
 	*ret = (struct prober_record){.record = record};
@@ -624,7 +689,11 @@ void prober_finish(struct prober *prober)
 	for (size_t i = 0; i < MAX_TRACED; i++) {
 		struct traced *traced = &prober->traced[i];
 
-		for (enum family f = FAMILY_MAP; traced->reader && f < FAMILY_MAX; f++)
+		if (!traced->reader)
+			continue;
+		/* A gate that the kernel has shut since the last tick. */
+		measure(prober, traced, begin_ns);
+		for (enum family f = FAMILY_MAP; f < FAMILY_MAX; f++)
 			close_link(prober, &traced->links[f]);
 	}
 	trace_bpf_detach_kernel(prober->bpf);
