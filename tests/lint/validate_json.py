@@ -30,7 +30,7 @@ except ImportError:
 
 LISTS = {
     "target": "targets", "site": "sites", "container": "containers", "finding": "findings",
-    "candidate": "candidates", "spike": "spikes", "skipped": "skipped",
+    "candidate": "candidates", "spike": "spikes", "allocation": "allocations", "skipped": "skipped",
 }
 
 
@@ -74,7 +74,7 @@ def reference_problems(document):
     targets = {t["id"] for t in document["targets"]}
     sites = {s["id"] for s in document["sites"]} | {None}
     containers = {c["id"] for c in document["containers"]}
-    for name in ("sites", "containers", "findings", "candidates", "spikes"):
+    for name in ("sites", "containers", "findings", "candidates", "spikes", "allocations"):
         for element in document[name]:
             if element["target"] not in targets:
                 yield f"{name}: no target {element['target']}"
@@ -189,6 +189,11 @@ MINIMAL = {
         "target": 0, "pid": 1, "start_ns": 1, "end_ns": 2, "delta_bytes": 3, "explained_bytes": 1,
         "avoidable_bytes": 0, "start_up": False, "causes": [{"site": 1, "family": None, "bytes": 1}],
     }],
+    "allocations": [{
+        "target": 0, "pid": 1, "function": "main.f", "file": "/f.go", "line": 2, "in_use_bytes": 8,
+        "in_use_objects": 1, "recent_bytes": 0, "recent_objects": 0, "allocated_bytes": 16,
+        "allocated_objects": 2, "stack": [],
+    }],
     "events": {"produced": 2, "delivered": 2, "lost": 0,
                "by_source": {"map": {"hits": 2, "produced": 2, "delivered": 2, "lost": 0}}},
     "skipped": [{"what": "w", "reason": "r"}],
@@ -214,6 +219,7 @@ BROKEN = [
     (["findings", 0, "confidence"], "EXACT"), (["findings", 0, "pids"], []),
     (["findings", 0, "container"], 3), (["findings", 0, "evidence", "length"], "1"),
     (["findings", 0, "evidence", "slotz"], 1), (["findings", 0, "message"], "a\x1b[0m"),
+    (["allocations", 0, "in_use_bytes"], -1), (["allocations", 0, "target"], 1),
     (["spikes", 0, "causes", 0, "site"], 4), (["events", "produced"], 3),
     (["events", "by_source", "map", "lost"], 1), (["skipped", 0, "reason"], "a\x7fb"),
     (["overhead", "ns_per_hit"], "600"), (["overhead", "probe_cpu_s"], None),

@@ -18,7 +18,7 @@ A statement is one line; words as in a shell, '#' begins a comment:
     candidate KIND ...       the same among the candidates
     no-finding [KIND] ...    none
     no-finding-above SEVERITY
-    site, container, target, spike, skipped ...     at least one such object
+    site, container, target, spike, skipped, allocation ...     at least one such object
     no-site, no-container ... none
     events, overhead, host, report ...    that one object ("report" is the whole)
 
@@ -36,7 +36,8 @@ import sys
 
 SEVERITIES = ["INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
 LISTS = {"finding": "findings", "candidate": "candidates", "site": "sites", "container": "containers",
-         "target": "targets", "spike": "spikes", "skipped": "skipped"}
+         "target": "targets", "spike": "spikes", "skipped": "skipped",
+         "allocation": "allocations"}
 SINGLES = ["events", "overhead", "host", "report"]
 TERM = re.compile(r"([\w.-]+?)(~[\d.]+%=|!=|<=|>=|=|<|>)(.*)", re.S)
 

@@ -15,6 +15,7 @@
  *	host     kernel= cpus= mode=
  *	target   pid= comm= exe= build= runtime= version= cgroup= limit= age= start=
  *	site     name= target= family= type= frame=FUNCTION|FILE|LINE[|internal|inlined] ...
+ *	stack    name= target= frame=... as above       a whole stack
  *	census   target= complete= objects= bytes= maps= channels= took=
  *	source   name= hits= produced= delivered= lost=
  *	overhead hits= ns= probe= target= budget= tracer= rss= parser= attach= detach=
@@ -35,6 +36,8 @@
  *	share    at= target= family= open=
  *	goroutines at= target= running= send= receive= ... (wait_name()) stacks=   a look begins
  *	waiters  at= target= wait= site= count= waited= stacks= messages=
+ *	profile  at= target= rate= missing=             a reading of the allocation profile begins
+ *	allocated at= target= stack= in_use= objects= recent= total=
  *	exec     at= target=
  *	exit     at= target= status=
  *
@@ -59,7 +62,7 @@
 
 #define ATTACH_NS (1000 * NSEC_PER_SEC) /* the monotonic clock at attach */
 #define MAX_PAIRS 48
-#define MAX_SITES 256
+#define MAX_SITES 256 /* and stacks */
 
 struct pair {
 	const char *key;
@@ -78,6 +81,7 @@ struct line {
 struct named_site {
 	char *name;
 	uint32_t id;
+	bool stack; /* a stack, not a site */
 };
 
 struct replay {
@@ -229,16 +233,22 @@ static enum family family_of(const struct line *line)
 	return FAMILY_NONE;
 }
 
-static uint32_t site_of(const struct replay *replay, const struct line *line)
+static uint32_t named(
+	const struct replay *replay, const struct line *line, const char *key, bool stack)
 {
-	const char *name = text(line, "site");
+	const char *name = text(line, key);
 
 	for (size_t i = 0; i < replay->site_count; i++)
-		if (!strcmp(replay->sites[i].name, name))
+		if (!strcmp(replay->sites[i].name, name) && replay->sites[i].stack == stack)
 			return replay->sites[i].id;
 	if (name[0])
-		die(line, "no site '%s' yet", name);
+		die(line, "no %s '%s' yet", key, name);
 	return 0;
+}
+
+static uint32_t site_of(const struct replay *replay, const struct line *line)
+{
+	return named(replay, line, "site", false);
 }
 
 static uint32_t string_of(struct replay *replay, const struct line *line, const char *key)
@@ -307,9 +317,9 @@ static void read_frame(const struct line *line, char *value, struct model_frame 
 	}
 }
 
-static void read_site(struct replay *replay, const struct line *line)
+static struct named_site *read_frames(struct replay *replay, const struct line *line,
+	struct model_frame frames[MODEL_MAX_FRAMES], size_t *ret_count)
 {
-	struct model_frame frames[MODEL_MAX_FRAMES];
 	struct named_site *site = &replay->sites[replay->site_count];
 	size_t count = 0;
 
@@ -319,9 +329,29 @@ static void read_site(struct replay *replay, const struct line *line)
 		if (!strcmp(line->pairs[i].key, "frame") && count < MODEL_MAX_FRAMES)
 			read_frame(line, line->pairs[i].value, &frames[count++]);
 	site->name = xstrdup(text(line, "name"));
+	replay->site_count++;
+	*ret_count = count;
+	return site;
+}
+
+static void read_site(struct replay *replay, const struct line *line)
+{
+	struct model_frame frames[MODEL_MAX_FRAMES];
+	size_t count;
+	struct named_site *site = read_frames(replay, line, frames, &count);
+
 	site->id = model_add_site(replay->model, (uint32_t)number(line, "target"), family_of(line),
 		string_of(replay, line, "type"), frames, count);
-	replay->site_count++;
+}
+
+static void read_stack(struct replay *replay, const struct line *line)
+{
+	struct model_frame frames[MODEL_MAX_FRAMES];
+	size_t count;
+	struct named_site *stack = read_frames(replay, line, frames, &count);
+
+	stack->stack = true;
+	stack->id = model_add_stack(replay->model, (uint32_t)number(line, "target"), frames, count);
 }
 
 static void read_census(struct replay *replay, const struct line *line)
@@ -534,6 +564,28 @@ static void read_waiters(struct replay *replay, const struct line *line, struct 
 	};
 }
 
+static void read_profile(struct replay *replay, const struct line *line, struct event *ret)
+{
+	ret->profile = (struct event_profile){
+		.reason = string_of(replay, line, "missing"),
+		.rate_bytes = number(line, "rate"),
+		.complete = !find(line, "missing"),
+	};
+}
+
+static void read_allocated(struct replay *replay, const struct line *line, struct event *ret)
+{
+	ret->allocated = (struct event_allocated){
+		.stack = named(replay, line, "stack", true),
+		.in_use_bytes = number(line, "in_use"),
+		.in_use_objects = number(line, "objects"),
+		.recent_bytes = number(line, "recent"),
+		.recent_objects = find(line, "recent") ? 1 : 0,
+		.allocated_bytes = number(line, "total"),
+		.allocated_objects = number(line, "objects") + 1,
+	};
+}
+
 static void read_exec(struct replay *replay, const struct line *line, struct event *ret)
 {
 	(void)replay, (void)line, (void)ret;
@@ -550,6 +602,7 @@ static const struct verb {
 	{"host", read_host, NULL, 0},
 	{"target", read_target, NULL, 0},
 	{"site", read_site, NULL, 0},
+	{"stack", read_stack, NULL, 0},
 	{"census", read_census, NULL, 0},
 	{"source", read_source, NULL, 0},
 	{"overhead", read_overhead, NULL, 0},
@@ -564,6 +617,8 @@ static const struct verb {
 	{"share", NULL, read_share, EVENT_SHARE},
 	{"goroutines", NULL, read_goroutines, EVENT_GOROUTINES},
 	{"waiters", NULL, read_waiters, EVENT_WAITERS},
+	{"profile", NULL, read_profile, EVENT_PROFILE},
+	{"allocated", NULL, read_allocated, EVENT_ALLOCATED},
 	{"exec", NULL, read_exec, EVENT_EXEC},
 	{"exit", NULL, read_exit, EVENT_EXIT},
 };

@@ -794,3 +794,89 @@ Test(model, survives_a_million_random_events, .timeout = 300)
 	cr_assert_gt(model_invalid_events(w.model), 0);
 	world_done(&w);
 }
+
+/* ---- allocation profile ---- */
+
+static void allocated(struct world *w, uint32_t stack, uint64_t bytes)
+{
+	struct event event = {.kind = EVENT_ALLOCATED, .target = w->target, .time_ns = w->now_ns};
+
+	event.allocated = (struct event_allocated){.stack = stack, .in_use_bytes = bytes};
+	cr_assert_eq(model_apply(w->model, &event), 0);
+}
+
+static void profile(struct world *w)
+{
+	struct event event = {.kind = EVENT_PROFILE, .target = w->target, .time_ns = w->now_ns};
+
+	event.profile = (struct event_profile){.rate_bytes = 1, .complete = true};
+	cr_assert_eq(model_apply(w->model, &event), 0);
+}
+
+Test(model, stacks_are_whole)
+{
+	struct world w = world_new();
+	struct model_frame frames[] = {
+		{"runtime.makeslice", "/go/src/runtime/slice.go", 100, true, false},
+		{"main.read", "/app/read.go", 7, false, false},
+		{"main.main", "/app/main.go", 9, false, false},
+	};
+	uint32_t id = model_add_stack(w.model, w.target, frames, 3);
+	const struct model_stack *stack = model_stack(w.model, id);
+
+	cr_assert_eq(stack->place, 1);
+	cr_assert_eq(stack->frame_count, 3);
+	cr_assert_eq(model_add_stack(w.model, w.target, frames, 3), id);
+	cr_assert_neq(model_add_stack(w.model, w.target, frames, 2), id);
+	frames[2].line++;
+	cr_assert_neq(model_add_stack(w.model, w.target, frames, 3), id);
+	cr_assert_eq(model_add_stack(w.model, w.target, frames, 0), 0);
+	cr_assert_eq(model_add_stack(w.model, 99, frames, 3), 0);
+	cr_assert_eq(model_stack(w.model, model_add_stack(w.model, w.target, frames, 1))->place, 1);
+	cr_assert_null(model_stack(w.model, 0));
+	cr_assert_null(model_stack(w.model, 99));
+	world_done(&w);
+}
+
+Test(model, stacks_overflow_to_none)
+{
+	struct world w = world_new();
+	struct model_frame frame = {"main.f", "/app/f.go", 0, false, false};
+
+	for (frame.line = 1; frame.line <= MODEL_MAX_STACKS; frame.line++)
+		cr_assert_neq(model_add_stack(w.model, w.target, &frame, 1), 0);
+	cr_assert_eq(model_add_stack(w.model, w.target, &frame, 1), 0);
+	cr_assert_eq(model_stack_count(w.model), MODEL_MAX_STACKS);
+	world_done(&w);
+}
+
+Test(model, a_profile_replaces_the_one_before)
+{
+	struct world w = world_new();
+	struct model_frame frame = {"main.f", "/app/f.go", 1, false, false};
+	uint32_t stack = model_add_stack(w.model, w.target, &frame, 1);
+	const struct target *target = model_target(w.model, w.target);
+	struct event exec = {.kind = EVENT_EXEC, .target = w.target, .time_ns = w.now_ns};
+	struct event_allocated sum;
+
+	allocated(&w, stack, 5); /* belongs to no reading */
+	cr_assert_eq(target->allocated_count, 0);
+	profile(&w);
+	allocated(&w, stack, 7);
+	allocated(&w, stack, 8);
+	allocated(&w, 0, 1);
+	allocated(&w, 99, 2); /* no such stack */
+	model_sum_allocated(target, &sum);
+	cr_assert_eq(sum.in_use_bytes, 18);
+	cr_assert_eq(target->allocated_count, 2);
+	cr_assert_eq(target->allocated[0].in_use_bytes, 15);
+	cr_assert_eq(target->allocated[1].stack, 0);
+	profile(&w);
+	allocated(&w, stack, 4);
+	model_sum_allocated(target, &sum);
+	cr_assert_eq(sum.in_use_bytes, 4);
+	cr_assert_eq(model_apply(w.model, &exec), 0);
+	cr_assert_eq(target->profile_ns, 0);
+	cr_assert_eq(target->allocated_count, 0);
+	world_done(&w);
+}

@@ -6,7 +6,7 @@
 
 struct mirror {
 	struct model *model;
-	size_t events, strings, sites;
+	size_t events, strings, sites, stacks;
 };
 
 static void on_string(uint32_t id, const char *string, void *arg)
@@ -31,6 +31,16 @@ static void on_site(const struct site *site, void *arg)
 		id = model_add_site(mirror->model, site->target, site->family, site->type,
 			site->frames, site->frame_count);
 	cr_assert_eq(id, site->id);
+}
+
+static void on_stack(const struct model_stack *stack, void *arg)
+{
+	struct mirror *mirror = arg;
+
+	mirror->stacks++;
+	cr_assert_eq(
+		model_add_stack(mirror->model, stack->target, stack->frames, stack->frame_count),
+		stack->id);
 }
 
 static void on_target(uint32_t id, const struct model_target_info *info, void *arg)
@@ -90,6 +100,7 @@ static void on_incomplete(const char *reason, void *arg)
 static const struct model_observer observer = {
 	.string = on_string,
 	.site = on_site,
+	.stack = on_stack,
 	.target = on_target,
 	.event = on_event,
 	.skip = on_skip,
@@ -159,6 +170,32 @@ Test(model_observer, a_mirror_becomes_the_same)
 	cr_assert_eq(model_overhead(mirror.model)->probe_hits, 3);
 	cr_assert_eq(model_host(mirror.model)->cpus, 2);
 	cr_assert_str_eq(model_incomplete(mirror.model, 0), "a reason");
+	model_free(w.model);
+	model_free(mirror.model);
+}
+
+Test(model_observer, stacks_are_mirrored)
+{
+	struct mirror mirror = {.model = model_new()};
+	struct world w = {.model = model_new(), .now_ns = START_NS};
+	struct model_target_info info = {.pid = 1};
+	struct model_frame frame = {"main.f", "/app/f.go", 3, false, false};
+	struct event event = {.kind = EVENT_PROFILE, .time_ns = START_NS};
+	struct event_allocated sum;
+
+	model_set_observer(w.model, &observer, &mirror);
+	model_add_target(w.model, &info);
+	cr_assert_eq(model_apply(w.model, &event), 0);
+	event.kind = EVENT_ALLOCATED;
+	event.allocated = (struct event_allocated){
+		.stack = model_add_stack(w.model, 0, &frame, 1), .in_use_bytes = 9};
+	cr_assert_eq(model_apply(w.model, &event), 0);
+	model_add_stack(w.model, 0, &frame, 1);
+	cr_assert_eq(mirror.stacks, 1);
+	cr_assert_str_eq(model_stack(mirror.model, 1)->frames[0].function, "main.f");
+	model_sum_allocated(model_target(mirror.model, 0), &sum);
+	cr_assert_eq(sum.in_use_bytes, 9);
+	cr_assert_eq(model_target(mirror.model, 0)->allocated[0].stack, 1);
 	model_free(w.model);
 	model_free(mirror.model);
 }

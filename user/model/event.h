@@ -59,6 +59,8 @@ enum event_kind {
 	EVENT_SHARE,      /* the governor opened or closed a family's probes */
 	EVENT_GOROUTINES, /* all goroutines, counted: a new look begins */
 	EVENT_WAITERS,    /* of that look: those that wait at one place */
+	EVENT_PROFILE,    /* the runtime's own allocation profile: a new reading begins */
+	EVENT_ALLOCATED,  /* of that reading: what was allocated with one stack */
 	EVENT_EXEC,
 	EVENT_EXIT,
 	EVENT_KINDS,
@@ -175,6 +177,20 @@ struct event_waiters {
 	uint64_t message_bytes, message_resident_bytes; /* SEND: what the messages point to */
 };
 
+struct event_profile {
+	uint32_t reason;     /* interned: why the runtime has none; 0 = it has one */
+	uint64_t rate_bytes; /* the runtime takes one sample in so many bytes */
+	bool complete;       /* false: there was more than could be read */
+};
+
+/* Estimates: each sample weighed by how likely it was taken. */
+struct event_allocated {
+	uint32_t stack; /* model_add_stack(), 0 = all that have no place of their own */
+	uint64_t in_use_bytes, in_use_objects; /* not freed by the last completed GC */
+	uint64_t recent_bytes, recent_objects; /* since that GC: some of it is garbage already */
+	uint64_t allocated_bytes, allocated_objects; /* since the target's start */
+};
+
 struct event_exit {
 	bool has_status;
 	int status; /* as wait(2) gives it */
@@ -194,6 +210,8 @@ struct event {
 		struct event_share share;
 		struct event_goroutines goroutines;
 		struct event_waiters waiters;
+		struct event_profile profile;
+		struct event_allocated allocated;
 		struct event_exit exit;
 	};
 };

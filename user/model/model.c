@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The model's outside: targets, dispatch of events, and what a report says besides (skips, sources,
- * overhead). The parts: names.c, site.c, container.c, timeline.c, spike.c.
+ * overhead). The parts: names.c, site.c, container.c, timeline.c, spike.c,
+ * goroutines.c, allocated.c.
  */
 #include "model/model.h"
 
@@ -37,6 +38,8 @@ static void free_target(struct target_state *target)
 	free(pub->heap_samples);
 	free(pub->spikes);
 	free(pub->waiters);
+	free(pub->allocated);
+	table_done(&target->allocated_at);
 	free(target);
 }
 
@@ -76,6 +79,7 @@ void model_free(struct model *model)
 	free(model->sites);
 	free(model->containers);
 	table_done(&model->sites_by_key);
+	stacks_done(model);
 	free_notes(model);
 	names_done(&model->names);
 	free(model);
@@ -192,6 +196,7 @@ static void apply_exec(struct model *model, struct target_state *target, const s
 	target->pub.has_heap = false;
 	target->pub.heap_count = 0;
 	goroutines_end(&target->pub);
+	allocated_end(target);
 	target->spike_open = false;
 	target->spike_floor_ns = event->time_ns;
 }
@@ -226,6 +231,8 @@ static void (*const apply[EVENT_KINDS])(
 	[EVENT_SHARE] = apply_share,
 	[EVENT_GOROUTINES] = goroutines_apply,
 	[EVENT_WAITERS] = goroutines_apply_waiters,
+	[EVENT_PROFILE] = allocated_apply_profile,
+	[EVENT_ALLOCATED] = allocated_apply,
 	[EVENT_EXEC] = apply_exec,
 	[EVENT_EXIT] = apply_exit,
 };

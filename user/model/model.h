@@ -26,6 +26,7 @@
 #define MODEL_MAX_FRAMES     32
 #define MODEL_MAX_WAITERS    256    /* per target; those that are gone make room, then the fewest */
 #define MODEL_WAITER_SLOTS   64     /* looks remembered */
+#define MODEL_MAX_STACKS     4096   /* per target, of its allocation profile; then stack 0 */
 #define MODEL_MAX_SPIKES     64     /* per target; the smallest make room */
 #define MODEL_MAX_STRINGS    131072 /* interned; then unknown */
 #define MODEL_MAX_RUNTIMES   8      /* per target */
@@ -122,6 +123,12 @@ struct target {
 	struct waiters *waiters;
 	size_t waiters_count;
 
+	/* Its allocation profile as last read, one entry a stack; profile_ns 0 = none was read */
+	struct event_profile profile;
+	uint64_t profile_ns;
+	struct event_allocated *allocated;
+	size_t allocated_count;
+
 	/* Per family: time its probes delivered, for open_share and "exact" */
 	struct family_share {
 		bool ever, open;
@@ -188,6 +195,17 @@ struct site {
 	uint64_t generation_count;
 	uint32_t newest; /* container id grown last at this site, valid while its serial is: */
 	uint64_t newest_serial;
+};
+
+/* ---- stacks ---- */
+
+/* A whole stack, where the first frame of the user's code is not enough. */
+struct model_stack {
+	uint32_t id, target;
+	uint32_t
+		place; /* index of the first frame outside runtime and standard library, or frame_count */
+	uint32_t frame_count;
+	struct model_frame *frames; /* innermost first */
 };
 
 /* ---- containers ---- */
@@ -297,6 +315,7 @@ struct model_observer {
 	/* Each new string and site once, before anything names its id; ids count up from 1 */
 	void (*string)(uint32_t id, const char *string, void *arg);
 	void (*site)(const struct site *site, void *arg);
+	void (*stack)(const struct model_stack *stack, void *arg); /* the same; may be NULL */
 	/* Added, or described anew */
 	void (*target)(uint32_t id, const struct model_target_info *info, void *arg);
 	void (*event)(const struct event *event, void *arg);
@@ -347,6 +366,13 @@ uint32_t model_add_site(struct model *model, uint32_t target, enum family family
 /* The target's site "other" itself, for a replay; 0 where the target is unknown. */
 uint32_t model_add_other_site(struct model *model, uint32_t target);
 
+/*
+ * A symbolized stack as a whole (frames innermost first; strings copied). The same frames are one
+ * stack. Returns its id (>= 1), or 0 when the target has MODEL_MAX_STACKS.
+ */
+uint32_t model_add_stack(
+	struct model *model, uint32_t target, const struct model_frame *frames, size_t frame_count);
+
 /* Takes one event in. 0, or -EINVAL where it names an unknown target or kind (counted, ignored). */
 int model_apply(struct model *model, const struct event *event);
 
@@ -370,6 +396,9 @@ const struct target *model_target(const struct model *model, uint32_t id);
 
 size_t model_site_count(const struct model *model); /* sites have ids 1 .. count */
 const struct site *model_site(const struct model *model, uint32_t id); /* NULL for 0 or unknown */
+
+size_t model_stack_count(const struct model *model); /* stacks have ids 1 .. count */
+const struct model_stack *model_stack(const struct model *model, uint32_t id); /* NULL = unknown */
 
 size_t model_container_count(
 	const struct model *model); /* ids 0 .. count - 1, dead ones included */
@@ -396,6 +425,9 @@ uint64_t model_rss_max(const struct target *target, uint64_t from_ns, uint64_t t
 
 /* All goroutines at the newest look. */
 uint64_t model_goroutine_count(const struct target *target);
+
+/* All stacks of the allocation profile together; stack is 0. */
+void model_sum_allocated(const struct target *target, struct event_allocated *ret);
 
 /* Events that model_apply() refused. */
 uint64_t model_invalid_events(const struct model *model);

@@ -37,7 +37,9 @@ struct target_state {
 	uint32_t *sites; /* ids */
 	size_t site_count, site_cap;
 	uint32_t other_site;
-	size_t usage_cap, heap_cap, spike_cap, waiters_cap;
+	size_t usage_cap, heap_cap, spike_cap, waiters_cap, allocated_cap;
+	struct table allocated_at; /* stack -> index into allocated */
+	size_t stack_count;
 	bool spike_open;           /* the newest spike may still rise */
 	uint64_t spike_floor_ns;   /* samples before belong to spikes already told */
 	uint64_t spike_counted_ns; /* when the causes of the open spike were last counted */
@@ -52,6 +54,9 @@ struct model {
 	struct site **sites; /* id - 1 */
 	size_t site_count, site_cap;
 	struct table sites_by_key;
+	struct model_stack **stacks; /* id - 1 */
+	size_t stack_count, stack_cap;
+	struct table stacks_by_key;
 	struct container **containers; /* id */
 	size_t container_count, container_cap;
 	uint64_t serial;
@@ -75,6 +80,12 @@ struct model {
 		if ((model)->observer)                                                             \
 			(model)->observer->what(__VA_ARGS__, (model)->observer_arg);               \
 	} while (0)
+
+/* Frames of the model's own: strings interned, at most MODEL_MAX_FRAMES. */
+struct model_frame *frames_copy(
+	struct model *model, const struct model_frame *frames, size_t count, uint32_t *ret_count);
+/* Index of the first frame outside runtime and standard library; count where there is none. */
+size_t frames_find_user(const struct model_frame *frames, size_t count);
 
 struct site *site_find(struct model *model, uint32_t target, uint32_t id);
 void site_count_growth(struct site *site, const struct event_growth *growth, uint64_t time_ns);
@@ -105,6 +116,12 @@ void goroutines_apply(struct model *model, struct target_state *target, const st
 void goroutines_apply_waiters(
 	struct model *model, struct target_state *target, const struct event *event);
 void goroutines_end(struct target *target);
+
+void allocated_apply_profile(
+	struct model *model, struct target_state *target, const struct event *event);
+void allocated_apply(struct model *model, struct target_state *target, const struct event *event);
+void allocated_end(struct target_state *target);
+void stacks_done(struct model *model);
 
 void spike_apply_usage(struct model *model, struct target_state *target, uint64_t now_ns);
 void spike_count_causes(

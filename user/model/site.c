@@ -13,12 +13,13 @@
 /* Smaller containers come and go by the thousand: only these are worth a place among 16. */
 #define GENERATION_MIN_BYTES (64 << 10)
 
-static const struct model_frame *user_frame(const struct model_frame *frames, size_t count)
+size_t frames_find_user(const struct model_frame *frames, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
-		if (!frames[i].internal && frames[i].function && *frames[i].function)
-			return &frames[i];
-	return NULL;
+	size_t i = 0;
+
+	while (i < count && (frames[i].internal || !frames[i].function || !*frames[i].function))
+		i++;
+	return i;
 }
 
 struct place {
@@ -67,16 +68,20 @@ static struct site *site_new(struct model *model, const struct place *place)
 	return site;
 }
 
-static void keep_frames(
-	struct model *model, struct site *site, const struct model_frame *frames, size_t count)
+struct model_frame *frames_copy(
+	struct model *model, const struct model_frame *frames, size_t count, uint32_t *ret_count)
 {
-	site->frame_count = (uint32_t)MIN(count, (size_t)MODEL_MAX_FRAMES);
-	site->frames = xcalloc(site->frame_count, sizeof(*site->frames));
-	for (uint32_t i = 0; i < site->frame_count; i++) {
-		site->frames[i] = frames[i];
-		site->frames[i].function = interned(model, frames[i].function);
-		site->frames[i].file = interned(model, frames[i].file);
+	struct model_frame *copy;
+
+	count = MIN(count, (size_t)MODEL_MAX_FRAMES);
+	copy = xcalloc(count, sizeof(*copy));
+	for (size_t i = 0; i < count; i++) {
+		copy[i] = frames[i];
+		copy[i].function = interned(model, frames[i].function);
+		copy[i].file = interned(model, frames[i].file);
 	}
+	*ret_count = (uint32_t)count;
+	return copy;
 }
 
 static uint32_t site_other(struct model *model, struct target_state *target)
@@ -101,7 +106,8 @@ uint32_t model_add_other_site(struct model *model, uint32_t target)
 uint32_t model_add_site(struct model *model, uint32_t target, enum family family, uint32_t type,
 	const struct model_frame *frames, size_t frame_count)
 {
-	const struct model_frame *frame = user_frame(frames, frame_count);
+	size_t user = frames_find_user(frames, frame_count);
+	const struct model_frame *frame = user < frame_count ? &frames[user] : NULL;
 	struct place place = {target, family, type, frame ? frame->line : 0,
 		frame ? frame->function : "", frame && frame->file ? frame->file : ""};
 	struct site *site;
@@ -115,7 +121,7 @@ uint32_t model_add_site(struct model *model, uint32_t target, enum family family
 	if (model->targets[target]->site_count + 1 >= MODEL_MAX_SITES)
 		return site_other(model, model->targets[target]);
 	site = site_new(model, &place);
-	keep_frames(model, site, frames, frame_count);
+	site->frames = frames_copy(model, frames, frame_count, &site->frame_count);
 	table_set(&model->sites_by_key, key, site->id);
 	model_tell(model, site, site);
 	return site->id;

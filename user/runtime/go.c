@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "runtime/go_allocated.h"
 #include "runtime/go_goroutines.h"
 #include "runtime/go_heap.h"
 #include "runtime/go_identify.h"
@@ -153,4 +154,5 @@ const struct runtime runtime_go = {
 	.heap = go_heap_read_state,
 	.owner_of = go_owner_of,
 	.goroutines = go_goroutines,
+	.profile = go_allocated,
 };

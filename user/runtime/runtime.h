@@ -112,6 +112,14 @@ struct runtime_waiters {
 	size_t pc_count;
 };
 
+/* What was allocated with one stack, as the runtime itself counts it. */
+struct runtime_allocated {
+	struct event_allocated event; /* its stack is the caller's to find: */
+	const uint64_t
+		*pcs; /* return addresses, innermost first; an inlined call has one of its own */
+	size_t pc_count;
+};
+
 struct runtime {
 	const char *name;
 
@@ -184,6 +192,14 @@ struct runtime {
 	int (*goroutines)(struct runtime_process *process, uint64_t floor,
 		void (*found)(const struct runtime_waiters *waiters, void *arg), void *arg,
 		struct event_goroutines *ret);
+
+	/*
+	 * The program's own allocation profile: calls found for every stack, those with most in use
+	 * first. 0, -ENODATA where it keeps none (reason says why), -EFAULT, -ESRCH.
+	 */
+	int (*profile)(struct runtime_process *process,
+		void (*found)(const struct runtime_allocated *allocated, void *arg), void *arg,
+		struct event_profile *ret, char reason[160]);
 };
 
 #endif

@@ -48,6 +48,7 @@ static const struct section sections[] = {
 	{"findings", "finding", NULL, json_next_finding},
 	{"candidates", "candidate", NULL, json_next_candidate},
 	{"spikes", "spike", NULL, json_next_spike},
+	{"allocations", "allocation", NULL, json_next_allocated},
 	{"events", NULL, json_events, NULL},
 	{"skipped", "skipped", NULL, json_next_skip},
 	{"overhead", NULL, json_overhead, NULL},

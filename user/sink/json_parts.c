@@ -59,7 +59,7 @@ static void add_family(struct json_object *object, enum family family)
 	json_add_name(object, "family", family == FAMILY_NONE ? NULL : family_name(family));
 }
 
-static void add_target_of(struct json_object *object, const struct model *model, uint32_t target_id)
+void json_add_target(struct json_object *object, const struct model *model, uint32_t target_id)
 {
 	const struct target *target = model_target(model, target_id);
 
@@ -210,17 +210,19 @@ struct json_object *json_next_target(struct json_cursor *cursor)
 	json_add(object, "census", census_of(model, target));
 	if (target->goroutines_ns)
 		json_add(object, "goroutines", goroutines_of(target));
+	if (target->profile_ns)
+		json_add(object, "allocation_profile", json_profile(model, target));
 	return object;
 }
 
 /* ---- sites ---- */
 
-static struct json_object *stack_of(const struct site *site)
+struct json_object *json_stack(const struct model_frame *frames, uint32_t count)
 {
 	struct json_object *stack = json_object_new_array();
 
-	for (uint32_t i = 0; i < site->frame_count; i++) {
-		const struct model_frame *frame = &site->frames[i];
+	for (uint32_t i = 0; i < count; i++) {
+		const struct model_frame *frame = &frames[i];
 		struct json_object *object = json_object_new_object();
 
 		json_add_name(object, "function", frame->function);
@@ -257,14 +259,14 @@ struct json_object *json_next_site(struct json_cursor *cursor)
 	site = model_site(model, (uint32_t)++cursor->next);
 	object = json_object_new_object();
 	json_add_uint(object, "id", site->id);
-	add_target_of(object, model, site->target);
+	json_add_target(object, model, site->target);
 	add_runtime_of(object, model, site->target, site->runtime);
 	add_family(object, site->family);
 	json_add_name(object, "type", model_string(model, site->type));
 	add_place(object, site);
 	if (site->other)
 		json_add_bool(object, "other", true);
-	json_add(object, "stack", stack_of(site));
+	json_add(object, "stack", json_stack(site->frames, site->frame_count));
 	add_scaled(object, "growths", model, site, site->growths);
 	add_scaled(object, "same_size", model, site, site->same_size);
 	json_add_uint(object, "containers", site->containers);
@@ -310,7 +312,7 @@ static struct json_object *container_object(
 	uint32_t site = container->sites[0].site;
 
 	json_add_uint(object, "id", container->id);
-	add_target_of(object, model, container->target);
+	json_add_target(object, model, container->target);
 	json_add_known(object, "site", site, site);
 	json_add_address(object, "address", container->key);
 	add_runtime_of(object, model, container->target, container->runtime);
@@ -393,7 +395,7 @@ static struct json_object *finding_object(const struct model *model, const struc
 	json_add_text(object, "class", class_name(finding->class));
 	json_add_text(object, "severity", severity_name(finding->severity));
 	json_add_text(object, "confidence", confidence_name(finding->confidence));
-	add_target_of(object, model, finding->target);
+	json_add_target(object, model, finding->target);
 	json_add(object, "pids", pids);
 	json_add_name(object, "comm", target->comm);
 	add_what(object, model, finding);
@@ -456,7 +458,7 @@ static struct json_object *spike_object(
 {
 	struct json_object *object = json_object_new_object();
 
-	add_target_of(object, model, target->id);
+	json_add_target(object, model, target->id);
 	json_add_uint(object, "start_ns", spike->start_ns);
 	json_add_uint(object, "end_ns", spike->end_ns);
 	json_add_int(object, "delta_bytes", (int64_t)(spike->after_bytes - spike->before_bytes));

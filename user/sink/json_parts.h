@@ -21,7 +21,7 @@ struct json_object *json_overhead(const struct report *report);
 struct json_cursor {
 	const struct report *report;
 	size_t next;
-	size_t inner;             /* spikes: of target next */
+	size_t inner;             /* spikes, allocations: of target next */
 	uint64_t *site_held;      /* bytes held now by the living containers of each site, by id */
 	bool *container_is_named; /* by a finding or candidate, by id */
 };
@@ -34,7 +34,13 @@ struct json_object *json_next_site(struct json_cursor *cursor);
 struct json_object *json_next_container(struct json_cursor *cursor);
 struct json_object *json_next_finding(struct json_cursor *cursor);
 struct json_object *json_next_candidate(struct json_cursor *cursor);
+struct json_object *json_next_allocated(struct json_cursor *cursor);
 struct json_object *json_next_spike(struct json_cursor *cursor);
 struct json_object *json_next_skip(struct json_cursor *cursor);
+
+/* What they are made of. */
+struct json_object *json_profile(const struct model *model, const struct target *target);
+struct json_object *json_stack(const struct model_frame *frames, uint32_t count);
+void json_add_target(struct json_object *object, const struct model *model, uint32_t target_id);
 
 #endif

@@ -27,8 +27,10 @@ static void put_target(struct page *page, const struct report *report, const str
 	screen_count(page, report, target);
 	screen_findings(page, report, target);
 	screen_spikes(page, report, target);
-	if (report->verbose || found)
+	if (report->verbose || found) {
 		screen_waterfall(page, report, target);
+		screen_allocated(page, report, target);
+	}
 	if (found)
 		screen_looked(page, report, target);
 	else

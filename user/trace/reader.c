@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "runtime/list.h"
 #include "target/mem.h"
+#include "trace/allocated.h"
 
 #define LOOK_BATCH 512
 #define DEATH_NS   (300 * NSEC_PER_MSEC)
@@ -752,6 +753,9 @@ static void poll_part(struct reader *reader, const struct reader_part *part, uin
 	}
 	if (part->runtime->goroutines && goroutines_due(reader, now_ns, all_deep))
 		look_at_goroutines(reader, part, clock_mono_ns());
+	if (all_deep && part->runtime->profile)
+		allocated_read(part->runtime, part->process, reader->symbolizer, reader->model,
+			reader->target, now_ns);
 }
 
 void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)

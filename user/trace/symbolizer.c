@@ -16,7 +16,8 @@ struct symbolizer {
 	struct modules *modules;
 	struct model *model;
 	uint32_t target;
-	struct table sites; /* stack hash -> site id */
+	struct table sites;  /* stack hash -> site id */
+	struct table stacks; /* stack hash -> id of a whole stack */
 	uint64_t refused;
 	struct parser_frame answer[PARSER_MAX_FRAMES];
 };
@@ -38,15 +39,19 @@ void symbolizer_free(struct symbolizer *symbolizer)
 	if (!symbolizer)
 		return;
 	table_done(&symbolizer->sites);
+	table_done(&symbolizer->stacks);
 	free(symbolizer);
 }
 
-static size_t copy_frames(const struct symbolizer *symbolizer, size_t count,
+/* innermost: of each pc only its innermost frame, since those it was inlined into have pcs of their own. */
+static size_t copy_frames(const struct symbolizer *symbolizer, size_t count, bool innermost,
 	struct model_frame ret[MODEL_MAX_FRAMES], size_t used)
 {
 	for (size_t i = 0; i < count && used < MODEL_MAX_FRAMES; i++) {
 		const struct parser_frame *frame = &symbolizer->answer[i];
 
+		if (innermost && i && frame->pc_index == frame[-1].pc_index)
+			continue;
 		/* The answer is overwritten by the next one: only interned names stay. */
 		ret[used++] = (struct model_frame){
 			.function = model_string(symbolizer->model,
@@ -63,7 +68,7 @@ static size_t copy_frames(const struct symbolizer *symbolizer, size_t count,
 
 /* Frames of the addresses that follow each other in one module. Returns how many addresses. */
 static size_t ask_module(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count,
-	bool first_is_ip, struct model_frame ret[MODEL_MAX_FRAMES], size_t *used)
+	bool first_is_ip, bool innermost, struct model_frame ret[MODEL_MAX_FRAMES], size_t *used)
 {
 	const struct module *module = modules_find(symbolizer->modules, addrs[0]);
 	uint64_t pcs[PARSER_MAX_PCS];
@@ -81,7 +86,7 @@ static size_t ask_module(struct symbolizer *symbolizer, const uint64_t *addrs, s
 	found = parser_lines(symbolizer->parser, module->file_id, pcs, asked, symbolizer->answer,
 		ARRAY_SIZE(symbolizer->answer));
 	if (found > 0)
-		*used = copy_frames(symbolizer, (size_t)found, ret, *used);
+		*used = copy_frames(symbolizer, (size_t)found, innermost, ret, *used);
 	return asked;
 }
 
@@ -92,10 +97,21 @@ static uint32_t ask(struct symbolizer *symbolizer, enum family family, uint32_t 
 	size_t used = 0;
 
 	for (size_t i = 0; i < count;)
-		i += ask_module(symbolizer, addrs + i, count - i, !i && first_is_ip, frames, &used);
+		i += ask_module(
+			symbolizer, addrs + i, count - i, !i && first_is_ip, false, frames, &used);
 	if (!used)
 		return 0;
 	return model_add_site(symbolizer->model, symbolizer->target, family, type, frames, used);
+}
+
+static uint32_t ask_stack(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count)
+{
+	struct model_frame frames[MODEL_MAX_FRAMES];
+	size_t used = 0;
+
+	for (size_t i = 0; i < count;)
+		i += ask_module(symbolizer, addrs + i, count - i, false, true, frames, &used);
+	return model_add_stack(symbolizer->model, symbolizer->target, frames, used);
 }
 
 uint32_t symbolizer_site(struct symbolizer *symbolizer, enum family family, uint32_t type,
@@ -117,6 +133,24 @@ uint32_t symbolizer_site(struct symbolizer *symbolizer, enum family family, uint
 	site = ask(symbolizer, family, type, addrs, count, first_is_ip);
 	table_set(&symbolizer->sites, hash, site);
 	return (uint32_t)site;
+}
+
+uint32_t symbolizer_stack(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count)
+{
+	uint64_t hash, stack;
+
+	if (!count)
+		return 0;
+	hash = hash_bytes(0, addrs, count * sizeof(*addrs));
+	if (table_get(&symbolizer->stacks, hash, &stack))
+		return (uint32_t)stack;
+	if (symbolizer->stacks.count >= SYMBOLIZER_MAX_STACKS) {
+		symbolizer->refused++;
+		return 0;
+	}
+	stack = ask_stack(symbolizer, addrs, count);
+	table_set(&symbolizer->stacks, hash, stack);
+	return (uint32_t)stack;
 }
 
 uint64_t symbolizer_refused(const struct symbolizer *symbolizer)

@@ -30,6 +30,12 @@ void symbolizer_free(struct symbolizer *symbolizer);
 uint32_t symbolizer_site(struct symbolizer *symbolizer, enum family family, uint32_t type,
 	const uint64_t *addrs, size_t count, bool first_is_ip);
 
+/*
+ * The whole stack in the model, from return addresses of which an inlined call has one of its own (as
+ * Go's profiles keep them). Returns its id, or 0 as above.
+ */
+uint32_t symbolizer_stack(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count);
+
 /* Stacks that found no room. */
 uint64_t symbolizer_refused(const struct symbolizer *symbolizer);
 

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * JSON of the targets' own allocation profiles: the sums with the target, and one object for each
+ * stack. Keys and meanings: tests/schema.json.
+ */
+#include <json-c/json.h>
+
+#include "sink/json_parts.h"
+#include "sink/json_value.h"
+
+static void add_figures(struct json_object *object, const struct event_allocated *allocated)
+{
+	json_add_uint(object, "in_use_bytes", allocated->in_use_bytes);
+	json_add_uint(object, "in_use_objects", allocated->in_use_objects);
+	json_add_uint(object, "recent_bytes", allocated->recent_bytes);
+	json_add_uint(object, "recent_objects", allocated->recent_objects);
+	json_add_uint(object, "allocated_bytes", allocated->allocated_bytes);
+	json_add_uint(object, "allocated_objects", allocated->allocated_objects);
+}
+
+struct json_object *json_profile(const struct model *model, const struct target *target)
+{
+	struct json_object *object = json_object_new_object();
+	struct event_allocated sum;
+
+	if (target->profile.reason) {
+		json_add_text(object, "missing", model_string(model, target->profile.reason));
+		return object;
+	}
+	model_sum_allocated(target, &sum);
+	json_add_uint(object, "rate_bytes", target->profile.rate_bytes);
+	json_add_bool(object, "complete", target->profile.complete);
+	add_figures(object, &sum);
+	return object;
+}
+
+static struct json_object *allocated_object(const struct model *model, const struct target *target,
+	const struct event_allocated *allocated)
+{
+	const struct model_stack *stack = model_stack(model, allocated->stack);
+	const struct model_frame *place =
+		stack && stack->place < stack->frame_count ? &stack->frames[stack->place] : NULL;
+	struct json_object *object = json_object_new_object();
+
+	json_add_target(object, model, target->id);
+	json_add_name(object, "function", place ? place->function : NULL);
+	json_add_name(object, "file", place ? place->file : NULL);
+	json_add_known(object, "line", place && place->line, place ? place->line : 0);
+	add_figures(object, allocated);
+	json_add(object, "stack",
+		stack ? json_stack(stack->frames, stack->frame_count) : json_object_new_array());
+	return object;
+}
+
+struct json_object *json_next_allocated(struct json_cursor *cursor)
+{
+	const struct model *model = cursor->report->model;
+
+	for (; cursor->next < model_target_count(model); cursor->next++, cursor->inner = 0) {
+		const struct target *target = model_target(model, (uint32_t)cursor->next);
+
+		if (cursor->inner < target->allocated_count)
+			return allocated_object(model, target, &target->allocated[cursor->inner++]);
+	}
+	return NULL;
+}

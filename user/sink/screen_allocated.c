@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where the live heap that no finding names was allocated, by the program's own profile: a few lines
+ * below the waterfall, and only where that part is worth a look.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "sink/screen.h"
+#include "sink/summary.h"
+
+#define MAX_LINES  3
+#define MAX_PLACES 64
+#define MIN_BYTES  (4 << 20)
+#define MIN_SHARE  10 /* one in so many bytes of RSS (all), of the part (a place) */
+#define INDENT     3
+
+struct place {
+	const struct model_stack *stack; /* the first with this place */
+	uint64_t bytes;
+};
+
+static const struct model_frame *frame_of(const struct place *place)
+{
+	return &place->stack->frames[place->stack->place];
+}
+
+/* Names are interned: equal ones are the same. */
+static bool is_place(const struct place *place, const struct model_frame *frame)
+{
+	const struct model_frame *ours = frame_of(place);
+
+	return ours->line == frame->line && ours->function == frame->function &&
+	       ours->file == frame->file;
+}
+
+static bool is_found(
+	const struct report *report, const struct target *target, const struct model_frame *frame)
+{
+	for (size_t i = 0; i < report->finding_count; i++) {
+		const struct finding *finding = &report->findings[i];
+		const struct site *site = model_site(report->model, finding->site);
+
+		if (finding->target == target->id && summary_gates(finding) && site &&
+			site->line == frame->line && site->function == frame->function)
+			return true;
+	}
+	return false;
+}
+
+static void add_place(
+	struct place *places, size_t *count, const struct model_stack *stack, uint64_t bytes)
+{
+	for (size_t i = 0; i < *count; i++) {
+		if (is_place(&places[i], &stack->frames[stack->place])) {
+			places[i].bytes += bytes;
+			return;
+		}
+	}
+	/* The stacks come with the largest first: what has no room is small. */
+	if (*count < MAX_PLACES)
+		places[(*count)++] = (struct place){stack, bytes};
+}
+
+static size_t find_places(
+	const struct report *report, const struct target *target, struct place places[MAX_PLACES])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < target->allocated_count; i++) {
+		const struct event_allocated *allocated = &target->allocated[i];
+		const struct model_stack *stack = model_stack(report->model, allocated->stack);
+
+		if (stack && stack->place < stack->frame_count &&
+			!is_found(report, target, &stack->frames[stack->place]))
+			add_place(places, &count, stack, allocated->in_use_bytes);
+	}
+	return count;
+}
+
+static struct place *largest(struct place *places, size_t count)
+{
+	struct place *most = &places[0];
+
+	for (size_t i = 1; i < count; i++)
+		if (places[i].bytes > most->bytes)
+			most = &places[i];
+	return most;
+}
+
+static void put_place(struct page *page, const struct place *place)
+{
+	const struct model_frame *frame = frame_of(place);
+	const char *slash = strrchr(frame->file, '/');
+	char size[TEXT_NUMBER_BYTES];
+
+	page_tab(page, INDENT);
+	page_add(page, STYLE_PLAIN, "%9s  ", screen_size(size, place->bytes));
+	if (frame->line)
+		page_add(
+			page, STYLE_PLAIN, "%s:%u  ", slash ? slash + 1 : frame->file, frame->line);
+	page_add(page, STYLE_PLAIN, "%s", frame->function);
+	page_end(page);
+}
+
+void screen_allocated(struct page *page, const struct report *report, const struct target *target)
+{
+	struct place places[MAX_PLACES];
+	struct waterfall waterfall;
+	uint64_t bytes;
+	size_t count;
+
+	if (report->verbose && target->profile_ns && target->profile.reason) {
+		page_add(page, STYLE_DIM, "No allocation profile: %s",
+			model_string(report->model, target->profile.reason));
+		page_end(page);
+	}
+	if (!target->allocated_count || !summary_waterfall(report, target, &waterfall))
+		return;
+	bytes = waterfall.bytes[WATERFALL_OTHER_LIVE];
+	if (bytes < MIN_BYTES || bytes < waterfall.rss_bytes / MIN_SHARE)
+		return;
+	count = find_places(report, target, places);
+	for (size_t i = 0; i < MAX_LINES && count; i++) {
+		struct place *place = largest(places, count);
+
+		if (place->bytes < bytes / MIN_SHARE)
+			return;
+		if (!i) {
+			page_add(page, STYLE_PLAIN,
+				"Other live heap, by the program's own allocation profile:");
+			page_end(page);
+		}
+		put_place(page, place);
+		place->bytes = 0;
+	}
+}
