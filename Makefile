@@ -2,6 +2,7 @@
 #
 #   make            the program: build/memtrace
 #   make check      what every change must pass (<= 10 min); make check-all: every Go version, every build mode
+#   make vm         BPF tests and workloads on other kernels, in VMs (after tests/setup.sh vm)
 #   make bench      what it costs and how long it takes, as a table; make bench-full: 20 pairs of runs
 #   make lint       format, layers, warnings, man page; make tidy: clang-tidy
 #   make setup      install the packages that building and testing need (Debian, Ubuntu; as root)
@@ -39,7 +40,7 @@ san_tests := $(patsubst tests/unit/%.c,$(BUILD)/san/unit/%,$(wildcard tests/unit
 bpf_tests := $(patsubst tests/bpf/%.c,$(BUILD)/test-bpf/%,$(wildcard tests/bpf/*.c))
 benches := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
-.PHONY: all check check-all bench bench-full lint tidy setup install clean test-programs unit bpf replay live
+.PHONY: all check check-all bench bench-full lint tidy setup install clean test-programs unit bpf replay live vm
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 export MEMTRACE_TAP := $(BUILD)/tap
@@ -129,6 +130,10 @@ test-programs: $(unit_tests) $(san_tests) $(bpf_tests) $(BUILD)/replay $(BUILD)/
 # Root, BTF and Go toolchains: programs that know the truth. GO_VERSIONS and GO_MODES choose which.
 live: all
 	$(Q)BUILD=$(BUILD) prove --timer --exec 'tests/tap.sh run' tests/live/*.t
+
+# On other kernels, emulated where there is no KVM: minutes. VM_KERNELS and VM_ACCEL choose.
+vm: all $(bpf_tests)
+	$(Q)BUILD=$(BUILD) prove --timer --exec 'tests/tap.sh run' tests/vm/vm.t
 
 # ---- Figures ----
 

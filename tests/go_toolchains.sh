@@ -7,12 +7,13 @@
 #                                       "1.N missing: REASON". Always exits 0.
 #     go_toolchains.sh --root VERSION   prints the GOROOT of one that is there, or fails; fetches nothing
 #
-# The packages come from the Debian suite that carries the version, by the mirror that this machine
-# itself uses, signed as ever, and are unpacked below $MEMTRACE_CACHE (~/.cache/memtrace)/go-1.N.
+# The packages come from the Debian suite that carries the version and are unpacked below
+# $MEMTRACE_CACHE (~/.cache/memtrace)/go-1.N.
 set -eu
 
-cache=${MEMTRACE_CACHE:-${HOME:-/root}/.cache/memtrace}
 me=go_toolchains.sh
+# shellcheck source=tests/debian_suite.sh
+. "$(dirname "$0")/debian_suite.sh"
 
 suite_of() {
 	case $1 in
@@ -36,43 +37,14 @@ find_root() {
 	return 1
 }
 
-mirror() {
-	cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
-		sed -n 's#^URIs:[[:space:]]*\(https\{0,1\}://[^ ]*/debian\)/*[[:space:]]*$#\1#p
-			s#^deb[[:space:]]\{1,\}\(\[[^]]*\][[:space:]]*\)\{0,1\}\(https\{0,1\}://[^ ]*/debian\)/*[[:space:]].*#\2#p' |
-		head -n 1
-}
-
-# An apt of our own: its sources, lists and cache in a directory of ours. What it says goes to a log.
-private_apt() {
-	apt-get -q -o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=- \
-		-o Dir::State::lists="$state/lists" -o Dir::Cache="$state/cache" \
-		-o APT::Sandbox::User="$(id -un)" "$@" >"$state/log" 2>&1
-}
-
 # Prints nothing, or the reason why not.
 fetch() {
-	version=$1
-	suite=$(suite_of "$version") || { echo "no Debian suite is known to carry it"; return 0; }
-	mirror=$(mirror)
-	[ -n "$mirror" ] || { echo "no Debian mirror in this machine's apt sources"; return 0; }
-	command -v apt-get >/dev/null && command -v dpkg >/dev/null || { echo "needs apt-get and dpkg"; return 0; }
-
-	state=$cache/apt/$suite
-	mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$state/deb"
-	echo "deb $mirror $suite main" >"$state/sources.list"
-	private_apt update || { echo "cannot read the package list of Debian $suite ($(tail -n 1 "$state/log"))"; return 0; }
-	rm -f "$state"/deb/*.deb
-	(cd "$state/deb" && private_apt download "golang-$version-go" "golang-$version-src") ||
-		{ echo "Debian $suite has no golang-$version-go ($(tail -n 1 "$state/log"))"; return 0; }
-
-	rm -rf "$cache/go-$version.new"
-	for deb in "$state"/deb/*.deb; do
-		dpkg -x "$deb" "$cache/go-$version.new" || { echo "cannot unpack ${deb##*/}"; return 0; }
-	done
-	rm -rf "$cache/go-$version" "$state"/deb/*.deb
-	mv "$cache/go-$version.new" "$cache/go-$version"
-	find_root "$version" >/dev/null || echo "unpacked, but it is not complete"
+	suite_of "$1" >/dev/null || { echo "no Debian suite is known to carry it"; return 0; }
+	suite_use "$(suite_of "$1")"
+	reason=$(suite_read)
+	[ -n "$reason" ] || reason=$(suite_unpack "$cache/go-$1" "golang-$1-go" "golang-$1-src")
+	[ -z "$reason" ] || { echo "$reason"; return 0; }
+	find_root "$1" >/dev/null || echo "unpacked, but it is not complete"
 }
 
 if [ "${1:-}" = --root ]; then

@@ -3,7 +3,7 @@
 #
 # Installs what is missing, from the distribution's own packages; apt's sources are left alone.
 #
-#     setup.sh [build] [demo] [test]     default: all of them
+#     setup.sh [build] [demo] [test] [vm]     default: all but vm, which make vm wants
 #
 # Debian 12, 13, Ubuntu 24.04; as root, or through sudo. Where nothing is missing apt is not even asked.
 set -eu
@@ -13,6 +13,7 @@ demo="golang-go"
 # perl has prove; util-linux has setpriv, flock, unshare; python3-jsonschema checks reports against the
 # schema; mandoc, shellcheck and clang-format are for make lint, clang-tidy for make tidy
 test="golang-go libcriterion-dev perl python3 python3-jsonschema util-linux mandoc shellcheck clang-format clang-tidy"
+vm="qemu-system-x86 kmod xz-utils gzip"
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
@@ -57,7 +58,8 @@ for what; do
 	build) packages=$build bpftool=$(bpftool_packages) ;;
 	demo) packages=$demo ;;
 	test) packages=$test ;;
-	*) echo "usage: setup.sh [build] [demo] [test]" >&2; exit 2 ;;
+	vm) packages=$vm ;;
+	*) echo "usage: setup.sh [build] [demo] [test] [vm]" >&2; exit 2 ;;
 	esac
 	for package in $packages; do
 		case "$missing " in *" $package "*) continue ;; esac

@@ -36,6 +36,9 @@ settings=(
 	--set unbounded-growth.seconds=3
 	--set unbounded-growth.slots=5
 )
+# For machines that are no ordinary ones (tests/vm): further options
+read -ra more <<<"${SCENARIO_OPTIONS:-}"
+settings+=("${more[@]}")
 
 fail() {
 	echo "not ok - $1"
