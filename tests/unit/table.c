@@ -144,3 +144,21 @@ Test(table, hash_is_stable)
 	cr_assert_neq(
 		hash_string(hash_string(0, "ab"), "c"), hash_string(hash_string(0, "a"), "bc"));
 }
+
+Test(table, clear_keeps_room)
+{
+	struct table table = {0};
+
+	table_clear(&table); /* of nothing */
+	for (uint64_t i = 0; i < 1000; i++)
+		table_set(&table, i * 48, i);
+	for (int round = 0; round < 2; round++) {
+		size_t capacity = table.capacity;
+
+		table_clear(&table);
+		cr_expect(!table.count && table.capacity == capacity);
+		cr_expect(!table_get(&table, 48, NULL));
+		table_set(&table, 48, 7);
+	}
+	table_done(&table);
+}

@@ -240,6 +240,107 @@ Test(target_mem, live_many)
 	free(pieces);
 }
 
+/* ---- views ---- */
+
+Test(target_mem, view_reads_the_same)
+{
+	struct target_mem *mem = make_image(), *view = target_mem_new_view(mem);
+	uint8_t a[4], b[4];
+	struct target_piece pieces[] = {
+		{BASE + 102, a, 4, false}, {BASE + 8190, b, 4, true}, {BASE + 100, a, 0, true}};
+
+	for (int i = 0; i < 2; i++) { /* copied, and kept */
+		check_image(view);
+		cr_expect_eq(target_mem_read_pieces(view, pieces, ARRAY_SIZE(pieces)), 1);
+		cr_expect(pieces[0].done && !pieces[1].done && !pieces[2].done);
+	}
+	cr_expect_eq(target_mem_present(view, BASE - 1, 3 * 4096, NULL), 2);
+	cr_expect(target_mem_is_untouched(view, BASE - 1) && !target_mem_is_untouched(view, BASE));
+	target_mem_close(view);
+	target_mem_close(mem);
+}
+
+/* What was read, and what was not there, stays so until it is dropped. */
+Test(target_mem, view_is_a_snapshot)
+{
+	struct target_mem *mem = make_image(), *view = target_mem_new_view(mem);
+	struct target_range ahead = {BASE + 4096, 1};
+	uint64_t word, changed = 5;
+
+	cr_assert_eq(target_mem_read_u64(view, BASE, &word), 0);
+	cr_assert_eq(target_mem_fetch(view, &ahead, 1), 0);
+	cr_expect_eq(target_mem_read_u64(view, BASE + 8192, &word), -EFAULT);
+	for (int i = 0; i < 3; i++)
+		target_mem_add_image(mem, BASE + (uint64_t)i * 4096, &changed, 8);
+	cr_expect(!target_mem_read_u64(view, BASE, &word) && word != changed);
+	cr_expect(!target_mem_read_u64(view, BASE + 4096, &word) && word != changed);
+	cr_expect_eq(target_mem_read_u64(view, BASE + 8192, &word), -EFAULT);
+	target_mem_drop(view);
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(target_mem_read_u64(view, BASE + (uint64_t)i * 4096, &word), 0);
+		cr_expect_eq(word, changed);
+	}
+	target_mem_close(view);
+	target_mem_close(mem);
+}
+
+/* Far more than a view keeps, in every size of request. */
+Test(target_mem, view_overflows)
+{
+	struct target_mem *mem = target_mem_new_image(), *view = target_mem_new_view(mem);
+	enum { PAGES = 5000 };
+	struct target_piece *pieces = xcalloc(PAGES, sizeof(*pieces));
+	struct target_range all = {BASE, PAGES * 4096ull}, part = {BASE, 700 * 4096ull};
+	uint64_t *words = xcalloc(PAGES, sizeof(*words)), *large = xcalloc(512, 100 * 8);
+
+	for (uint64_t i = 0; i < PAGES; i++)
+		target_mem_add_image(mem, BASE + i * 4096, &i, 8);
+	for (size_t count = 1; count <= PAGES; count = count * 5 / 2 + 1) {
+		for (size_t i = 0; i < count; i++)
+			pieces[i] = (struct target_piece){
+				BASE + (i * 7919 + count) % PAGES * 4096, &words[i], 8, false};
+		cr_assert_eq(target_mem_read_pieces(view, pieces, count), (int)count);
+		for (size_t i = 0; i < count; i++)
+			cr_assert_eq(words[i], (i * 7919 + count) % PAGES);
+	}
+	cr_assert_eq(target_mem_fetch(view, &all, 1), 0);
+	for (int i = 0; i < 4; i++, part.addr += part.bytes)
+		cr_assert_eq(target_mem_fetch(view, &part, 1), 0);
+	cr_assert_eq(target_mem_read(view, BASE + 4096, large, 100 * 4096), 0);
+	cr_expect(large[0] == 1 && large[99 * 512] == 100);
+	target_mem_close(view);
+	target_mem_close(mem);
+	free(large);
+	free(words);
+	free(pieces);
+}
+
+Test(target_mem, view_of_a_process)
+{
+	struct target_mem *mem, *view;
+	struct live live;
+	uint64_t addr, word;
+
+	start(&live);
+	addr = (uint64_t)live.memory;
+	cr_assert_eq(target_mem_open(live.pid, &mem), 0);
+	view = target_mem_new_view(mem);
+	for (int i = 0; i < LIVE_PAGES; i++) {
+		cr_assert_eq(target_mem_read_u64(view, addr + (uint64_t)i * 4096, &word),
+			i % 2 ? -EFAULT : 0);
+		if (i % 2 == 0)
+			cr_expect_eq((uint8_t)word, i + 1);
+	}
+	cr_expect_eq(target_mem_present(mem, addr, LIVE_PAGES * 4096, NULL), LIVE_PAGES / 2,
+		"reading made a page present");
+	stop(&live);
+	cr_expect_eq(target_mem_read_u64(view, addr, &word), 0, "what is kept stays");
+	target_mem_drop(view);
+	cr_expect_eq(target_mem_read_u64(view, addr, &word), -ESRCH);
+	target_mem_close(view);
+	target_mem_close(mem);
+}
+
 Test(target_mem, no_such_process)
 {
 	struct target_mem *mem = NULL;

@@ -41,6 +41,13 @@ void table_done(struct table *table)
 	memset(table, 0, sizeof(*table));
 }
 
+void table_clear(struct table *table)
+{
+	if (table->count)
+		memset(table->slots, 0, table->capacity * sizeof(*table->slots));
+	table->count = 0;
+}
+
 bool table_get(const struct table *table, uint64_t key, uint64_t *ret)
 {
 	size_t i;

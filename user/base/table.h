@@ -22,6 +22,7 @@ struct table_slot {
 
 /* A zeroed struct table is an empty one. */
 void table_done(struct table *table);
+void table_clear(struct table *table); /* empties it, keeps its room */
 bool table_get(const struct table *table, uint64_t key, uint64_t *ret);
 void table_set(struct table *table, uint64_t key, uint64_t value);
 bool table_remove(struct table *table, uint64_t key);

@@ -15,6 +15,7 @@
 #include "runtime/go_goroutines.h"
 #include "runtime/go_heap.h"
 #include "runtime/go_identify.h"
+#include "runtime/go_map.h"
 #include "runtime/runtime.h"
 
 #define REASON_BYTES  160
@@ -107,10 +108,15 @@ static void process_close(struct runtime_process *process)
 		return;
 	go_container_done(process);
 	go_typecache_done(process);
+	go_map_forget_guesses(process);
+	table_done(&process->guesses_of);
+	free(process->guesses);
 	table_done(&process->arena_of);
 	table_done(&process->grown);
 	table_done(&process->arrays_made);
 	table_done(&process->appends);
+	target_mem_close(process->view);
+	target_mem_close(process->stage);
 	free(process);
 }
 
@@ -126,7 +132,9 @@ static int process_open(const struct runtime_file *file, struct target_mem *mem,
 		return -ENOTSUP;
 	}
 	process = xcalloc(1, sizeof(*process));
-	process->mem = mem;
+	process->mem = process->live = mem;
+	process->view = target_mem_new_view(mem);
+	process->stage = target_mem_new_view(mem);
 	process->parser = parser;
 	process->file_id = file_id;
 	process->slide = slide;

@@ -29,6 +29,8 @@
 #define MAX_PROFILED    1024           /* arrays of one container that are asked for their stack */
 #define MAX_TABLE_BYTES (264ull << 10) /* 128 groups of at most 2,056 bytes, as allocated */
 
+_Static_assert(SPAN_BATCH *GO_MSPAN_MAX <= CENSUS_SLICE_BYTES, "a batch of spans fits the buffer");
+
 struct candidate {
 	enum family family;
 	uint64_t key;
@@ -57,24 +59,42 @@ int census_progress(struct census *census, uint64_t bytes)
 	return 0;
 }
 
-int census_read(struct census *census, uint64_t addr, void *buf, uint64_t bytes)
+/* Reads pages gathered so far; zeros where one is not present. */
+static int read_pages(struct census *census)
 {
-	uint64_t end = addr + bytes, next;
-	int r = target_mem_read(census->process->mem, addr, buf, bytes);
+	int r = target_mem_read_pieces(
+		census->process->mem, census->pages, census->page_piece_count);
 
-	if (r != -EFAULT)
-		return r;
-	memset(buf, 0, bytes);
-	for (uint64_t at = addr; at < end; at = next) {
+	for (size_t i = 0; r >= 0 && i < census->page_piece_count; i++)
+		if (!census->pages[i].done)
+			memset(census->pages[i].buf, 0, census->pages[i].bytes);
+	census->page_piece_count = 0;
+	return r < 0 ? r : 0;
+}
+
+static int add_pages(struct census *census, const struct target_piece *piece)
+{
+	uint64_t end = piece->addr + piece->bytes, next;
+	int r = 0;
+
+	for (uint64_t at = piece->addr; at < end && !r; at = next) {
 		next = MIN((at / TARGET_PAGE_BYTES + 1) * TARGET_PAGE_BYTES, end);
-		r = target_mem_read(
-			census->process->mem, at, (uint8_t *)buf + (at - addr), next - at);
-		if (r == -ESRCH)
-			return r;
-		if (r < 0)
-			memset((uint8_t *)buf + (at - addr), 0, next - at);
+		census->pages[census->page_piece_count++] = (struct target_piece){at,
+			(uint8_t *)piece->buf + (at - piece->addr), (uint32_t)(next - at), false};
+		if (census->page_piece_count == CENSUS_PAGES)
+			r = read_pages(census);
 	}
-	return 0;
+	return r;
+}
+
+int census_read(struct census *census, struct target_piece *pieces, size_t count)
+{
+	int r = target_mem_read_pieces(census->process->mem, pieces, count);
+
+	for (size_t i = 0; r >= 0 && i < count; i++)
+		if (!pieces[i].done)
+			r = add_pages(census, &pieces[i]);
+	return r < 0 ? r : read_pages(census);
 }
 
 /* ---- spans ---- */
@@ -285,33 +305,55 @@ static int scan_small(struct census *census, const struct census_span **spans, s
 			spans[i]->start, census->buffer + bytes, span_bytes, false};
 		bytes += span_bytes;
 	}
-	r = target_mem_read_pieces(census->process->mem, pieces, count);
-	for (size_t i = 0; r >= 0 && i < count; i++) {
-		if (!pieces[i].done)
-			r = census_read(census, pieces[i].addr, pieces[i].buf, pieces[i].bytes);
-		if (r >= 0)
-			try_slots(census, spans[i], span_try(census, spans[i]), pieces[i].buf, ret);
-	}
-	return r < 0 ? r : census_progress(census, bytes);
+	r = census_read(census, pieces, count);
+	for (size_t i = 0; !r && i < count; i++)
+		try_slots(census, spans[i], span_try(census, spans[i]), pieces[i].buf, ret);
+	return r ? r : census_progress(census, bytes);
 }
 
-/* A span of large slots: their first bytes only. */
-static int scan_large(struct census *census, const struct census_span *span, struct candidates *ret)
+/* First bytes of slots too large to be read whole: only a channel with its ring can be there. */
+static int scan_heads(struct census *census, uint64_t *keys, size_t count, struct candidates *ret)
 {
-	try_fn *try = span_try(census, span);
+	struct target_piece pieces[SPAN_BATCH];
+	uint8_t(*raw)[GO_CHAN_HEADER_BYTES] = (void *)census->buffer;
+	int r;
+
+	for (size_t i = 0; i < count; i++)
+		pieces[i] = (struct target_piece){keys[i], raw[i], GO_CHAN_HEADER_BYTES, false};
+	r = target_mem_read_pieces(census->process->mem, pieces, count);
+	for (size_t i = 0; r >= 0 && i < count; i++)
+		if (pieces[i].done)
+			try_channel(census, keys[i], raw[i], ret);
+	census->stats.objects += count;
+	return r < 0 ? r : census_progress(census, count * GO_CHAN_HEADER_BYTES);
+}
+
+static bool is_read_whole(const struct census_span *span)
+{
+	return span->elemsize < WHOLE_SLOTS &&
+	       span->pages * GO_PAGE_BYTES <= CENSUS_SLICE_BYTES / 4;
+}
+
+static int scan_large(struct census *census, struct candidates *ret)
+{
+	uint64_t keys[SPAN_BATCH];
+	size_t count = 0;
 	int r = 0;
 
-	for (uint32_t i = 0; i < span->nelems && !r; i++) {
-		uint64_t key = span->start + i * span->elemsize;
-		uint8_t raw[GO_CHAN_HEADER_BYTES];
+	for (size_t i = 0; i < census->span_count; i++) {
+		const struct census_span *span = &census->spans[i];
 
-		r = target_mem_read(census->process->mem, key, raw, sizeof(raw));
-		if (!r)
-			try(census, key, raw, ret);
-		r = r == -ESRCH ? r : 0;
+		if (!span_try(census, span) || is_read_whole(span))
+			continue;
+		for (uint32_t slot = 0; slot < span->nelems && !r; slot++) {
+			keys[count++] = span->start + slot * span->elemsize;
+			if (count < SPAN_BATCH)
+				continue;
+			r = scan_heads(census, keys, count, ret);
+			count = 0;
+		}
 	}
-	census->stats.objects += span->nelems;
-	return r;
+	return r ? r : scan_heads(census, keys, count, ret);
 }
 
 static int scan_spans(struct census *census, struct candidates *ret)
@@ -325,12 +367,8 @@ static int scan_spans(struct census *census, struct candidates *ret)
 		const struct census_span *span = &census->spans[i];
 		uint64_t span_bytes = span->pages * GO_PAGE_BYTES;
 
-		if (!span_try(census, span))
+		if (!span_try(census, span) || !is_read_whole(span))
 			continue;
-		if (span->elemsize >= WHOLE_SLOTS || span_bytes > CENSUS_SLICE_BYTES / 4) {
-			r = scan_large(census, span, ret);
-			continue;
-		}
 		if (count == SPAN_BATCH || bytes + span_bytes > CENSUS_SLICE_BYTES) {
 			r = scan_small(census, batch, count, ret);
 			count = bytes = 0;
@@ -338,7 +376,9 @@ static int scan_spans(struct census *census, struct candidates *ret)
 		batch[count++] = span;
 		bytes += span_bytes;
 	}
-	return r ? r : scan_small(census, batch, count, ret);
+	if (!r)
+		r = scan_small(census, batch, count, ret);
+	return r ? r : scan_large(census, ret);
 }
 
 /* ---- confirmation ---- */
@@ -356,15 +396,20 @@ static bool reread(struct census *census, struct candidate *candidate)
 		   : go_chan_parse(census->process, candidate->key, raw, &candidate->chan);
 }
 
-/* A map that is written to all the time never agrees with itself: then its structure must do. */
+/*
+ * The view is good for the first attempt. A map that is written to all the time never agrees with
+ * itself: then its structure must do.
+ */
 static int confirm_map(struct census *census, struct candidate *candidate, struct go_map_guess *ret)
 {
-	int r = -EAGAIN;
+	struct runtime_process *process = census->process;
+	int r = go_map_check(process, candidate->key, &candidate->map, NULL, ret);
 
-	for (int i = 0; i < CHECK_ATTEMPTS && r == -EAGAIN; i++) {
-		if (i && !reread(census, candidate))
+	for (int i = 1; i < CHECK_ATTEMPTS && r == -EAGAIN; i++) {
+		process->mem = process->live;
+		if (!reread(census, candidate))
 			return -ENOENT;
-		r = go_map_check(census->process, candidate->key, &candidate->map, NULL, ret);
+		r = go_map_check(process, candidate->key, &candidate->map, NULL, ret);
 	}
 	return r == -EAGAIN ? 0 : r;
 }
@@ -372,15 +417,19 @@ static int confirm_map(struct census *census, struct candidate *candidate, struc
 static int walk_candidate(struct census *census, struct candidate *candidate,
 	const struct go_map_guess *guess, struct go_shape *ret)
 {
+	struct runtime_process *process = census->process;
 	int r = -EFAULT;
 
 	for (int i = 0; i < CHECK_ATTEMPTS && r == -EFAULT; i++) {
-		if (i && !reread(census, candidate))
-			return -EFAULT;
+		if (i) {
+			process->mem = process->live;
+			if (!reread(census, candidate))
+				return -EFAULT;
+		}
 		r = candidate->family == FAMILY_MAP
-			    ? go_map_walk(census->process, candidate->key, &candidate->map,
+			    ? go_map_walk(process, candidate->key, &candidate->map,
 				      guess->group_bytes, ret)
-			    : go_chan_walk(census->process, candidate->key, &candidate->chan, ret);
+			    : go_chan_walk(process, candidate->key, &candidate->chan, ret);
 	}
 	return r;
 }
@@ -470,19 +519,54 @@ static int confirm(
 	return 0;
 }
 
+/* Reads ahead what confirming a batch will ask for. */
+static int fetch_batch(struct census *census, const struct candidate *list, size_t count)
+{
+	const struct go_map_header *maps[CHECK_BATCH];
+	uint64_t addrs[2 * CHECK_BATCH];
+	size_t map_count = 0, addr_count = 0;
+	int r;
+
+	for (size_t i = 0; i < count; i++) {
+		if (list[i].family == FAMILY_MAP) {
+			maps[map_count++] = &list[i].map;
+			continue;
+		}
+		addrs[addr_count++] = list[i].key;
+		addrs[addr_count++] = list[i].chan.ring;
+	}
+	r = go_fetch_maps(census->process, maps, map_count, true);
+	return r ? r : go_fetch_spans(census->process, addrs, addr_count);
+}
+
+static int confirm_batch(struct census *census, struct candidate *list, size_t count)
+{
+	struct runtime_process *process = census->process;
+	struct go_object objects[CHECK_BATCH];
+	int r;
+
+	for (size_t i = 0; i < count; i++)
+		objects[i].addr = list[i].key;
+	r = go_heap_find_objects(process, objects, count);
+	if (r)
+		return r;
+	go_view_open(process);
+	r = fetch_batch(census, list, count);
+	for (size_t i = 0; i < count && !r; i++) {
+		process->mem = process->view;
+		r = confirm(census, &list[i], &objects[i]);
+	}
+	go_view_close(process);
+	return r;
+}
+
 static int confirm_all(struct census *census, struct candidates *candidates)
 {
-	struct go_object objects[CHECK_BATCH];
 	int r = 0;
 
 	for (size_t start = 0; start < candidates->count && !r; start += CHECK_BATCH) {
-		size_t count = MIN(candidates->count - start, (size_t)CHECK_BATCH);
-
-		for (size_t i = 0; i < count; i++)
-			objects[i].addr = candidates->list[start + i].key;
-		r = go_heap_find_objects(census->process, objects, count);
-		for (size_t i = 0; i < count && !r; i++)
-			r = confirm(census, &candidates->list[start + i], &objects[i]);
+		r = confirm_batch(census, candidates->list + start,
+			MIN(candidates->count - start, (size_t)CHECK_BATCH));
 		if (!r)
 			r = census_progress(census, 0);
 	}
@@ -543,7 +627,7 @@ static void add_work(struct census *census)
 		const struct census_span *span = &census->spans[i];
 		uint64_t bytes = span->pages * GO_PAGE_BYTES;
 
-		if (span_try(census, span) && span->elemsize < WHOLE_SLOTS)
+		if (span_try(census, span) && is_read_whole(span))
 			census->total += bytes;
 		if (census->options->find_owners && !(span->class & 1))
 			census->total += bytes;

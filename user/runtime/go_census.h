@@ -9,7 +9,9 @@
 #include "runtime/go_heap.h"
 #include "runtime/go_map.h"
 
-#define CENSUS_SLICE_BYTES (2u << 20)
+#define CENSUS_SLICE_BYTES                                                                         \
+	(256u << 10) /* at once: small enough for the cache that is scanned next */
+#define CENSUS_PAGES (CENSUS_SLICE_BYTES / TARGET_PAGE_BYTES)
 
 /* A span of the garbage collected heap at the time of the snapshot. */
 struct census_span {
@@ -61,6 +63,8 @@ struct census {
 	size_t find_count, find_capacity;
 	struct table array_seen; /* array -> 1: two headers with one array cannot both be maps */
 	uint8_t *buffer;         /* CENSUS_SLICE_BYTES and a page */
+	struct target_piece pages[CENSUS_PAGES]; /* of pieces that are not all present */
+	size_t page_piece_count;
 	bool has_profile;
 };
 
@@ -70,10 +74,8 @@ const struct census_span *census_find_span(const struct census *census, uint64_t
 /* Counts bytes as read. Non-zero: stop (asked to, or out of time). */
 int census_progress(struct census *census, uint64_t bytes);
 
-/*
- * Reads memory into buf page by page; what is not present reads as zero. 0 or -ESRCH.
- */
-int census_read(struct census *census, uint64_t addr, void *buf, uint64_t bytes);
+/* Reads pieces; what is not present reads as zero. 0 or -ESRCH. */
+int census_read(struct census *census, struct target_piece *pieces, size_t count);
 
 /* Finds out who points to the finds. */
 int census_find_owners(struct census *census);

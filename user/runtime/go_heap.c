@@ -43,7 +43,7 @@ int go_heap_read_gc(struct runtime_process *process, struct go_gc *ret)
 			false},
 		{process->facts.gcphase, &gc.phase, 4, false},
 	};
-	int r = target_mem_read_pieces(process->mem, pieces, ARRAY_SIZE(pieces));
+	int r = target_mem_read_pieces(process->live, pieces, ARRAY_SIZE(pieces));
 
 	if (r < 0)
 		return r;
@@ -110,10 +110,10 @@ bool go_span_starts_at(
 struct lookup {
 	struct go_object *object;
 	uint64_t arena, mspan;
-	uint8_t before[GO_MSPAN_MAX], after[GO_MSPAN_MAX];
+	uint8_t raw[GO_MSPAN_MAX]; /* the span, then the span once more */
 	uint8_t alloc, mark, inline_page, inline_mark;
 	size_t first_piece, piece_count; /* of its bits */
-	bool in_span;
+	bool in_span, has_bits;
 };
 
 /* The look-ups of one call and room for their pieces. */
@@ -124,7 +124,7 @@ struct batch {
 	size_t piece_count;
 };
 
-#define PIECES_PER_LOOKUP 5
+#define PIECES_PER_LOOKUP 4
 
 static void batch_open(struct batch *batch, struct go_object *objects, size_t count)
 {
@@ -217,7 +217,7 @@ static void take_span(struct runtime_process *process, struct lookup *lookup)
 	struct go_object *object = lookup->object;
 	struct go_span *span = &object->span;
 
-	if (!go_heap_parse_span(process, lookup->mspan, lookup->before, span) ||
+	if (!go_heap_parse_span(process, lookup->mspan, lookup->raw, span) ||
 		span->state != GO_SPAN_IN_USE || object->addr < span->start ||
 		object->addr >= span->start + span->elemsize * span->nelems)
 		return;
@@ -233,7 +233,7 @@ static int read_spans(struct runtime_process *process, struct batch *batch)
 	batch->piece_count = 0;
 	for (size_t i = 0; i < batch->count; i++)
 		if (batch->lookups[i].mspan)
-			batch_add(batch, batch->lookups[i].mspan, batch->lookups[i].before,
+			batch_add(batch, batch->lookups[i].mspan, batch->lookups[i].raw,
 				process->facts.layout.mspan_size);
 	r = batch_read(process, batch);
 	if (r < 0)
@@ -278,7 +278,6 @@ static uint64_t slot_index(const struct go_object *object)
 	return (object->base - object->span.start) / object->span.elemsize;
 }
 
-/* The bits of an object, and its span once more. */
 static void add_bits(struct runtime_process *process, struct batch *batch, struct lookup *lookup)
 {
 	const struct go_layout *layout = &process->facts.layout;
@@ -297,31 +296,50 @@ static void add_bits(struct runtime_process *process, struct batch *batch, struc
 		batch_add(batch, span->start + GO_PAGE_BYTES - INLINE_MARKS_END + index / 8,
 			&lookup->inline_mark, 1);
 	}
-	batch_add(batch, span->addr, lookup->after, layout->mspan_size);
 	lookup->piece_count = batch->piece_count - lookup->first_piece;
 }
 
 /*
- * Was the span the same before and after its bits were read? Bits that were never written are zero,
- * though their page cannot be read (bitmaps come from fresh anonymous memory).
+ * Bits that were never written are zero, though their page cannot be read (bitmaps come from fresh
+ * anonymous memory).
  */
-static bool kept_still(
+static bool bits_known(
 	struct runtime_process *process, const struct batch *batch, const struct lookup *lookup)
 {
 	const struct target_piece *pieces = batch->pieces + lookup->first_piece;
-	const struct go_span *before = &lookup->object->span;
-	size_t bits = lookup->piece_count - 1;
-	struct go_span after;
 
-	for (size_t i = 0; i < bits; i++) {
+	for (size_t i = 0; i < lookup->piece_count; i++) {
 		if (pieces[i].done)
 			continue;
 		if (!target_mem_is_untouched(process->mem, pieces[i].addr))
 			return false;
 		*(uint8_t *)pieces[i].buf = 0;
 	}
-	return pieces[bits].done &&
-	       go_heap_parse_span(process, lookup->mspan, lookup->after, &after) &&
+	return true;
+}
+
+static int read_bits(struct runtime_process *process, struct batch *batch)
+{
+	int r;
+
+	batch->piece_count = 0;
+	for (size_t i = 0; i < batch->count; i++)
+		if (batch->lookups[i].in_span)
+			add_bits(process, batch, &batch->lookups[i]);
+	r = batch_read(process, batch);
+	for (size_t i = 0; r >= 0 && i < batch->count; i++)
+		batch->lookups[i].has_bits =
+			batch->lookups[i].in_span && bits_known(process, batch, &batch->lookups[i]);
+	return r;
+}
+
+/* Was the span the same before and after its bits were read? */
+static bool kept_still(const struct runtime_process *process, const struct lookup *lookup)
+{
+	const struct go_span *before = &lookup->object->span;
+	struct go_span after;
+
+	return go_heap_parse_span(process, lookup->mspan, lookup->raw, &after) &&
 	       before->start == after.start && before->elemsize == after.elemsize &&
 	       before->sweepgen == after.sweepgen && before->alloc_bits == after.alloc_bits &&
 	       before->mark_bits == after.mark_bits && before->state == after.state;
@@ -347,38 +365,65 @@ static enum go_object_state judge(const struct lookup *lookup, const struct go_g
 							      : GO_OBJECT_FREE;
 }
 
-static int read_bits(struct runtime_process *process, struct batch *batch, const struct go_gc *gc)
+static int read_spans_again(
+	struct runtime_process *process, struct batch *batch, const struct go_gc *gc)
 {
+	size_t at = 0;
 	int r;
 
 	batch->piece_count = 0;
 	for (size_t i = 0; i < batch->count; i++)
 		if (batch->lookups[i].in_span)
-			add_bits(process, batch, &batch->lookups[i]);
+			batch_add(batch, batch->lookups[i].mspan, batch->lookups[i].raw,
+				process->facts.layout.mspan_size);
 	r = batch_read(process, batch);
 	for (size_t i = 0; r >= 0 && i < batch->count; i++) {
 		struct lookup *lookup = &batch->lookups[i];
 
-		if (lookup->in_span)
-			lookup->object->state = kept_still(process, batch, lookup)
-							? judge(lookup, gc)
-							: GO_OBJECT_UNREAD;
+		if (!lookup->in_span)
+			continue;
+		lookup->object->state =
+			batch->pieces[at++].done && lookup->has_bits && kept_still(process, lookup)
+				? judge(lookup, gc)
+				: GO_OBJECT_UNREAD;
 	}
 	return r;
+}
+
+/*
+ * The readings of one attempt, each from pages that are copied after the reading before it: what changed
+ * between two of them shows.
+ */
+static int read_stages(struct runtime_process *process, struct batch *batch, const struct go_gc *gc)
+{
+	int r;
+
+	target_mem_drop(process->mem);
+	r = read_mspan_pointers(process, batch);
+	if (r >= 0)
+		r = read_spans(process, batch);
+	if (r < 0)
+		return r;
+	target_mem_drop(process->mem);
+	r = read_bits(process, batch);
+	if (r < 0)
+		return r;
+	target_mem_drop(process->mem);
+	return read_spans_again(process, batch, gc);
 }
 
 /* One attempt for all that is left; keeps those that must be tried again. */
 static int try_batch(struct runtime_process *process, struct batch *batch, const struct go_gc *gc)
 {
+	struct target_mem *mem = process->mem;
 	struct go_gc after;
 	size_t left = 0;
 	bool moved;
-	int r = read_mspan_pointers(process, batch);
+	int r;
 
-	if (r >= 0)
-		r = read_spans(process, batch);
-	if (r >= 0)
-		r = read_bits(process, batch, gc);
+	process->mem = process->stage;
+	r = read_stages(process, batch, gc);
+	process->mem = mem;
 	if (r >= 0)
 		r = go_heap_read_gc(process, &after);
 	if (r < 0)

@@ -21,7 +21,8 @@
 #include "runtime/go_map.h"
 
 #define LOOK_CHUNK    1024
-#define HEADER_BYTES  64 /* of a channel; a map's is shorter */
+#define HEADER_BYTES  64  /* of a channel; a map's is shorter */
+#define WALK_CHUNK    128 /* containers read ahead at once */
 #define STALE_NS      (500 * NSEC_PER_MSEC)
 #define WALK_ATTEMPTS 3
 #define MAX_DOUBTS    50 /* looks in a row that make no sense: it is no container of ours */
@@ -296,6 +297,7 @@ static int walk(struct runtime_process *process, struct look_item *item, bool de
 	int r = walk_once(process, item);
 
 	for (int i = 1; i < WALK_ATTEMPTS && r == -EFAULT && bytes; i++) {
+		process->mem = process->live;
 		if (target_mem_read(process->mem, item->container->key, item->raw, bytes) ||
 			!parse_header(process, item))
 			break;
@@ -328,6 +330,52 @@ static int finish(struct runtime_process *process, struct look_item *item, enum 
 	}
 	go_container_fill(process, container, length_peak, ret);
 	ret->has_length = ret->has_length && item->parsed;
+	return r;
+}
+
+/* Reads ahead what walking those of them that need it will ask for. */
+static int fetch(
+	struct runtime_process *process, const struct look_item *items, size_t count, bool deep)
+{
+	const struct go_map_header *maps[WALK_CHUNK];
+	uint64_t addrs[2 * WALK_CHUNK];
+	size_t map_count = 0, addr_count = 0;
+	int r;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct look_item *item = &items[i];
+
+		if (item->dead || !item->parsed || !item->container->verified ||
+			!needs_walk(item, deep))
+			continue;
+		if (item->container->family == FAMILY_MAP) {
+			maps[map_count++] = &item->map;
+		} else if (item->container->family == FAMILY_CHANNEL) {
+			addrs[addr_count++] = item->key;
+			addrs[addr_count++] = item->chan.ring;
+		}
+	}
+	r = go_fetch_maps(process, maps, map_count, false);
+	return r ? r : go_fetch_spans(process, addrs, addr_count);
+}
+
+static int finish_all(struct runtime_process *process, enum family family, struct look_item *items,
+	size_t count, bool deep, const uint64_t *length_peaks, struct event_look *ret)
+{
+	int r = 0;
+
+	for (size_t start = 0; start < count && !r; start += WALK_CHUNK) {
+		size_t end = MIN(start + WALK_CHUNK, count);
+
+		go_view_open(process);
+		r = fetch(process, items + start, end - start, deep);
+		for (size_t i = start; i < end && !r; i++) {
+			process->mem = process->view;
+			r = finish(process, &items[i], family, deep,
+				length_peaks ? length_peaks[i] : 0, &ret[i]);
+		}
+		go_view_close(process);
+	}
 	return r;
 }
 
@@ -371,23 +419,21 @@ static int look_chunk(struct runtime_process *process, enum family family, struc
 			judge(process, &items[i]);
 	if (!r)
 		r = read_roots(process, items, count, deep);
-	for (size_t i = 0; !r && i < count; i++)
-		r = finish(process, &items[i], family, deep, length_peaks ? length_peaks[i] : 0,
-			&ret[i]);
-	return r;
+	return r ? r : finish_all(process, family, items, count, deep, length_peaks, ret);
 }
 
 int go_look(struct runtime_process *process, enum family family, const uint64_t *keys,
 	const uint64_t *types, const uint64_t *length_peaks, size_t count, bool deep,
 	struct event_look *ret)
 {
-	struct look_item *items = xcalloc(LOOK_CHUNK, sizeof(*items));
+	struct look_item *items = xcalloc(MIN(count, (size_t)LOOK_CHUNK), sizeof(*items));
 	int r = family > FAMILY_NONE && family < FAMILY_MAX ? 0 : -EINVAL;
 
 	for (size_t start = 0; !r && start < count; start += LOOK_CHUNK) {
 		size_t part = MIN(count - start, (size_t)LOOK_CHUNK);
 
-		memset(items, 0, part * sizeof(*items));
+		if (start)
+			memset(items, 0, part * sizeof(*items));
 		for (size_t i = 0; i < part; i++) {
 			items[i].key = keys[start + i];
 			items[i].container = go_container_make(

@@ -36,6 +36,12 @@ struct go_map_guess {
 	const struct go_type *types[GO_MAP_MAX_NAMES];
 };
 
+/* Guesses for one size of array, best first. */
+struct go_map_guesses {
+	struct go_map_guess *list;
+	size_t count;
+};
+
 /* False where the numbers alone are impossible. */
 bool go_map_parse(const struct runtime_process *process, const uint8_t raw[GO_MAP_HEADER_BYTES],
 	struct go_map_header *ret);
@@ -59,6 +65,9 @@ int go_map_walk(struct runtime_process *process, uint64_t key, const struct go_m
  */
 int go_map_check(struct runtime_process *process, uint64_t key, const struct go_map_header *header,
 	const struct go_type *type, struct go_map_guess *ret_guess);
+
+/* Frees what the checks so far have learned of sizes of arrays. */
+void go_map_forget_guesses(struct runtime_process *process);
 
 /* "map[string]int" or "map[int]int or map[int]uint"; "map" where nothing is known. */
 void go_map_guess_name(const struct go_map_guess *guess, char *buf, size_t bytes);

@@ -146,7 +146,8 @@ static int scan_range(struct pass *pass, uint64_t start, uint64_t end, hit_fn *h
 
 	for (uint64_t addr = start; addr < end && !r; addr += bytes) {
 		bytes = MIN(end - addr, (uint64_t)CENSUS_SLICE_BYTES);
-		r = census_read(census, addr, census->buffer, bytes);
+		r = census_read(census,
+			&(struct target_piece){addr, census->buffer, (uint32_t)bytes, false}, 1);
 		if (r)
 			break;
 		scan_words(pass, addr, census->buffer, bytes, hit);
@@ -168,16 +169,13 @@ static int scan_batch(struct pass *pass, struct target_piece *pieces, size_t cou
 {
 	struct census *census = pass->census;
 	uint64_t bytes = 0;
-	int r = target_mem_read_pieces(census->process->mem, pieces, count);
+	int r = census_read(census, pieces, count);
 
-	for (size_t i = 0; r >= 0 && i < count; i++) {
-		if (!pieces[i].done)
-			r = census_read(census, pieces[i].addr, pieces[i].buf, pieces[i].bytes);
-		if (r >= 0)
-			scan_words(pass, pieces[i].addr, pieces[i].buf, pieces[i].bytes, hit_heap);
+	for (size_t i = 0; !r && i < count; i++) {
+		scan_words(pass, pieces[i].addr, pieces[i].buf, pieces[i].bytes, hit_heap);
 		bytes += pieces[i].bytes;
 	}
-	return r < 0 ? r : census_progress(census, bytes);
+	return r ? r : census_progress(census, bytes);
 }
 
 static int scan_heap(struct pass *pass)

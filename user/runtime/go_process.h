@@ -43,6 +43,8 @@ struct go_shape {
 	bool has_resident;
 };
 
+struct go_map_guesses;
+
 struct go_extent {
 	uint64_t start, bytes;
 	bool old;
@@ -63,8 +65,7 @@ struct go_root {
 
 struct go_container {
 	enum family family;
-	uint64_t key, type;  /* type: run-time address (map, or element), 0 = unknown */
-	char type_name[160]; /* where type is 0: what the census inferred */
+	uint64_t key, type; /* type: run-time address (map, or element), 0 = unknown */
 	uint64_t seed, array, length, clear_seq; /* identity: as last seen */
 	uint64_t stamp;
 	uint64_t base, elemsize; /* of its span slot */
@@ -81,6 +82,7 @@ struct go_container {
 	uint64_t walked_array, walked_count; /* what the header said at the last walk */
 	uint64_t walk; /* number of that walk: owner_of()'s entries carry it */
 	struct go_shape shape;
+	char type_name[160]; /* where type is 0: what the census inferred */
 };
 
 struct go_array {
@@ -88,8 +90,11 @@ struct go_array {
 };
 
 struct runtime_process {
-	struct target_mem *mem;
-	struct parser *parser; /* NULL in tests: no type is known then */
+	struct target_mem *mem;   /* what is read: live, or the view while one is open */
+	struct target_mem *live;  /* the target's memory as it is now */
+	struct target_mem *view;  /* go_view_open() */
+	struct target_mem *stage; /* a view for one stage of go_heap_find_objects() */
+	struct parser *parser;    /* NULL in tests: no type is known then */
 	uint32_t file_id;
 	uint64_t slide;
 	struct go_facts facts; /* addresses are run-time addresses */
@@ -103,6 +108,9 @@ struct runtime_process {
 	struct go_type *map_types; /* all of the file, by group address */
 	size_t map_type_count;
 	bool map_types_read;
+	struct table guesses_of; /* size of a map's array -> index into guesses: go_map_check.c */
+	struct go_map_guesses *guesses;
+	size_t guess_count, guess_capacity;
 	struct table call_types; /* return pc of a growslice call -> element type, 0 = unknown */
 	struct table callers;    /* the same -> who calls: see go_decode_array.c */
 
@@ -120,6 +128,27 @@ struct runtime_process {
 	struct table appends;     /* append and goroutine -> the array it made last */
 	struct table grown;       /* hmap -> B and count of its last growth: see go_decode.c */
 };
+
+/* ---- go_fetch.c ---- */
+
+struct go_map_header;
+
+/*
+ * Between the two, memory is read through a view (target_mem_new_view()), empty at first: many
+ * containers are looked at in few system calls. What must be seen to change is read from live.
+ */
+void go_view_open(struct runtime_process *process);
+void go_view_close(struct runtime_process *process);
+
+/*
+ * Reads ahead, through the open view, what go_map_walk() and, with contents, go_map_check() will ask
+ * of these maps: in a few gathered reads for all of them together. 0 or -ESRCH.
+ */
+int go_fetch_maps(struct runtime_process *process, const struct go_map_header *const *maps,
+	size_t count, bool contents);
+
+/* The same for go_chan_walk() and whoever else asks for the spans of these addresses. */
+int go_fetch_spans(struct runtime_process *process, const uint64_t *addrs, size_t count);
 
 /* ---- go_typecache.c ---- */
 

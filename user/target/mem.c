@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Memory of another process (mem.h), in two implementations behind one table of functions.
+ * Memory of another process (mem.h): two implementations behind one table of functions (the third,
+ * views, is in view.c).
  *
  * A live process is read with process_vm_readv, many pieces a call, or, where that is refused (it
  * checks capabilities at every call), through /proc/PID/mem, which was checked when it was opened.
@@ -19,50 +20,17 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/table.h"
-#include "target/mem.h"
+#include "target/mem_ops.h"
 
 #define PAGEMAP_PRESENT   (1ull << 63)
 #define PAGEMAP_SWAPPED   (1ull << 62)
 #define PAGEMAP_WORDS     512        /* words read from pagemap at once */
-#define PAGE_GAP          16         /* pages: cheaper to read over than to start anew */
+#define PAGE_GAP          32         /* pages: cheaper to read over than to start anew */
 #define SLICE_PIECES      1024       /* UIO_MAXIOV */
 #define SLICE_BYTES       (2u << 20) /* about 1 ms of copying: our share of the target's mmap_lock */
 #define TASK_END          0x7ffffffff000ull /* x86_64, 4-level page tables: TASK_SIZE_MAX */
 #define IMAGE_MAGIC       "mtimage1"
 #define IMAGE_MAGIC_BYTES 8
-
-struct target_mem_ops {
-	void (*close)(struct target_mem *mem);
-	int (*read)(struct target_mem *mem, uint64_t addr, void *buf, size_t bytes);
-	int (*read_pieces)(struct target_mem *mem, struct target_piece *pieces, size_t count);
-	long (*present)(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret);
-	bool (*is_untouched)(struct target_mem *mem, uint64_t page);
-};
-
-struct target_mem {
-	const struct target_mem_ops *ops;
-	/* live */
-	int pid, mem_fd, pagemap_fd;
-	bool no_vm_readv;
-	/* image */
-	struct table pages; /* page number -> index into page_bytes */
-	uint8_t (*page_bytes)[TARGET_PAGE_BYTES];
-	size_t page_count, page_capacity;
-};
-
-static uint64_t page_of(uint64_t addr)
-{
-	return addr / TARGET_PAGE_BYTES;
-}
-
-/* Pages touched by [addr, addr + bytes); 0 where it is empty or wraps around. */
-static uint64_t pages_of(uint64_t addr, uint64_t bytes)
-{
-	if (!bytes || addr + (bytes - 1) < addr)
-		return 0;
-	return page_of(addr + (bytes - 1)) - page_of(addr) + 1;
-}
 
 /* ---- live ---- */
 
@@ -195,34 +163,63 @@ static int live_check_pieces(struct target_mem *mem, struct piece_pages *sorted,
 	return 0;
 }
 
-/* Reads the pieces marked done in one go; unmarks those that failed after all. */
+/* Local and remote sides of one process_vm_readv; neighbours in memory are one. */
+struct vectors {
+	struct iovec local[SLICE_PIECES], remote[SLICE_PIECES];
+	size_t locals, remotes;
+};
+
+static void add_vector(struct iovec *list, size_t *count, void *start, size_t bytes, bool join)
+{
+	struct iovec *last = *count ? &list[*count - 1] : NULL;
+
+	if (join && last && (uintptr_t)last->iov_base + last->iov_len == (uintptr_t)start)
+		last->iov_len += bytes;
+	else
+		list[(*count)++] = (struct iovec){.iov_base = start, .iov_len = bytes};
+}
+
+static void set_vectors(
+	struct vectors *vectors, struct target_piece **pieces, size_t count, bool join)
+{
+	vectors->locals = vectors->remotes = 0;
+	for (size_t i = 0; i < count; i++) {
+		add_vector(
+			vectors->local, &vectors->locals, pieces[i]->buf, pieces[i]->bytes, join);
+		add_vector(vectors->remote, &vectors->remotes, (void *)(uintptr_t)pieces[i]->addr,
+			pieces[i]->bytes, join);
+	}
+}
+
+/*
+ * Reads the pieces marked done in one go; unmarks those that failed after all. It stops at the first
+ * vector that it cannot read (process_vm_readv(2)): which piece of joined ones that was is found by
+ * reading on without joining.
+ */
 static int live_read_marked(struct target_mem *mem, struct target_piece **marked, size_t count)
 {
-	struct iovec local[SLICE_PIECES], remote[SLICE_PIECES];
+	struct vectors vectors;
+	bool join = true;
 	size_t start = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		local[i] = (struct iovec){.iov_base = marked[i]->buf, .iov_len = marked[i]->bytes};
-		remote[i] = (struct iovec){.iov_base = (void *)(uintptr_t)marked[i]->addr,
-			.iov_len = marked[i]->bytes};
-	}
 	while (start < count && !mem->no_vm_readv) {
-		size_t left = count - start;
-		ssize_t got =
-			process_vm_readv(mem->pid, local + start, left, remote + start, left, 0);
+		ssize_t got;
 
+		set_vectors(&vectors, marked + start, count - start, join);
+		got = process_vm_readv(mem->pid, vectors.local, vectors.locals, vectors.remote,
+			vectors.remotes, 0);
 		if (got < 0 && (errno == EPERM || errno == ENOSYS)) {
 			mem->no_vm_readv = true;
 			break;
 		}
 		if (got < 0 && errno != EFAULT)
 			return -errno;
-		/* It stops at the first piece that it cannot read (process_vm_readv(2)). */
-		for (got = MAX(got, 0); start < count && (size_t)got >= local[start].iov_len;
+		for (got = MAX(got, 0); start < count && (size_t)got >= marked[start]->bytes;
 			start++)
-			got -= (ssize_t)local[start].iov_len;
-		if (start < count)
+			got -= (ssize_t)marked[start]->bytes;
+		if (start < count && !join)
 			marked[start++]->done = false;
+		join = false;
 	}
 	for (; start < count; start++) {
 		struct target_piece *piece = marked[start];

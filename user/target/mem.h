@@ -2,8 +2,8 @@
 /*
  * The memory of another process, read without stopping it and without changing it.
  *
- * Two implementations: a live process (/proc/PID/mem and pagemap, opened once and kept) and a saved
- * image (tests). A read never touches a page that is not present: such a page would be faulted in
+ * Three implementations: a live process (/proc/PID/mem and pagemap, opened once and kept), a saved
+ * image (tests), and a view of either that remembers pages for a moment. A read never touches a page that is not present: such a page would be faulted in
  * and the target's RSS would grow because we looked.
  *
  * Whatever comes back is hostile input: check counts, bounds and cycles before use.
@@ -27,6 +27,10 @@ struct target_piece {
 	bool done;
 };
 
+struct target_range {
+	uint64_t addr, bytes;
+};
+
 /* Opens the memory of a live process. pid is in our pid namespace. -ESRCH, -EACCES, -EPERM. */
 int target_mem_open(int pid, struct target_mem **ret);
 
@@ -39,6 +43,24 @@ int target_mem_add_image(struct target_mem *mem, uint64_t addr, const void *byte
 
 /* Writes an image to a new file. -EINVAL where mem is a live process, -EEXIST. */
 int target_mem_save(struct target_mem *mem, const char *path);
+
+/*
+ * A view of mem, which must outlive it. Pages are copied whole when they are first read, all that one
+ * call needs in one go, and kept until target_mem_drop(): what lies close together is read once. So its
+ * answers are a snapshot, each page of its own moment, and a page that was not there stays so. Whatever is
+ * read twice to see whether it changed has to be read from mem. Large reads and questions of presence
+ * are passed on. Presence is checked in the call that copies, as ever: keeping pages touches none.
+ */
+struct target_mem *target_mem_new_view(struct target_mem *mem);
+
+/* Forgets all pages of a view. */
+void target_mem_drop(struct target_mem *view);
+
+/*
+ * Copies ahead what will be asked of a view soon, in one go; more than fits is left for later. 0 or
+ * -ESRCH.
+ */
+int target_mem_fetch(struct target_mem *view, const struct target_range *ranges, size_t count);
 
 void target_mem_close(struct target_mem *mem);
 

@@ -3,7 +3,7 @@
  * Watching: a container gets on the list when a census finds it or a growth shows it, and leaves it
  * when a look says it is dead or when 4,096 larger ones have come. Headers are read at every poll in
  * one batch per family; what the header does not say (tables, residency) is read when a container is
- * new, has grown, or has not been walked for ten seconds.
+ * new or has grown, every ten seconds where it was written to, and every minute where it was not.
  */
 #include "trace/reader.h"
 
@@ -28,10 +28,14 @@ struct watch {
 	enum family family;
 	uint8_t part; /* whose it is */
 	bool used;
+	bool deep; /* it is to be walked at this poll */
 	uint64_t key, type;
 	uint64_t length_peak, held_bytes;
 	uint64_t dead_ns;     /* first found dead then, 0 = alive at the last look */
 	uint64_t deep_due_ns; /* walk it at the first poll after this; 0 = now */
+	uint64_t deep_ns;     /* when that was done last */
+	uint64_t stamp,
+		deep_stamp; /* of the last look, and of the last one that walked it; 0 = it has none */
 };
 
 struct reader {
@@ -52,6 +56,7 @@ struct reader {
 	struct watch watches[READER_MAX_CONTAINERS];
 	size_t watch_end; /* watches in use lie below */
 	size_t watch_count;
+	size_t deep_next;    /* where the next choice of whom to walk begins */
 	struct table by_key; /* watch_hash -> index */
 };
 
@@ -422,6 +427,25 @@ static void census_site(struct reader *reader, const struct runtime_container *f
 		reader->symbolizer, found->family, type, found->site_pcs, count, false);
 }
 
+static void walked(struct watch *watch, uint64_t now_ns, uint64_t rest_ns)
+{
+	watch->deep_stamp = watch->stamp;
+	watch->deep_ns = now_ns;
+	watch->deep_due_ns = now_ns + rest_ns;
+}
+
+/* The census has walked it: the next walks of all that it found are spread over the time between two. */
+static void census_walked(struct reader *reader, const struct event_look *look, uint64_t now_ns)
+{
+	struct watch *watch = watch_find(reader, look->family, look->key);
+
+	if (!watch)
+		return;
+	watch->stamp = look->stamp;
+	walked(watch, now_ns,
+		READER_DEEP_NS / 2 + hash_bytes(0, &look->key, sizeof(look->key)) % READER_DEEP_NS);
+}
+
 static void census_found(const struct runtime_container *found, void *arg)
 {
 	struct census_run *run = arg;
@@ -440,6 +464,7 @@ static void census_found(const struct runtime_container *found, void *arg)
 	model_apply(reader->model, &event);
 	watch_add(
 		reader, run->part, found->family, found->key, found->type, found->look.held_bytes);
+	census_walked(reader, &found->look, run->now_ns);
 	apply_look(reader, &found->look, run->now_ns);
 }
 
@@ -577,6 +602,7 @@ struct look_batch {
 	enum family family;
 	bool deep;
 	size_t count;
+	struct watch *watches[LOOK_BATCH];
 	uint64_t keys[LOOK_BATCH], types[LOOK_BATCH], peaks[LOOK_BATCH];
 	struct event_look looks[LOOK_BATCH];
 };
@@ -596,24 +622,22 @@ static void died(
 	watch_remove(reader, watch);
 }
 
-static void looked(struct reader *reader, const struct event_look *look, uint64_t now_ns, bool deep)
+static void looked(struct reader *reader, struct watch *watch, const struct event_look *look,
+	uint64_t now_ns, bool deep)
 {
-	struct watch *watch = watch_find(reader, look->family, look->key);
-
-	if (watch && look->liveness == LIVENESS_DEAD) {
+	if (look->liveness == LIVENESS_DEAD) {
 		died(reader, watch, look, now_ns);
 		return;
 	}
 	apply_look(reader, look, now_ns);
-	if (!watch)
-		return;
 	watch->dead_ns = 0;
 	if (look->has_length)
 		watch->length_peak = MAX(watch->length_peak, look->length);
 	if (look->held_bytes)
 		watch->held_bytes = look->held_bytes;
+	watch->stamp = look->stamp;
 	if (deep)
-		watch->deep_due_ns = now_ns + READER_DEEP_NS;
+		walked(watch, now_ns, READER_DEEP_NS);
 }
 
 static void look_flush(struct reader *reader, struct look_batch *batch, uint64_t now_ns)
@@ -626,12 +650,37 @@ static void look_flush(struct reader *reader, struct look_batch *batch, uint64_t
 	r = batch->part->runtime->look(batch->part->process, batch->family, batch->keys,
 		batch->types, batch->peaks, batch->count, batch->deep, batch->looks);
 	for (size_t i = 0; r >= 0 && i < batch->count; i++)
-		looked(reader, &batch->looks[i], now_ns, batch->deep);
+		looked(reader, batch->watches[i], &batch->looks[i], now_ns, batch->deep);
 	batch->count = 0;
 }
 
+/* What nobody has written to has the same tables, and loses pages slowly if at all. */
+static bool deep_due(const struct watch *watch, uint64_t now_ns)
+{
+	if (now_ns < watch->deep_due_ns)
+		return false;
+	return !watch->deep_due_ns || !watch->stamp || watch->stamp != watch->deep_stamp ||
+	       now_ns - watch->deep_ns >= READER_DEEP_REST_NS;
+}
+
+/* Chooses who is walked at this poll, so that no poll is long: what is left is due at the next one. */
+static void choose_deep(struct reader *reader, uint64_t now_ns)
+{
+	size_t left = reader->last ? SIZE_MAX : READER_DEEP_AT_ONCE, end = reader->watch_end;
+
+	for (size_t n = 0; n < end; n++) {
+		size_t i = (reader->deep_next + n) % end;
+		struct watch *watch = &reader->watches[i];
+
+		watch->deep = watch->used && left && (reader->last || deep_due(watch, now_ns));
+		left -= watch->deep;
+		if (watch->deep && !left)
+			reader->deep_next = i + 1;
+	}
+}
+
 static void look_at_family(struct reader *reader, const struct reader_part *part,
-	enum family family, bool deep, bool all_deep, uint64_t now_ns)
+	enum family family, bool deep, uint64_t now_ns)
 {
 	struct look_batch *batch = xcalloc(1, sizeof(*batch));
 
@@ -639,12 +688,12 @@ static void look_at_family(struct reader *reader, const struct reader_part *part
 	batch->family = family;
 	batch->deep = deep;
 	for (size_t i = 0; i < reader->watch_end; i++) {
-		const struct watch *watch = &reader->watches[i];
+		struct watch *watch = &reader->watches[i];
 
-		if (!watch->used || watch->family != family || &reader->parts[watch->part] != part)
+		if (!watch->used || watch->family != family || watch->deep != deep ||
+			&reader->parts[watch->part] != part)
 			continue;
-		if ((all_deep || watch->deep_due_ns <= now_ns) != deep)
-			continue;
+		batch->watches[batch->count] = watch;
 		batch->keys[batch->count] = watch->key;
 		batch->types[batch->count] = watch->type;
 		batch->peaks[batch->count++] = watch->length_peak;
@@ -747,9 +796,8 @@ static void poll_part(struct reader *reader, const struct reader_part *part, uin
 		model_apply(reader->model, &event);
 	for (enum family family = FAMILY_MAP; part->runtime->look && family < FAMILY_MAX;
 		family++) {
-		if (!all_deep)
-			look_at_family(reader, part, family, false, false, now_ns);
-		look_at_family(reader, part, family, true, all_deep, now_ns);
+		look_at_family(reader, part, family, false, now_ns);
+		look_at_family(reader, part, family, true, now_ns);
 	}
 	if (part->runtime->goroutines && goroutines_due(reader, now_ns, all_deep))
 		look_at_goroutines(reader, part, clock_mono_ns());
@@ -763,6 +811,7 @@ void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 	reader->last = all_deep;
 	reader_usage(reader, now_ns, all_deep);
 	reader_start(reader);
+	choose_deep(reader, now_ns);
 	for (size_t i = 0; i < reader->part_count; i++)
 		if (reader->parts[i].process)
 			poll_part(reader, &reader->parts[i], now_ns);

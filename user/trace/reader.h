@@ -18,6 +18,8 @@
 #define READER_FLOOR_BYTES    (64 << 10)           /* smaller containers are not watched */
 #define READER_MAX_CONTAINERS 4096                 /* watched at once; the smallest make room */
 #define READER_DEEP_NS        (10ull * 1000000000) /* walk tables and residency again after */
+#define READER_DEEP_REST_NS   (60ull * 1000000000) /* the same where nobody has written to it */
+#define READER_DEEP_AT_ONCE   256                  /* walks of one poll, at most */
 
 /* Between two looks for new libraries: a part of the age since attach, within these bounds. */
 #define READER_REFRESH_PART    4
