@@ -169,7 +169,7 @@ MINIMAL = {
     "containers": [{
         "id": 0, "target": 0, "pid": 1, "site": 1, "address": "0xc000000000", "runtime": "go",
         "family": "map", "type": "map[int]int", "owner": None, "length": 1, "length_peak": 1,
-        "capacity": 8, "held_bytes": 1, "retained_bytes": 0, "resident_bytes": None,
+        "capacity": 8, "held_bytes": 1, "retained_bytes": 0, "resident_bytes": None, "scannable_bytes": 1,
         "tombstones": 0, "growths": 1, "before_attach": False, "alive": "proven",
     }],
     "findings": [{

@@ -28,10 +28,12 @@
  *	         held= same_size= new=
  *	create   at= target= family= key= type= site= owner= before= capacity= held=
  *	look     at= target= family= key= live=(dead|allocated|marked|rooted) cycle= length= capacity=
- *	         load_limit= held= need= need_peak= resident= tombstones= old= old_resident= stamp=
+ *	         load_limit= held= need= need_peak= resident= tombstones= old= old_resident= scannable=
+ *	         stamp=
  *	faults   at= target= addr= site= faults= key=
  *	heap     at= target= gc= running= pause= last_pause= live= goal= allocated= total= in_use=
- *	         free= released= stacks= runtime=
+ *	         free= released= stacks= runtime= scannable= pauses= pause_min= pause_median=
+ *	         pause_max= mark= mark_cpu= assist=
  *	usage    at= target= rss= files= peak= cpu=
  *	share    at= target= family= open=
  *	goroutines at= target= running= send= receive= ... (wait_name()) stacks=   a look begins
@@ -473,6 +475,7 @@ static void read_look(struct replay *replay, const struct line *line, struct eve
 		.tombstones = number(line, "tombstones"),
 		.old_bytes = number(line, "old"),
 		.old_resident_bytes = number(line, "old_resident"),
+		.scannable_bytes = number(line, "scannable"),
 		.stamp = number(line, "stamp"),
 	};
 }
@@ -504,6 +507,14 @@ static void read_heap(struct replay *replay, const struct line *line, struct eve
 		.released_bytes = number(line, "released"),
 		.stack_bytes = number(line, "stacks"),
 		.runtime_bytes = number(line, "runtime"),
+		.scannable_bytes = number(line, "scannable"),
+		.pause_count = (uint32_t)number(line, "pauses"),
+		.pause_min_ns = number(line, "pause_min"),
+		.pause_median_ns = number(line, "pause_median"),
+		.pause_max_ns = number(line, "pause_max"),
+		.mark_ns = number(line, "mark"),
+		.mark_cpu_ns = number(line, "mark_cpu"),
+		.assist_cpu_ns = number(line, "assist"),
 	};
 }
 

@@ -880,3 +880,47 @@ Test(model, a_profile_replaces_the_one_before)
 	cr_assert_eq(target->allocated_count, 0);
 	world_done(&w);
 }
+
+/* ---- collector ---- */
+
+static void collected(struct world *w, uint32_t cycles, bool running, uint64_t live)
+{
+	struct event event = {.kind = EVENT_HEAP, .target = w->target, .time_ns = w->now_ns};
+
+	event.heap = (struct event_heap){.gc_cycles = cycles,
+		.gc_running = running,
+		.live_bytes = live,
+		.mark_ns = live,
+		.mark_cpu_ns = 100,
+		.assist_cpu_ns = 5};
+	cr_assert_eq(model_apply(w->model, &event), 0);
+	w->now_ns += NSEC_PER_SEC / 2;
+}
+
+Test(model, floor_is_what_cycles_leave)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+
+	collected(&w, 0, false, 77); /* no cycle yet */
+	cr_assert_eq(target->gc.cycles, 0);
+	cr_assert_eq(model_floor_slope(target), 0);
+	collected(&w, 1, false, 1000);
+	collected(&w, 1, false, 1000); /* no new one */
+	collected(&w, 2, true, 5);     /* still marking */
+	collected(&w, 2, false, 3000);
+	cr_assert_eq(model_floor_slope(target), 0, "two are no trend");
+	collected(&w, 3, false, 2000);
+	collected(&w, 9, false, 4000);
+	cr_assert_eq(target->gc.cycles, 4);
+	cr_assert_eq(target->gc.floor_first_bytes, 1000);
+	cr_assert_eq(target->gc.floor_last_bytes, 4000);
+	cr_assert_eq(target->gc.floor_min_bytes, 1000);
+	cr_assert_eq(target->gc.floor_max_bytes, 4000);
+	cr_assert_eq(target->gc.mark_max_ns, 4000);
+	cr_assert_eq(target->gc.mark_total_ns, 10000);
+	cr_assert_eq(target->gc.assist_cpu_ns, 20);
+	/* (0 s, 1000), (1.5 s, 3000), (2 s, 2000), (2.5 s, 4000) */
+	cr_assert_float_eq(model_floor_slope(target), 1000, 20);
+	world_done(&w);
+}

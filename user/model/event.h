@@ -127,6 +127,7 @@ struct event_look {
 	uint64_t tombstones;
 	uint64_t old_bytes; /* classic map: old array still held by an unfinished growth; else 0 */
 	uint64_t old_resident_bytes;
+	uint64_t scannable_bytes; /* part of held_bytes that may hold pointers */
 	uint64_t stamp; /* changes with every write the header shows (count, evacuation, seed) */
 };
 
@@ -147,8 +148,14 @@ struct event_heap {
 	uint64_t total_alloc_bytes; /* cumulative since the target's start */
 	uint64_t in_use_bytes;      /* spans in use */
 	uint64_t free_bytes, released_bytes;
-	uint64_t stack_bytes;   /* goroutine stacks */
-	uint64_t runtime_bytes; /* metadata; 0 = unknown */
+	uint64_t stack_bytes;     /* goroutine stacks */
+	uint64_t runtime_bytes;   /* metadata; 0 = unknown */
+	uint64_t scannable_bytes; /* of the heap: what the collector has to look through */
+	uint32_t pause_count;     /* the newest cycles, stop-the-world time of each: */
+	uint64_t pause_min_ns, pause_median_ns, pause_max_ns;
+	uint64_t mark_ns; /* of the last completed cycle: how long it marked, */
+	uint64_t mark_cpu_ns,
+		assist_cpu_ns; /* CPU time of that, and of it by those who allocated */
 };
 
 struct event_usage {

@@ -195,6 +195,7 @@ static void apply_exec(struct model *model, struct target_state *target, const s
 	target->pub.steady_ns = 0;
 	target->pub.has_heap = false;
 	target->pub.heap_count = 0;
+	target->pub.gc = (struct gc_view){0};
 	goroutines_end(&target->pub);
 	allocated_end(target);
 	target->spike_open = false;

@@ -54,6 +54,21 @@ struct heap_sample {
 	bool gc_running;
 };
 
+/*
+ * The collector, cycle after cycle, as far as cycles were seen to end (several between two readings are
+ * one). The floor is the heap that a cycle found alive: its trend is what a leak looks like.
+ */
+struct gc_view {
+	uint64_t cycles;
+	uint32_t newest; /* number of the newest */
+	uint64_t mark_max_ns, mark_total_ns;
+	uint64_t mark_cpu_ns, assist_cpu_ns;
+	uint64_t floor_first_bytes, floor_last_bytes, floor_min_bytes, floor_max_bytes;
+	uint64_t floor_first_ns;
+	double time_sum, time_squares, floor_sum,
+		products; /* for the trend; seconds since the first */
+};
+
 /* One step of RSS: up from start to end. */
 struct spike {
 	uint64_t start_ns, end_ns;
@@ -108,6 +123,7 @@ struct target {
 	bool has_heap;
 	struct event_heap heap_first, heap; /* at attach, now */
 	uint64_t heap_ns;                   /* time of heap */
+	struct gc_view gc;
 
 	/* Start-up lasts until the target is 60 s old or RSS rises by < 1 % in 10 s, whichever is first. */
 	uint64_t steady_ns; /* 0 = still starting up */
@@ -419,6 +435,9 @@ void model_site_window(
 
 /* GC cycles completed since t_ns, as far as seen (never too many). */
 uint32_t model_gc_cycles_since(const struct target *target, uint64_t t_ns);
+
+/* Trend of the heap that cycles left alive, in bytes per second; 0 where fewer than 3 were seen. */
+double model_floor_slope(const struct target *target);
 
 /* Highest RSS sample in [from_ns, to_ns]; 0 = none. */
 uint64_t model_rss_max(const struct target *target, uint64_t from_ns, uint64_t to_ns);

@@ -81,6 +81,51 @@ void timeline_apply_usage(
 	spike_apply_usage(model, target, event->time_ns);
 }
 
+static void add_floor(struct gc_view *gc, uint64_t bytes, uint64_t time_ns)
+{
+	double seconds;
+
+	if (!gc->cycles) {
+		gc->floor_first_bytes = gc->floor_min_bytes = bytes;
+		gc->floor_first_ns = time_ns;
+	}
+	gc->floor_last_bytes = bytes;
+	gc->floor_min_bytes = MIN(gc->floor_min_bytes, bytes);
+	gc->floor_max_bytes = MAX(gc->floor_max_bytes, bytes);
+	seconds = (double)(time_ns - gc->floor_first_ns) / NSEC_PER_SEC;
+	gc->time_sum += seconds;
+	gc->time_squares += seconds * seconds;
+	gc->floor_sum += (double)bytes;
+	gc->products += seconds * (double)bytes;
+}
+
+/* The first reading counts too: it shows the last cycle before attach. */
+static void add_cycle(struct target *target, const struct event_heap *heap, uint64_t time_ns)
+{
+	struct gc_view *gc = &target->gc;
+
+	if (heap->gc_running || !heap->gc_cycles || heap->gc_cycles == gc->newest)
+		return;
+	gc->newest = heap->gc_cycles;
+	add_floor(gc, heap->live_bytes, time_ns);
+	gc->cycles++;
+	gc->mark_max_ns = MAX(gc->mark_max_ns, heap->mark_ns);
+	gc->mark_total_ns += heap->mark_ns;
+	gc->mark_cpu_ns += heap->mark_cpu_ns;
+	gc->assist_cpu_ns += heap->assist_cpu_ns;
+}
+
+double model_floor_slope(const struct target *target)
+{
+	const struct gc_view *gc = &target->gc;
+	double count = (double)gc->cycles;
+	double spread = count * gc->time_squares - gc->time_sum * gc->time_sum;
+
+	if (gc->cycles < 3 || spread <= 0)
+		return 0;
+	return (count * gc->products - gc->time_sum * gc->floor_sum) / spread;
+}
+
 void timeline_apply_heap(struct target_state *target, const struct event *event)
 {
 	const struct event_heap *heap = &event->heap;
@@ -90,6 +135,7 @@ void timeline_apply_heap(struct target_state *target, const struct event *event)
 		return;
 	if (!pub->has_heap)
 		pub->heap_first = *heap;
+	add_cycle(pub, heap, event->time_ns);
 	pub->has_heap = true;
 	pub->heap = *heap;
 	pub->heap_ns = event->time_ns;

@@ -237,6 +237,7 @@ void go_container_fill(struct runtime_process *process, const struct go_containe
 		.tombstones = shape->tombstones,
 		.old_bytes = shape->old,
 		.old_resident_bytes = shape->old_resident,
+		.scannable_bytes = shape->group_has_pointers ? shape->held : 0,
 		.stamp = container->stamp,
 	};
 	if (container->verified && completed >= container->proof_cycle)

@@ -22,7 +22,8 @@ struct go_layout {
 	uint8_t special_kind_profile;
 	uint16_t stats_num_gc, stats_pause_total, stats_pause_ns, stats_last_gc_nanotime;
 	uint16_t gc_heap_live, gc_heap_marked, gc_heap_in_use, gc_heap_released, gc_heap_free,
-		gc_total_alloc, gc_total_free, gc_goal;
+		gc_total_alloc, gc_total_free, gc_goal, gc_scannable, gc_assist_time,
+		gc_dedicated_time, gc_fractional_time, gc_idle_time, gc_mark_start;
 	uint16_t chan_header, chan_elem_type, chan_sendx, chan_recvx;
 	uint16_t g_goid;
 	bool malloc_headers;   /* 1.22+: pointerful objects > 512 bytes carry their *type first */

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "runtime/go_gc.h"
 #include "runtime/go_heap.h"
 #include "runtime/go_size.h"
 
@@ -477,6 +478,7 @@ int go_heap_read_state(struct runtime_process *process, struct event_heap *ret)
 		{gc + layout->gc_heap_free, &heap.free_bytes, 8, false},
 		{gc + layout->gc_total_alloc, &heap.total_alloc_bytes, 8, false},
 		{gc + layout->gc_goal, &heap.goal_bytes, 8, false},
+		{gc + layout->gc_scannable, &heap.scannable_bytes, 8, false},
 		{process->facts.mheap + layout->heap_sweepgen, &sweepgen, 4, false},
 		{process->facts.gcphase, &phase, 4, false},
 	};
@@ -497,6 +499,7 @@ int go_heap_read_state(struct runtime_process *process, struct event_heap *ret)
 		target_mem_read_u64(process->mem,
 			stats + layout->stats_pause_ns + 8 * ((heap.gc_cycles + 255) % 256),
 			&heap.pause_last_ns);
+	go_gc_add_view(process, &heap);
 	*ret = heap;
 	return 0;
 }

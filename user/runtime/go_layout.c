@@ -24,7 +24,8 @@
 #define PACER_1_21                                                                                 \
 	.gc_heap_live = 104, .gc_heap_marked = 152, .gc_heap_in_use = 272,                         \
 	.gc_heap_released = 280, .gc_heap_free = 288, .gc_total_alloc = 296, .gc_total_free = 304, \
-	.gc_goal = 72
+	.gc_goal = 72, .gc_scannable = 112, .gc_assist_time = 192, .gc_dedicated_time = 200,       \
+	.gc_fractional_time = 208, .gc_idle_time = 216, .gc_mark_start = 224
 
 #define SPECIAL_1_19                                                                               \
 	.special_offset = 8, .special_offset_bytes = 2, .special_kind = 10, .special_bucket = 16
@@ -78,6 +79,12 @@ static const struct {
 			.gc_total_alloc = 328,
 			.gc_total_free = 336,
 			.gc_goal = 104,
+			.gc_scannable = 144,
+			.gc_assist_time = 224,
+			.gc_dedicated_time = 232,
+			.gc_fractional_time = 240,
+			.gc_idle_time = 248,
+			.gc_mark_start = 256,
 			CHAN_1_19,
 			.g_goid = 152,
 		}},

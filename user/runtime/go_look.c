@@ -249,6 +249,8 @@ static int walk_slice(struct runtime_process *process, struct go_container *cont
 
 	container->shape = (struct go_shape){.held = container->elemsize,
 		.largest = container->key,
+		.group_has_pointers =
+			container->family == FAMILY_SLICE && elem && elem->has_pointers,
 		.capacity = container->family == FAMILY_BUFFER ? usable
 			    : elem && elem->size               ? usable / elem->size
 							       : 0};

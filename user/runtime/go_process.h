@@ -85,6 +85,12 @@ struct go_container {
 	char type_name[160]; /* where type is 0: what the census inferred */
 };
 
+/* What was read of the collector when it had completed so many cycles. */
+struct go_gc_view {
+	uint32_t cycles, pause_count;
+	uint64_t pause_min_ns, pause_median_ns, pause_max_ns, mark_ns, mark_cpu_ns, assist_cpu_ns;
+};
+
 struct go_array {
 	uint64_t start, end, key, walk;
 };
@@ -101,6 +107,7 @@ struct runtime_process {
 	uint64_t arenas;       /* run-time address of the arena table */
 	struct table arena_of; /* arena index -> heapArena; an arena is never unmapped */
 	uint64_t stack_bytes;  /* goroutine stacks, from the last census */
+	struct go_gc_view gc_view;
 
 	struct table type_of; /* run-time type address -> index into types, UINT64_MAX = none */
 	struct go_type **types;

@@ -99,7 +99,7 @@ static struct json_object *waterfall_of(const struct report *report, const struc
 	return object;
 }
 
-static struct json_object *gc_of(const struct target *target)
+static struct json_object *gc_of(const struct model *model, const struct target *target)
 {
 	struct json_object *object;
 
@@ -112,6 +112,7 @@ static struct json_object *gc_of(const struct target *target)
 	json_add_uint(object, "pause_total_ns", target->heap.pause_total_ns);
 	json_add_uint(object, "live_bytes", target->heap.live_bytes);
 	json_add_uint(object, "goal_bytes", target->heap.goal_bytes);
+	json_add_gc(object, model, target);
 	return object;
 }
 
@@ -206,7 +207,7 @@ struct json_object *json_next_target(struct json_cursor *cursor)
 	json_add_uint(object, "faults", target->faults);
 	json_add(object, "containers_seen", seen_of(target));
 	json_add(object, "waterfall", waterfall_of(cursor->report, target));
-	json_add(object, "gc", gc_of(target));
+	json_add(object, "gc", gc_of(model, target));
 	json_add(object, "census", census_of(model, target));
 	if (target->goroutines_ns)
 		json_add(object, "goroutines", goroutines_of(target));
@@ -301,6 +302,7 @@ static void add_sizes(struct json_object *object, const struct container *contai
 	json_add_known(object, "retained_bytes", counted, retained);
 	json_add_known(
 		object, "resident_bytes", looked && look->has_resident, look->resident_bytes);
+	json_add_known(object, "scannable_bytes", looked, look->scannable_bytes);
 	if (container->family == FAMILY_MAP)
 		json_add_known(object, "tombstones", looked, look->tombstones);
 }

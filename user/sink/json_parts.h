@@ -40,6 +40,7 @@ struct json_object *json_next_skip(struct json_cursor *cursor);
 
 /* What they are made of. */
 struct json_object *json_profile(const struct model *model, const struct target *target);
+void json_add_gc(struct json_object *gc, const struct model *model, const struct target *target);
 struct json_object *json_stack(const struct model_frame *frames, uint32_t count);
 void json_add_target(struct json_object *object, const struct model *model, uint32_t target_id);
 

@@ -29,6 +29,9 @@ void screen_waterfall(struct page *page, const struct report *report, const stru
 /* Below it: where the largest parts of the other live heap were allocated, where that is known. */
 void screen_allocated(struct page *page, const struct report *report, const struct target *target);
 
+/* With -v: pauses, marking, what stays alive. */
+void screen_gc(struct page *page, const struct report *report, const struct target *target);
+
 /* "Looked at 214 maps, ..."; several targets: without loss and cost, which are the session's. */
 void screen_looked(struct page *page, const struct report *report, const struct target *target);
 

@@ -30,6 +30,7 @@ static void put_target(struct page *page, const struct report *report, const str
 	if (report->verbose || found) {
 		screen_waterfall(page, report, target);
 		screen_allocated(page, report, target);
+		screen_gc(page, report, target);
 	}
 	if (found)
 		screen_looked(page, report, target);
