@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two lists under one lock: jobs to do and jobs done. The lock is never held while closing. A few
- * threads take the jobs, because grace periods that are waited for together pass together.
+ * Two lists under one lock: jobs to do and jobs done. The lock is never held while closing. Each job that
+ * waits gets a thread of its own, as long as there are not too many: jobs that begin to wait for a grace
+ * period together wait for the same one, a job that begins later waits for the next.
  */
 #include "trace/closer.h"
 
@@ -14,7 +15,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define THREADS 4
+#define MAX_THREADS 64
 
 struct job {
 	struct job *next;
@@ -28,12 +29,12 @@ struct job_list {
 };
 
 struct closer {
-	pthread_t threads[THREADS];
+	pthread_t threads[MAX_THREADS];
 	size_t thread_count;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct job_list waiting, done;
-	size_t closing; /* threads at work */
+	size_t unfinished; /* jobs submitted and not done */
 	bool stop;
 };
 
@@ -83,11 +84,10 @@ static void *closer_main(void *arg)
 			pthread_cond_wait(&closer->changed, &closer->lock);
 		if (!job)
 			break;
-		closer->closing++;
 		pthread_mutex_unlock(&closer->lock);
 		run(job);
 		pthread_mutex_lock(&closer->lock);
-		closer->closing--;
+		closer->unfinished--;
 		list_append(&closer->done, job);
 		pthread_cond_broadcast(&closer->changed);
 	}
@@ -95,18 +95,25 @@ static void *closer_main(void *arg)
 	return NULL;
 }
 
+static int add_thread(struct closer *closer)
+{
+	int err = -pthread_create(
+		&closer->threads[closer->thread_count], NULL, closer_main, closer);
+
+	closer->thread_count += !err;
+	return err;
+}
+
 int closer_start(struct closer **ret)
 {
 	struct closer *closer = xcalloc(1, sizeof(*closer));
-	int err = 0;
+	int err;
 
 	list_init(&closer->waiting);
 	list_init(&closer->done);
 	pthread_mutex_init(&closer->lock, NULL);
 	pthread_cond_init(&closer->changed, NULL);
-	for (; !err && closer->thread_count < THREADS; closer->thread_count += !err)
-		err = -pthread_create(
-			&closer->threads[closer->thread_count], NULL, closer_main, closer);
+	err = add_thread(closer);
 	if (err) {
 		closer_stop(closer);
 		return err;
@@ -124,6 +131,10 @@ void closer_submit(struct closer *closer, uint32_t token, const int *fds, size_t
 	memcpy(job->fds, fds, count * sizeof(*fds));
 	pthread_mutex_lock(&closer->lock);
 	list_append(&closer->waiting, job);
+	closer->unfinished++;
+	/* Where no more can be had, the others take it in turn. */
+	if (closer->unfinished > closer->thread_count && closer->thread_count < MAX_THREADS)
+		add_thread(closer);
 	pthread_cond_broadcast(&closer->changed);
 	pthread_mutex_unlock(&closer->lock);
 }
@@ -145,7 +156,7 @@ bool closer_poll(struct closer *closer, struct closer_done *ret)
 void closer_flush(struct closer *closer)
 {
 	pthread_mutex_lock(&closer->lock);
-	while (closer->waiting.first || closer->closing)
+	while (closer->unfinished)
 		pthread_cond_wait(&closer->changed, &closer->lock);
 	pthread_mutex_unlock(&closer->lock);
 }

@@ -29,7 +29,7 @@ bool closer_poll(struct closer *closer, struct closer_done *ret);
 /* Waits until all that was submitted is closed. */
 void closer_flush(struct closer *closer);
 
-/* Flushes, ends the thread, frees. */
+/* Flushes, ends the threads, frees. */
 void closer_stop(struct closer *closer);
 
 #endif
