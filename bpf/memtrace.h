@@ -14,8 +14,8 @@
 #include <linux/types.h>
 #endif
 
-#define MT_MAX_ATTACHMENTS 256
-#define MT_MAX_LINKS       64
+#define MT_MAX_ATTACHMENTS 4096 /* 256 targets with sixteen probes each */
+#define MT_MAX_LINKS       1024 /* a power of two: BPF masks with it - 1 */
 #define MT_VALUES          4
 #define MT_STACK_FRAMES    32
 
@@ -24,7 +24,7 @@ enum mt_kind {
 	MT_CREATE,   /* a container was made */
 	MT_CLEAR,    /* a container was emptied at once */
 	MT_FAULT, /* a page fault, sampled: val[0] = faults of this process since its last sample */
-	MT_EXEC,  /* control ring: the process runs another program from now on */
+	MT_EXEC,  /* control ring: the process, a target or any, runs another program from now on */
 	MT_EXIT,  /* control ring: the last thread has gone; val[0] = status as wait(2) gives it,
 			val[1] = its page faults since it became a target */
 	MT_FORK,  /* control ring: val[0] = tgid of the child, which is followed from now on */
@@ -144,8 +144,7 @@ struct mt_gate {
 struct mt_attachment {
 	__u8 kind;  /* enum mt_kind of its records */
 	__u8 flags; /* enum mt_attach_flags */
-	__u8 link;  /* index of the gate: its uprobe_multi link */
-	__u8 pad;
+	__u16 link; /* index of the gate: its uprobe_multi link */
 	struct mt_source addr;
 	struct mt_source val[MT_VALUES];
 };

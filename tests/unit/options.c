@@ -69,6 +69,26 @@ Test(options, pids_in_all_spellings)
 	options_done(&options);
 }
 
+Test(options, processes_that_are_searched)
+{
+	cr_assert_eq(parse("--pid 3 --follow"), 0);
+	cr_expect(options.follow);
+	cr_assert_eq(parse("-f -- true"), 0);
+	cr_expect(options.follow);
+	cr_assert_eq(parse("--cgroup /a/b --comm api*"), 0);
+	cr_expect_str_eq(options.cgroup, "/a/b");
+	cr_expect_str_eq(options.comm, "api*");
+	cr_expect_not(options.system);
+	cr_assert_eq(parse("--system -d 0"), 0);
+	cr_expect(options.system);
+	options_done(&options);
+	expect_error("--cgroup a/b", "--cgroup wants a path that begins with /");
+	expect_error("--comm ''", "--comm wants the name");
+	expect_error("--system --pid 3", "find their processes: no --pid");
+	expect_error("--comm x -- true", "find their processes: no --pid");
+	expect_error("--follow", "say what to trace");
+}
+
 Test(options, bad_pids)
 {
 	static const char *const bad[] = {"''", "0", "-1", "x", "1x", "1,", ",1", "1,,2",
@@ -170,7 +190,7 @@ Test(options, unknown_names)
 	expect_error("--durtion 5", "unknown option --durtion; did you mean --duration?");
 	expect_error("--foramt=json", "did you mean --format?");
 	expect_error("--record", "unknown option --record");
-	expect_error("--follow", "unknown option --follow");
+	expect_error("--listen", "unknown option --listen");
 	expect_error("-x", "unknown option -x");
 	expect_error("-qx", "unknown option -x");
 	expect_error("--d 5", "--d may be --duration or --dry-run");

@@ -29,6 +29,8 @@ int help_print(void)
 {
 	puts("memtrace: which container, grown at which line, holds a process's memory\n\nUsage:");
 	puts("  memtrace [OPTIONS] --pid PID[,PID...]   attach to running processes");
+	puts("  memtrace [OPTIONS] --system             find them: --cgroup PATH, --comm NAME, "
+	     "all");
 	puts("  memtrace [OPTIONS] -- COMMAND [ARG...]  start a program and trace it");
 	for (size_t i = 1; i < ARRAY_SIZE(commands); i++) {
 		char left[64];

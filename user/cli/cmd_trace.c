@@ -355,6 +355,10 @@ static int run_session(struct run *run)
 	struct session_options session = {
 		.pids = options->pids,
 		.pid_count = options->pid_count,
+		.follow = options->follow,
+		.system = options->system,
+		.cgroup = options->cgroup,
+		.comm = options->comm,
 		.duration_ns = choose_duration(options),
 		.read_only = options->has_duration && !options->duration_ns,
 		.dry_run = options->dry_run,

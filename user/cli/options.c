@@ -141,6 +141,36 @@ static int take_pid(struct parse *parse, const char *value)
 	}
 }
 
+static int take_follow(struct parse *parse, const char *value)
+{
+	(void)value;
+	parse->options->follow = true;
+	return 0;
+}
+
+static int take_system(struct parse *parse, const char *value)
+{
+	(void)value;
+	parse->options->system = true;
+	return 0;
+}
+
+static int take_cgroup(struct parse *parse, const char *value)
+{
+	if (value[0] != '/')
+		return fail(parse, "--cgroup wants a path that begins with /, not \"%s\"", value);
+	parse->options->cgroup = value;
+	return 0;
+}
+
+static int take_comm(struct parse *parse, const char *value)
+{
+	if (!*value)
+		return fail(parse, "--comm wants the name of a process");
+	parse->options->comm = value;
+	return 0;
+}
+
 static int take_duration(struct parse *parse, const char *value)
 {
 	uint64_t ns;
@@ -302,6 +332,12 @@ static int take_help(struct parse *parse, const char *value)
 
 static const struct option_row rows[] = {
 	{"pid", 'p', "PID[,PID...]", "attach to these processes; may be repeated", take_pid},
+	{"follow", 'f', NULL, "their children, too, and what those start", take_follow},
+	{"cgroup", 0, "PATH", "every process in this cgroup and below, also those to come",
+		take_cgroup},
+	{"comm", 0, "NAME", "every process of this name (may have * and ?), also those to come",
+		take_comm},
+	{"system", 0, NULL, "every process, also those to come", take_system},
 	{"duration", 'd', "TIME",
 		"how long: 30, 30s, 5m, 2h; 0 only reads (default: until Ctrl-C on a\n"
 		"terminal, else 30 s; a COMMAND: until it ends)",
@@ -458,9 +494,14 @@ static int check_together(struct parse *parse)
 {
 	struct options *options = parse->options;
 
+	bool searches = options->system || options->cgroup || options->comm;
+
 	if (options->command && options->pid_count)
 		return fail(parse, "--pid and -- COMMAND exclude each other");
-	if (!options->command && !options->pid_count)
+	if (searches && (options->command || options->pid_count))
+		return fail(parse, "--system, --cgroup and --comm find their processes: no --pid "
+				   "and no -- COMMAND beside them");
+	if (!options->command && !options->pid_count && !searches)
 		return fail(parse, "say what to trace: --pid PID, or -- COMMAND");
 	if (options->command && options->has_duration && !options->duration_ns)
 		return fail(parse, "--duration 0 only reads, and a COMMAND that has just started "

@@ -24,6 +24,8 @@ enum color_mode {
 
 struct options {
 	int *pids; /* each once, in the order given */
+	bool follow, system;
+	const char *cgroup, *comm; /* NULL = not given */
 	size_t pid_count, pid_cap;
 	char **command; /* what follows "--", NULL-terminated; NULL = none */
 	bool has_duration;

@@ -488,12 +488,21 @@ enum process_refusal process_look(int pid, struct process_info *ret)
 	return judge_access(pid, ret);
 }
 
-bool process_alive(const struct process_id *id)
+int process_identify(int pid, struct process_id *ret)
 {
 	struct stat_fields stat;
 
-	return !read_stat(id->pid, &stat) && stat.start_time == id->start_time &&
-	       !has_ended(stat.state);
+	if (read_stat(pid, &stat) || has_ended(stat.state))
+		return -ESRCH;
+	*ret = (struct process_id){pid, stat.start_time};
+	return 0;
+}
+
+bool process_alive(const struct process_id *id)
+{
+	struct process_id now;
+
+	return process_identify(id->pid, &now) == 0 && now.start_time == id->start_time;
 }
 
 int process_open_exe(int pid)

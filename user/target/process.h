@@ -83,6 +83,9 @@ const char *process_describe_refusal(
  */
 enum process_refusal process_look(int pid, struct process_info *ret);
 
+/* The identity of the process that has this pid now; -ESRCH where there is none, or it has ended. */
+int process_identify(int pid, struct process_id *ret);
+
 /* True while the process that id names is still there and not a zombie. */
 bool process_alive(const struct process_id *id);
 

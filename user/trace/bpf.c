@@ -371,6 +371,11 @@ int trace_bpf_remove_target(struct trace_bpf *bpf, int pid)
 	return bpf_map__delete_elem(bpf->skel->maps.targets, &key, sizeof(key), 0);
 }
 
+void trace_bpf_want_all_execs(struct trace_bpf *bpf)
+{
+	bpf->skel->bss->all_execs = 1;
+}
+
 int trace_bpf_read_faults(struct trace_bpf *bpf, int pid, uint64_t *ret)
 {
 	struct mt_target target;

@@ -49,6 +49,9 @@ int trace_bpf_want_faults(struct trace_bpf *bpf, bool wanted);
 int trace_bpf_add_target(struct trace_bpf *bpf, int pid, bool follow);
 int trace_bpf_remove_target(struct trace_bpf *bpf, int pid);
 
+/* MT_EXEC comes from every process of the machine from now on, not only from targets. */
+void trace_bpf_want_all_execs(struct trace_bpf *bpf);
+
 /* User page faults of a target since it was added; after its exit: val[1] of its MT_EXIT. -ENOENT. */
 int trace_bpf_read_faults(struct trace_bpf *bpf, int pid, uint64_t *ret);
 

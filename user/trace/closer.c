@@ -97,8 +97,8 @@ static void *closer_main(void *arg)
 
 static int add_thread(struct closer *closer)
 {
-	int err = -pthread_create(
-		&closer->threads[closer->thread_count], NULL, closer_main, closer);
+	int err =
+		-pthread_create(&closer->threads[closer->thread_count], NULL, closer_main, closer);
 
 	closer->thread_count += !err;
 	return err;

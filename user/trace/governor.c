@@ -30,7 +30,6 @@
 #define RATE_MEMORY_NS  (500 * NSEC_PER_MSEC)
 #define CPU_MEMORY_NS   (1 * NSEC_PER_SEC)
 #define SAVINGS_NS      (10 * NSEC_PER_SEC) /* income that may be saved up */
-#define CALM_TICK_NS    (20 * NSEC_PER_MSEC)
 
 /* A link that spends less than its target's income is not to blame for an empty account. */
 #define CREDIT_INCOME_NS (500 * NSEC_PER_MSEC)
@@ -360,7 +359,7 @@ static uint64_t tick_of(const struct link *link, uint64_t now_ns)
 	if (link->state == LINK_NEW)
 		return 0;
 	if (link->state != LINK_OPEN || age >= WINDOW_MAX_NS)
-		return CALM_TICK_NS;
+		return GOVERNOR_CALM_TICK_NS;
 	return age < 2 * NSEC_PER_MSEC    ? NSEC_PER_MSEC
 	       : age < 10 * NSEC_PER_MSEC ? 2 * NSEC_PER_MSEC
 					  : 5 * NSEC_PER_MSEC;
@@ -368,7 +367,7 @@ static uint64_t tick_of(const struct link *link, uint64_t now_ns)
 
 uint64_t governor_next_ns(const struct governor *governor, uint64_t now_ns)
 {
-	uint64_t tick = CALM_TICK_NS;
+	uint64_t tick = GOVERNOR_CALM_TICK_NS;
 
 	for (size_t i = 0; i < governor->count; i++)
 		tick = MIN(tick, tick_of(&governor->links[i], now_ns));

@@ -27,7 +27,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GOVERNOR_MAX_LINKS 16
+#define GOVERNOR_MAX_LINKS    16
+#define GOVERNOR_CALM_TICK_NS (20ull * 1000000)
 
 struct governor;
 

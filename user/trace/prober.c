@@ -23,7 +23,8 @@
 #include "trace/drain.h"
 #include "trace/governor.h"
 
-#define MAX_TRACED 64
+/* More targets than so many share the calm ticks of one. */
+#define TARGETS_PER_TICK 8
 
 /* The probes of one family and runtime in one file. */
 struct strand {
@@ -49,6 +50,8 @@ struct link {
 struct traced {
 	struct reader *reader; /* NULL = unused */
 	int pid;
+	uint64_t number;  /* in the order of prober_add() */
+	uint64_t next_ns; /* its governor's next tick */
 	bool counts_only;
 	struct governor *governor;
 	struct link links[FAMILY_MAX];
@@ -67,16 +70,18 @@ struct attached {
 
 struct prober {
 	struct model *model;
-	double budget_pct;
+	struct prober_options options;
 	struct trace_bpf *bpf;
 	enum attach_mode mode;
 	struct calibrate_prices prices;
 	struct closer *closer;
 	struct drain *drain;
 	const char *fault_mode;
-	struct traced traced[MAX_TRACED];
+	struct traced traced[PROBER_MAX_TARGETS];
 	struct attached attached[MT_MAX_ATTACHMENTS];
 	enum family family_of[MT_MAX_ATTACHMENTS]; /* kept after detaching, for the counters */
+	uint64_t added;                            /* targets so far */
+	size_t traced_count;
 	uint64_t attach_ns, detach_ns;
 	double price_sum_ns; /* probe cost of targets that were removed */
 	bool finished;
@@ -106,15 +111,16 @@ static int choose_mode(struct prober *prober)
 	return 0;
 }
 
-int prober_open(double budget_pct, struct model *model, struct prober **ret, char error[256])
+int prober_open(const struct prober_options *options, struct model *model, struct prober **ret,
+	char error[256])
 {
-	struct trace_bpf_options options = {0};
+	struct trace_bpf_options load = {0};
 	struct prober *prober = xcalloc(1, sizeof(*prober));
 	int r;
 
 	prober->model = model;
-	prober->budget_pct = budget_pct;
-	r = trace_bpf_load(&options, &prober->bpf, error);
+	prober->options = *options;
+	r = trace_bpf_load(&load, &prober->bpf, error);
 	if (r < 0)
 		goto out;
 	r = choose_mode(prober);
@@ -130,6 +136,8 @@ int prober_open(double budget_pct, struct model *model, struct prober **ret, cha
 		goto out;
 	}
 	kernel_events(prober);
+	if (options->all_execs)
+		trace_bpf_want_all_execs(prober->bpf);
 	*ret = prober;
 	return 0;
 out:
@@ -495,7 +503,7 @@ static void take_closed(struct prober *prober)
 
 	while (closer_poll(prober->closer, &done)) {
 		prober->detach_ns = MAX(prober->detach_ns, done.duration_ns);
-		for (size_t t = 0; t < MAX_TRACED; t++) {
+		for (size_t t = 0; t < PROBER_MAX_TARGETS; t++) {
 			struct traced *traced = &prober->traced[t];
 
 			for (enum family f = FAMILY_MAP; traced->reader && f < FAMILY_MAX; f++)
@@ -518,19 +526,33 @@ static int govern(struct prober *prober, struct traced *traced, uint64_t now_ns)
 	return r;
 }
 
+/* Calm targets are asked less often the more there are: their credit bounds what they spend meanwhile. */
+static uint64_t next_tick_ns(
+	const struct prober *prober, const struct traced *traced, uint64_t now_ns)
+{
+	uint64_t next_ns = governor_next_ns(traced->governor, now_ns);
+
+	if (next_ns - now_ns < GOVERNOR_CALM_TICK_NS)
+		return next_ns;
+	return now_ns + GOVERNOR_CALM_TICK_NS * (1 + prober->traced_count / TARGETS_PER_TICK);
+}
+
 uint64_t prober_tick(struct prober *prober, uint64_t now_ns)
 {
 	uint64_t next_ns = now_ns + NSEC_PER_SEC;
 
 	take_closed(prober);
 	trace_bpf_adapt_fault_period(prober->bpf, now_ns);
-	for (size_t i = 0; i < MAX_TRACED; i++) {
+	for (size_t i = 0; i < PROBER_MAX_TARGETS; i++) {
 		struct traced *traced = &prober->traced[i];
 
 		if (!traced->reader)
 			continue;
-		govern(prober, traced, now_ns);
-		next_ns = MIN(next_ns, governor_next_ns(traced->governor, now_ns));
+		if (now_ns >= traced->next_ns) {
+			govern(prober, traced, now_ns);
+			traced->next_ns = next_tick_ns(prober, traced, now_ns);
+		}
+		next_ns = MIN(next_ns, traced->next_ns);
 	}
 	return next_ns;
 }
@@ -540,22 +562,24 @@ uint64_t prober_tick(struct prober *prober, uint64_t now_ns)
 int prober_add(struct prober *prober, struct reader *reader, bool counts_only)
 {
 	struct governor_config config = {
-		.budget_pct = prober->budget_pct, .detach_ns = prober->prices.grace_ns};
+		.budget_pct = prober->options.budget_pct, .detach_ns = prober->prices.grace_ns};
 	struct traced *traced = NULL;
 	int r;
 
-	for (size_t i = 0; i < MAX_TRACED && !traced; i++)
+	for (size_t i = 0; i < PROBER_MAX_TARGETS && !traced; i++)
 		if (!prober->traced[i].reader)
 			traced = &prober->traced[i];
 	if (!traced)
 		return -ENOSPC;
 	*traced = (struct traced){.reader = reader, .counts_only = counts_only};
+	traced->number = ++prober->added;
+	prober->traced_count++;
 	traced->pid = reader_info(reader)->id.pid;
 	traced->governor = governor_new(&config, clock_mono_ns());
 	traced->faults_governed = strcmp(prober->fault_mode, "none")
 					  ? governor_add_link(traced->governor, 0, clock_mono_ns())
 					  : -1;
-	r = trace_bpf_add_target(prober->bpf, traced->pid, false);
+	r = trace_bpf_add_target(prober->bpf, traced->pid, prober->options.follow);
 	if (r == 0)
 		r = take_parts(prober, traced);
 	if (r == 0)
@@ -565,7 +589,7 @@ int prober_add(struct prober *prober, struct reader *reader, bool counts_only)
 
 void prober_update(struct prober *prober, struct reader *reader)
 {
-	for (size_t i = 0; i < MAX_TRACED; i++)
+	for (size_t i = 0; i < PROBER_MAX_TARGETS; i++)
 		if (prober->traced[i].reader == reader)
 			take_parts(prober, &prober->traced[i]);
 }
@@ -593,7 +617,7 @@ static void measure_each(struct prober *prober, const struct traced *traced,
 void prober_each(struct prober *prober,
 	void (*measured)(const struct prober_measured *measured, void *arg), void *arg)
 {
-	for (size_t i = 0; i < MAX_TRACED; i++) {
+	for (size_t i = 0; i < PROBER_MAX_TARGETS; i++) {
 		const struct traced *traced = &prober->traced[i];
 
 		for (enum family f = FAMILY_MAP; traced->reader && f < FAMILY_MAX; f++)
@@ -624,31 +648,55 @@ static void free_links(struct prober *prober, struct traced *traced)
 	}
 }
 
+int prober_follow(struct prober *prober, int pid)
+{
+	return trace_bpf_add_target(prober->bpf, pid, true);
+}
+
+/* A pid that was given to another target meanwhile is not ours to forget. */
+static bool is_newest_of_pid(const struct prober *prober, const struct traced *traced)
+{
+	for (size_t i = 0; i < PROBER_MAX_TARGETS; i++)
+		if (prober->traced[i].reader && prober->traced[i].pid == traced->pid &&
+			prober->traced[i].number > traced->number)
+			return false;
+	return true;
+}
+
 void prober_remove(struct prober *prober, struct reader *reader)
 {
-	for (size_t i = 0; i < MAX_TRACED; i++) {
+	for (size_t i = 0; i < PROBER_MAX_TARGETS; i++) {
 		struct traced *traced = &prober->traced[i];
 
 		if (traced->reader != reader)
 			continue;
 		if (traced->faults_open)
 			trace_bpf_want_faults(prober->bpf, false);
-		trace_bpf_remove_target(prober->bpf, traced->pid);
+		if (is_newest_of_pid(prober, traced))
+			trace_bpf_remove_target(prober->bpf, traced->pid);
 		free_links(prober, traced);
 		prober->price_sum_ns += (double)traced->cost_ns;
 		governor_free(traced->governor);
 		*traced = (struct traced){0};
+		prober->traced_count--;
 	}
 }
 
 /* ---- records ---- */
 
+/* Of two that had the same pid, one after the other, the later one. */
 static struct reader *reader_of_pid(struct prober *prober, int pid)
 {
-	for (size_t i = 0; i < MAX_TRACED; i++)
-		if (prober->traced[i].reader && prober->traced[i].pid == pid)
-			return prober->traced[i].reader;
-	return NULL;
+	const struct traced *newest = NULL;
+
+	for (size_t i = 0; i < PROBER_MAX_TARGETS; i++) {
+		const struct traced *traced = &prober->traced[i];
+
+		if (traced->reader && traced->pid == pid &&
+			(!newest || traced->number > newest->number))
+			newest = traced;
+	}
+	return newest ? newest->reader : NULL;
 }
 
 bool prober_next(struct prober *prober, struct prober_record *ret)
@@ -686,7 +734,7 @@ void prober_finish(struct prober *prober)
 {
 	uint64_t begin_ns = clock_mono_ns();
 
-	for (size_t i = 0; i < MAX_TRACED; i++) {
+	for (size_t i = 0; i < PROBER_MAX_TARGETS; i++) {
 		struct traced *traced = &prober->traced[i];
 
 		if (!traced->reader)
@@ -755,7 +803,7 @@ static double probe_cost_ns(struct prober *prober)
 {
 	double sum = prober->price_sum_ns;
 
-	for (size_t i = 0; i < MAX_TRACED; i++) {
+	for (size_t i = 0; i < PROBER_MAX_TARGETS; i++) {
 		const struct traced *traced = &prober->traced[i];
 
 		for (enum family f = FAMILY_MAP; traced->reader && f < FAMILY_MAX; f++)
@@ -770,7 +818,7 @@ void prober_report(struct prober *prober, struct model_overhead *overhead)
 	struct mt_counters faults = {0};
 
 	trace_bpf_read_counters(prober->bpf, MT_SRC_FAULT, &faults);
-	overhead->budget_pct = prober->budget_pct;
+	overhead->budget_pct = prober->options.budget_pct;
 	overhead->attach_ns = prober->attach_ns;
 	overhead->detach_ns = prober->detach_ns;
 	overhead->probe_hits = report_sources(prober);
@@ -784,7 +832,7 @@ void prober_close(struct prober *prober)
 {
 	if (!prober)
 		return;
-	for (size_t i = 0; i < MAX_TRACED; i++) {
+	for (size_t i = 0; i < PROBER_MAX_TARGETS; i++) {
 		if (!prober->traced[i].reader)
 			continue;
 		free_links(prober, &prober->traced[i]);

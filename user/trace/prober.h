@@ -13,20 +13,29 @@
 #include "model/model.h"
 #include "trace/reader.h"
 
+#define PROBER_MAX_TARGETS MODEL_MAX_TARGETS
+
 struct prober;
 
 struct prober_record {
 	const struct mt_record *record;    /* valid until the next call of prober_next() */
 	const struct runtime_probe *probe; /* NULL for faults and control records */
-	struct reader *reader; /* whose it is; NULL where no target is known by that pid */
-	size_t part;           /* probe's */
+	struct reader *reader;             /* whose it is; NULL where record->tgid is no target */
+	size_t part;                       /* probe's */
+};
+
+struct prober_options {
+	double budget_pct; /* percent of each target's CPU time */
+	bool follow;       /* children of targets are told (MT_FORK), and their execs and exits */
+	bool all_execs;    /* MT_EXEC is told of every process of the machine */
 };
 
 /*
  * Loads BPF, finds out how this kernel attaches, measures what a hit costs here. error says in one
- * sentence what is missing. budget_pct: percent of the targets' CPU time.
+ * sentence what is missing.
  */
-int prober_open(double budget_pct, struct model *model, struct prober **ret, char error[256]);
+int prober_open(const struct prober_options *options, struct model *model, struct prober **ret,
+	char error[256]);
 
 /* Detaches and closes everything; a no-op after prober_finish(). */
 void prober_close(struct prober *prober);
@@ -37,6 +46,7 @@ const char *prober_mode(const struct prober *prober);
 /*
  * Starts tracing a target: kernel events at once, uprobes under the governor's trial. What cannot be
  * attached becomes a skip of the model, with its reason. counts_only: dry run, no record is written.
+ * -ESRCH where it has gone, -ENOSPC where there are PROBER_MAX_TARGETS.
  */
 int prober_add(struct prober *prober, struct reader *reader, bool counts_only);
 
@@ -54,6 +64,9 @@ struct prober_measured {
 /* Hands out all probes, before prober_finish(). */
 void prober_each(struct prober *prober,
 	void (*measured)(const struct prober_measured *measured, void *arg), void *arg);
+
+/* Has children, execs and exit of a process told that is no target (yet). Fails where it has gone. */
+int prober_follow(struct prober *prober, int pid);
 
 /* Ends tracing of a target (it has exited, or runs another program now). */
 void prober_remove(struct prober *prober, struct reader *reader);

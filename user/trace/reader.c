@@ -185,7 +185,7 @@ static void add_parts(struct reader *reader, const struct module *module)
 	free(file);
 }
 
-static void describe(struct reader *reader, const struct runtime_file *exe)
+static int describe(struct reader *reader, const struct runtime_file *exe)
 {
 	const struct process_info *info = &reader->info;
 	struct model_target_info target = {
@@ -203,6 +203,7 @@ static void describe(struct reader *reader, const struct runtime_file *exe)
 	};
 
 	reader->target = model_add_target(reader->model, &target);
+	return reader->target == UINT32_MAX ? -ENOSPC : 0;
 }
 
 /* Asks the modules that have come since for parts. */
@@ -251,9 +252,10 @@ int reader_open(const struct process_info *process, struct parser *parser, struc
 		r = target_mem_open(process->id.pid, &reader->mem);
 	if (r == 0)
 		r = parser_runtime(parser, modules_get(reader->modules, 0)->file_id, 0, exe);
+	if (r == 0)
+		r = describe(reader, exe);
 	if (r < 0)
 		goto out;
-	describe(reader, exe);
 	take_modules(reader);
 	reader->symbolizer = symbolizer_new(parser, reader->modules, model, reader->target);
 	*ret = reader;

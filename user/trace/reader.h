@@ -55,7 +55,7 @@ struct reader;
 /*
  * Opens the memory and the files of a process and identifies its runtimes. On success the
  * reader owns everything but parser and model, which must outlive it. 0; -ENOEXEC, -EBADMSG (the file
- * cannot be parsed), -EACCES, -ESRCH.
+ * cannot be parsed), -EACCES, -ESRCH, -ENOSPC (the model has no room for another target).
  */
 int reader_open(const struct process_info *process, struct parser *parser, struct model *model,
 	struct reader **ret);

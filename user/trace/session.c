@@ -11,8 +11,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -26,220 +24,21 @@
 #include "runtime/parser.h"
 #include "target/process.h"
 #include "trace/launch.h"
-#include "trace/prober.h"
-#include "trace/reader.h"
+#include "trace/session_private.h"
 
-#define SESSION_MAX_TARGETS   64
 #define POLL_NS               (100 * NSEC_PER_MSEC)
 #define START_POLL_NS         (5 * NSEC_PER_MSEC)
 #define CENSUS_NS             (10 * NSEC_PER_SEC)
 #define CENSUS_SHARE          50 /* a census may take one part in so many of our own time */
+#define POLL_SHARE            10 /* as may polling */
 #define FIRST_CENSUS_LIMIT_NS (1500 * NSEC_PER_MSEC)
-#define LAUNCH_STEP_MS        100
-#define LAUNCH_STAYS_NS       NSEC_PER_SEC
 #define DRAIN_NS              (2 * NSEC_PER_MSEC)
 #define DRAIN_CHECK           16 /* records between two looks at the clock */
-
-struct session {
-	const struct session_options *options;
-	struct model *model;
-	struct session_result *result;
-	struct parser *parser;
-	struct prober *prober;                       /* NULL while only reading */
-	struct reader *readers[SESSION_MAX_TARGETS]; /* NULL = gone */
-	bool unread[SESSION_MAX_TARGETS];            /* no census has read its whole heap */
-	bool exited
-		[SESSION_MAX_TARGETS]; /* nothing more to read, but its last records may be on their way */
-	size_t reader_count;
-	uint64_t begin_ns, next_poll_ns, next_census_ns, next_refresh_ns, next_tick_ns;
-	bool launch_ended;
-};
-
-static bool stopped(const struct session *session)
-{
-	return session->options->stop && *session->options->stop;
-}
-
-static bool aborted(const struct session *session)
-{
-	return session->options->stop && *session->options->stop > 1;
-}
 
 static void progress(struct session *session, const char *what, double share)
 {
 	if (session->options->progress)
 		session->options->progress(what, share, session->options->arg);
-}
-
-/* Ends the session with a sentence; what was gathered stays in the model. Returns -ECANCELED. */
-static int give_up(struct session *session, enum session_end end, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(session->result->error, sizeof(session->result->error), format, args);
-	va_end(args);
-	session->result->end = end;
-	return -ECANCELED;
-}
-
-/* ---- targets ---- */
-
-struct launcher {
-	struct session *session;
-	char found[256];
-	int count;
-};
-
-/* Adds "4712 (api, go1.23.5)" for each process below pid whose runtime is known. */
-static void look_below(struct launcher *launcher, int pid, int depth)
-{
-	int children[32], count = process_list_children(pid, children, ARRAY_SIZE(children));
-
-	for (int i = 0; i < MIN(count, (int)ARRAY_SIZE(children)); i++) {
-		struct runtime_file *file = xcalloc(1, sizeof(*file));
-		size_t used = strlen(launcher->found);
-		struct process_info info;
-		uint32_t id;
-		int fd = process_open_exe(children[i]);
-
-		if (fd >= 0 && process_look(children[i], &info) == PROCESS_OK &&
-			parser_identify(launcher->session->parser, fd, &id, file) == 0 &&
-			file->runtime[0]) {
-			launcher->count++;
-			snprintf(launcher->found + used, sizeof(launcher->found) - used,
-				"%s%d (%s, %s)", used ? ", " : "", children[i], info.comm,
-				file->version);
-		} else if (depth) {
-			look_below(launcher, children[i], depth - 1);
-		}
-		if (fd >= 0)
-			close(fd);
-		free(file);
-	}
-}
-
-static void skip_containers(struct session *session, const struct process_info *info)
-{
-	char what[80];
-
-	snprintf(what, sizeof(what), "containers of pid %d (%s)", info->id.pid, info->comm);
-	model_add_skip(session->model, what, "no known runtime in its executable (known: Go)");
-}
-
-static int open_target(struct session *session, const struct process_info *info)
-{
-	struct launcher launcher = {.session = session};
-	struct reader *reader;
-	int r;
-
-	if (session->reader_count == SESSION_MAX_TARGETS)
-		return give_up(session, SESSION_REFUSED, "more than %d targets at once",
-			SESSION_MAX_TARGETS);
-	r = reader_open(info, session->parser, session->model, &reader);
-	if (r == -ESRCH || r == -ENOENT)
-		return give_up(session, SESSION_REFUSED,
-			"pid %d (%s) exited before it was attached", info->id.pid, info->comm);
-	if (r == -EPERM || r == -EACCES)
-		return give_up(session, SESSION_ENVIRONMENT,
-			"may not read the memory of pid %d (%s): needs root, or the capabilities "
-			"CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
-			info->id.pid, info->comm);
-	if (r < 0)
-		return give_up(session, SESSION_REFUSED,
-			"the executable of pid %d (%s) cannot be parsed: %s", info->id.pid,
-			info->comm, strerror(-r));
-	if (!reader_part_count(reader) && !session->options->launch)
-		look_below(&launcher, info->id.pid, 2);
-	if (launcher.count) {
-		reader_close(reader);
-		return give_up(session, SESSION_REFUSED,
-			"pid %d (%s) is a launcher; below it run %s: trace that with --pid",
-			info->id.pid, info->comm, launcher.found);
-	}
-	if (!reader_part_count(reader))
-		skip_containers(session, info);
-	session->readers[session->reader_count++] = reader;
-	return 0;
-}
-
-static int open_pid(struct session *session, int pid)
-{
-	struct process_info info = {0};
-	enum process_refusal refusal = process_look(pid, &info);
-
-	char sentence[256];
-
-	if (refusal == PROCESS_OK)
-		return open_target(session, &info);
-	return give_up(session,
-		refusal == PROCESS_NOT_ALLOWED ? SESSION_ENVIRONMENT : SESSION_REFUSED, "%s",
-		process_describe_refusal(refusal, &info, sentence, sizeof(sentence)));
-}
-
-static int open_pids(struct session *session)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < session->options->pid_count && r == 0; i++)
-		r = open_pid(session, session->options->pids[i]);
-	return r;
-}
-
-/* Is the program that the launched child is about to run one whose runtime we know? */
-static bool launched_known(struct session *session, int pid)
-{
-	struct runtime_file *file = xcalloc(1, sizeof(*file));
-	int fd = process_open_exe(pid);
-	bool known = false;
-	uint32_t id;
-
-	if (fd >= 0 && parser_identify(session->parser, fd, &id, file) == 0)
-		known = file->runtime[0] != 0;
-	if (fd >= 0)
-		close(fd);
-	free(file);
-	return known;
-}
-
-static void launch_over(struct session *session, int status)
-{
-	session->launch_ended = true;
-	session->result->launched_exited = true;
-	session->result->launched_status = status;
-}
-
-/*
- * Follows the child through its execs until a known runtime is about to start. A program that stays is
- * what the user meant: of one without known runtime the RSS is worth showing, and an exec that comes
- * later is followed by the session.
- */
-static int open_launched(struct session *session)
-{
-	struct launch *launch = session->options->launch;
-	uint64_t exec_ns = clock_mono_ns();
-	int status = 0;
-
-	while (!stopped(session)) {
-		switch (launch_wait(launch, LAUNCH_STEP_MS, &status)) {
-		case LAUNCH_AT_EXEC:
-			if (launched_known(session, launch_pid(launch)))
-				return open_pid(session, launch_pid(launch));
-			launch_continue(launch);
-			exec_ns = clock_mono_ns();
-			break;
-		case LAUNCH_EXITED:
-			launch_over(session, status);
-			model_add_skip(session->model, "containers",
-				"the command ended without running a known runtime");
-			return 0;
-		case LAUNCH_RUNNING:
-			if (clock_mono_ns() - exec_ns >= LAUNCH_STAYS_NS)
-				return open_pid(session, launch_pid(launch));
-			break;
-		}
-	}
-	return 0;
 }
 
 /* ---- reading ---- */
@@ -259,7 +58,7 @@ static int census_progress(uint64_t done, uint64_t total, void *arg)
 		progress(state->session, "reading the heap",
 			total ? (double)done / (double)total : -1);
 	}
-	return aborted(state->session);
+	return session_aborted(state->session);
 }
 
 static bool is_census_complete(const struct session *session, const struct reader *reader)
@@ -269,27 +68,33 @@ static bool is_census_complete(const struct session *session, const struct reade
 	return census && census->complete;
 }
 
-static void first_census(struct session *session, size_t i)
+static void first_census(struct session *session, struct session_slot *slot)
 {
 	struct census_progress state = {.session = session};
-	struct reader *reader = session->readers[i];
-	uint64_t now_ns = clock_mono_ns();
 	int r;
 
-	if (reader_start(reader) < 0 || !reader_has_census(reader))
+	if (reader_start(slot->reader) < 0 || !reader_has_census(slot->reader))
 		return;
-	r = reader_census(reader, now_ns + FIRST_CENSUS_LIMIT_NS, true, census_progress, &state);
+	slot->census_due = false;
+	r = reader_census(slot->reader, clock_mono_ns() + FIRST_CENSUS_LIMIT_NS, true,
+		census_progress, &state);
 	if (r < 0)
 		model_add_skip(session->model, "census", strerror(-r));
 	else
-		session->unread[i] = !is_census_complete(session, reader);
+		slot->unread = !is_census_complete(session, slot->reader);
+}
+
+/* There is something to read, as far as we know. */
+static bool is_there(const struct session_slot *slot)
+{
+	return slot->reader && !slot->exited_ns;
 }
 
 static void read_first(struct session *session)
 {
-	for (size_t i = 0; i < session->reader_count; i++) {
-		first_census(session, i);
-		reader_poll(session->readers[i], clock_mono_ns(), true);
+	for (size_t i = 0; i < session->slot_count; i++) {
+		first_census(session, &session->slots[i]);
+		reader_poll(session->slots[i].reader, clock_mono_ns(), true);
 	}
 }
 
@@ -297,103 +102,56 @@ static void census_all(struct session *session, uint64_t now_ns)
 {
 	uint64_t begin_ns = clock_mono_ns(), took_ns;
 
-	for (size_t i = 0; i < session->reader_count; i++) {
-		if (!session->readers[i] || session->exited[i] ||
-			reader_start(session->readers[i]) < 0 ||
-			!reader_has_census(session->readers[i]))
+	for (size_t i = 0; i < session->slot_count; i++) {
+		struct session_slot *slot = &session->slots[i];
+
+		if (!is_there(slot) || reader_start(slot->reader) < 0 ||
+			!reader_has_census(slot->reader))
 			continue;
 		reader_census(
-			session->readers[i], begin_ns + FIRST_CENSUS_LIMIT_NS, false, NULL, NULL);
-		if (is_census_complete(session, session->readers[i]))
-			session->unread[i] = false;
+			slot->reader, clock_mono_ns() + FIRST_CENSUS_LIMIT_NS, false, NULL, NULL);
+		if (is_census_complete(session, slot->reader))
+			slot->unread = false;
 	}
 	took_ns = clock_mono_ns() - begin_ns;
 	session->next_census_ns = now_ns + MAX(CENSUS_NS, took_ns * CENSUS_SHARE);
 }
 
+static void poll_one(struct session *session, struct session_slot *slot, uint64_t now_ns, bool deep)
+{
+	if (!deep && reader_refresh(slot->reader, now_ns) && session->prober)
+		prober_update(session->prober, slot->reader);
+	if (slot->census_due)
+		first_census(session, slot);
+	reader_poll(slot->reader, now_ns, deep);
+}
+
 static void poll_all(struct session *session, uint64_t now_ns, bool all_deep)
 {
-	bool waiting = false;
+	uint64_t begin_ns = clock_mono_ns(), pause_ns = POLL_NS;
 
-	for (size_t i = 0; i < session->reader_count; i++) {
-		if (!session->readers[i] || session->exited[i])
+	for (size_t i = 0; i < session->slot_count; i++) {
+		struct session_slot *slot = &session->slots[i];
+
+		if (!is_there(slot))
 			continue;
-		if (!all_deep && reader_refresh(session->readers[i], now_ns) && session->prober)
-			prober_update(session->prober, session->readers[i]);
-		reader_poll(session->readers[i], now_ns, all_deep);
-		waiting |= reader_start(session->readers[i]) == -EAGAIN;
+		poll_one(session, slot, now_ns, all_deep);
+		/* A program that has just been started is asked often: it may be over soon. */
+		if (reader_start(slot->reader) == -EAGAIN)
+			pause_ns = START_POLL_NS;
 	}
-	/* A program that has just been started is asked often: it may be over soon. */
-	session->next_poll_ns = now_ns + (waiting ? START_POLL_NS : POLL_NS);
+	/* Hundreds of targets are asked less often. */
+	session->next_poll_ns = now_ns + MAX(pause_ns, (clock_mono_ns() - begin_ns) * POLL_SHARE);
 }
 
 /* ---- tracing ---- */
-
-static size_t reader_index(const struct session *session, const struct reader *reader)
-{
-	size_t i = 0;
-
-	while (i < session->reader_count && session->readers[i] != reader)
-		i++;
-	return i;
-}
-
-static void apply_plain(struct session *session, const struct reader *reader, enum event_kind kind,
-	uint64_t time_ns, const struct event_exit *exit)
-{
-	struct event event = {.kind = kind, .target = reader_target(reader), .time_ns = time_ns};
-
-	if (exit)
-		event.exit = *exit;
-	model_apply(session->model, &event);
-}
-
-static void drop_reader(struct session *session, size_t i)
-{
-	if (session->prober)
-		prober_remove(session->prober, session->readers[i]);
-	reader_close(session->readers[i]);
-	session->readers[i] = NULL;
-}
-
-/* record: what the kernel said of it, NULL where we only found it gone. */
-static void target_exited(struct session *session, struct reader *reader, uint64_t time_ns,
-	const struct mt_record *record)
-{
-	struct event_exit exit = {.has_status = record != NULL};
-	size_t i = reader_index(session, reader);
-
-	/* We may have found it gone before the record came that knows how it ended. */
-	if (session->exited[i] && !record)
-		return;
-	session->exited[i] = true;
-
-	if (record)
-		exit.status = (int)record->val[0];
-	apply_plain(session, reader, EVENT_EXIT, time_ns, &exit);
-}
-
-/* Another program runs under the same pid: a new target, in the place of the old one. */
-static void target_execed(struct session *session, struct reader *reader, uint64_t time_ns)
-{
-	struct process_info info = *reader_info(reader);
-	size_t i = reader_index(session, reader);
-	struct reader *fresh;
-
-	apply_plain(session, reader, EVENT_EXEC, time_ns, NULL);
-	drop_reader(session, i);
-	if (process_look(info.id.pid, &info) != PROCESS_OK ||
-		reader_open(&info, session->parser, session->model, &fresh) < 0)
-		return;
-	session->readers[i] = fresh;
-	if (session->prober)
-		prober_add(session->prober, fresh, session->options->dry_run);
-}
 
 static void take_record(struct session *session, const struct prober_record *taken)
 {
 	const struct mt_record *record = taken->record;
 
+	if (record->kind == MT_FORK || (record->kind == MT_EXEC && !taken->reader))
+		session_process_came(session, record);
 	if (!taken->reader)
 		return;
 	switch (record->kind) {
@@ -401,10 +159,10 @@ static void take_record(struct session *session, const struct prober_record *tak
 		reader_fault(taken->reader, record);
 		break;
 	case MT_EXEC:
-		target_execed(session, taken->reader, record->time_ns);
+		session_target_execed(session, taken->reader, record->time_ns);
 		break;
 	case MT_EXIT:
-		target_exited(session, taken->reader, record->time_ns, record);
+		session_target_exited(session, taken->reader, record->time_ns, record);
 		break;
 	default:
 		if (taken->probe)
@@ -421,7 +179,8 @@ static void drain(struct session *session, uint64_t limit_ns)
 	uint64_t begin_ns = clock_mono_ns();
 	struct prober_record taken;
 
-	for (unsigned i = 1; !aborted(session) && prober_next(session->prober, &taken); i++) {
+	for (unsigned i = 1; !session_aborted(session) && prober_next(session->prober, &taken);
+		i++) {
 		take_record(session, &taken);
 		if (limit_ns && i % DRAIN_CHECK == 0 && clock_mono_ns() - begin_ns >= limit_ns)
 			break;
@@ -440,47 +199,45 @@ static uint64_t target_cpu_ns(const struct session *session)
 	return sum;
 }
 
-static bool any_alive(struct session *session, uint64_t now_ns)
+static int attach_reader(struct session *session, struct reader *reader)
 {
-	bool alive = false;
+	const struct process_info *info = reader_info(reader);
+	int r = prober_add(session->prober, reader, session->options->dry_run);
 
-	for (size_t i = 0; i < session->reader_count; i++) {
-		struct reader *reader = session->readers[i];
-
-		if (!reader || session->exited[i])
-			continue;
-		if (process_alive(&reader_info(reader)->id))
-			alive = true;
-		else
-			target_exited(session, reader, now_ns, NULL);
-	}
-	return alive;
+	/* Of many that were found one may always have gone. */
+	if (r == -ESRCH && session->wanted)
+		return 0;
+	if (r == -ESRCH)
+		return session_give_up(session, SESSION_REFUSED,
+			"pid %d (%s) exited while attaching", info->id.pid, info->comm);
+	if (r < 0)
+		return session_give_up(session, SESSION_ENVIRONMENT, "cannot attach to pid %d: %s",
+			info->id.pid, strerror(-r));
+	return 0;
 }
 
 static int attach(struct session *session)
 {
+	struct prober_options prober = {
+		.budget_pct = session->options->max_overhead_pct,
+		.follow = session->options->follow,
+		.all_execs = session->wanted && wanted_searches(session->wanted),
+	};
 	char error[256] = "";
 	int r;
 
 	progress(session, "attaching", -1);
 	/* On a busy machine the governor must not wait for its turn while probes are open; best effort. */
 	setpriority(PRIO_PROCESS, 0, -5);
-	r = prober_open(
-		session->options->max_overhead_pct, session->model, &session->prober, error);
+	r = prober_open(&prober, session->model, &session->prober, error);
 	if (r < 0)
-		return give_up(session, SESSION_ENVIRONMENT, "%s", error);
-	for (size_t i = 0; i < session->reader_count; i++) {
-		r = prober_add(session->prober, session->readers[i], session->options->dry_run);
-		if (r == -ESRCH)
-			return give_up(session, SESSION_REFUSED,
-				"pid %d (%s) exited while attaching",
-				reader_info(session->readers[i])->id.pid,
-				reader_info(session->readers[i])->comm);
-		if (r < 0)
-			return give_up(session, SESSION_ENVIRONMENT, "cannot attach to pid %d: %s",
-				reader_info(session->readers[i])->id.pid, strerror(-r));
-	}
-	return 0;
+		return session_give_up(session, SESSION_ENVIRONMENT, "%s", error);
+	for (size_t i = 0; i < session->slot_count && r == 0; i++)
+		r = attach_reader(session, session->slots[i].reader);
+	/* The command has no target of its own yet: its children and execs are waited for. */
+	if (r == 0 && prober.follow && session->options->launch)
+		prober_follow(session->prober, launch_pid(session->options->launch));
+	return r;
 }
 
 static void launch_check(struct session *session)
@@ -489,7 +246,7 @@ static void launch_check(struct session *session)
 
 	if (session->options->launch && !session->launch_ended &&
 		launch_wait(session->options->launch, 0, &status) == LAUNCH_EXITED)
-		launch_over(session, status);
+		session_launch_over(session, status);
 }
 
 static void wait_for_work(struct session *session, uint64_t end_ns)
@@ -543,6 +300,8 @@ static void step(struct session *session, uint64_t now_ns)
 {
 	if (now_ns >= session->next_tick_ns)
 		session->next_tick_ns = prober_tick(session->prober, now_ns);
+	if (now_ns >= session->next_look_ns)
+		session_take_wanted(session, now_ns);
 	if (now_ns >= session->next_poll_ns)
 		poll_all(session, now_ns, false);
 	if (now_ns >= session->next_census_ns)
@@ -562,14 +321,17 @@ static void loop(struct session *session)
 	end_ns = duration_ns ? now_ns + duration_ns : 0;
 	session->next_census_ns = now_ns + CENSUS_NS;
 	session->next_refresh_ns = now_ns + session->options->refresh_ns;
-	while (!stopped(session) && (!end_ns || now_ns < end_ns)) {
+	while (!session_stopped(session) && (!end_ns || now_ns < end_ns)) {
 		wait_for_work(session, end_ns);
 		drain(session, DRAIN_NS);
 		now_ns = clock_mono_ns();
 		step(session, now_ns);
 		launch_check(session);
-		if (!any_alive(session, now_ns))
-			break;
+		if (now_ns >= session->next_alive_ns) {
+			if (!session_any_alive(session, now_ns))
+				break;
+			session->next_alive_ns = now_ns + session->slot_count * NSEC_PER_MSEC;
+		}
 		if (duration_ns)
 			progress(session, "tracing",
 				1 - (double)(end_ns - MIN(now_ns, end_ns)) / (double)duration_ns);
@@ -583,7 +345,7 @@ static void last_look(struct session *session)
 {
 	uint64_t now_ns = clock_mono_ns();
 
-	if (aborted(session))
+	if (session_aborted(session))
 		return;
 	progress(session, "last look", -1);
 	if (now_ns + CENSUS_NS > session->next_census_ns + POLL_NS)
@@ -623,18 +385,21 @@ static int run(struct session *session)
 	int r = parser_open(&session->parser);
 
 	if (r < 0)
-		return give_up(session, SESSION_ENVIRONMENT, "cannot start the parser child: %s",
-			strerror(-r));
-	r = session->options->launch ? open_launched(session) : open_pids(session);
+		return session_give_up(session, SESSION_ENVIRONMENT,
+			"cannot start the parser child: %s", strerror(-r));
+	r = session_open_named(session);
 	if (r < 0)
 		return r;
+	session_take_wanted(session, clock_mono_ns());
 	read_first(session);
 	if (session->options->read_only) {
 		if (session->options->attached)
 			session->options->attached(session->options->arg);
-		return 0;
+		return session->slot_count ? 0
+					   : session_give_up(session, SESSION_REFUSED,
+						     "no process of these can be read");
 	}
-	return session->reader_count ? trace(session) : 0;
+	return session->slot_count || session->wanted ? trace(session) : 0;
 }
 
 static void finish(struct session *session, uint64_t real_ns)
@@ -642,12 +407,14 @@ static void finish(struct session *session, uint64_t real_ns)
 	model_set_clock(session->model, session->begin_ns, real_ns, clock_mono_ns());
 	describe_host(session);
 	report_cost(session);
-	for (size_t i = 0; i < session->reader_count; i++) {
-		if (session->unread[i])
+	session_tell_left_out(session);
+	for (size_t i = 0; i < session->slot_count; i++) {
+		if (session->slots[i].unread)
 			model_add_incomplete(
 				session->model, "no census had time to read the whole heap");
-		reader_close(session->readers[i]);
+		reader_close(session->slots[i].reader);
 	}
+	wanted_free(session->wanted);
 	prober_close(session->prober);
 	parser_close(session->parser);
 }
@@ -667,7 +434,7 @@ int session_run(
 	model_set_clock(model, session->begin_ns, real_ns, session->begin_ns);
 	r = run(session);
 	finish(session, real_ns);
-	if (aborted(session) && ret->end == SESSION_DONE)
+	if (session_aborted(session) && ret->end == SESSION_DONE)
 		ret->end = SESSION_ABORTED;
 	free(session);
 	return r == -ECANCELED ? 0 : r;

@@ -20,12 +20,16 @@ struct prober_measured;
 struct session_options {
 	const int *pids;
 	size_t pid_count;
-	uint64_t duration_ns;    /* 0 = until stop; ignored with read_only */
-	bool read_only;          /* -d 0: nothing is loaded into the kernel */
-	bool dry_run;            /* say what would be attached and what it would cost, then end */
-	double max_overhead_pct; /* budget for probes, percent of the target's CPU time */
-	uint64_t refresh_ns;     /* call refresh so often; 0 = never */
-	struct launch *launch;   /* -- COMMAND: our stopped child; NULL = none */
+	bool follow;          /* the descendants of pids, or of launch, too */
+	bool system;          /* every process, present and future */
+	const char *cgroup;   /* every process in it and below; NULL = none */
+	const char *comm;     /* of these, or of all, those of this name (fnmatch(3)); NULL = any */
+	uint64_t duration_ns; /* 0 = until stop; ignored with read_only */
+	bool read_only;       /* -d 0: nothing is loaded into the kernel */
+	bool dry_run;         /* say what would be attached and what it would cost, then end */
+	double max_overhead_pct;     /* budget for probes, percent of the target's CPU time */
+	uint64_t refresh_ns;         /* call refresh so often; 0 = never */
+	struct launch *launch;       /* -- COMMAND: our stopped child; NULL = none */
 	volatile sig_atomic_t *stop; /* non-zero ends the session with a report; 2 = at once */
 
 	void (*attached)(void *arg); /* everything that will attach has attached */
