@@ -27,7 +27,7 @@ WARN	:= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-for
 CPPFLAGS += -Iuser -Ibpf -I$(BUILD)/gen -D_GNU_SOURCE -DMEMTRACE_VERSION='"$(VERSION)"'
 CFLAGS	?= -O2 -g
 CFLAGS	+= -std=gnu11 $(WARN)
-LDLIBS	:= -l:libbpf.a -lelf -lz -lcapstone -ljson-c -lpthread -lm
+LDLIBS	:= -l:libbpf.a -ldw -lelf -liberty -llzma -lz -lcapstone -ljson-c -lpthread -lm
 SAN	:= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 sources := $(filter-out user/cli/main.c,$(wildcard user/*/*.c))
@@ -102,7 +102,9 @@ $(BUILD)/san/unit/%: tests/unit/%.c $(BUILD)/san/libmemtrace.a
 
 unit: $(unit_tests) $(san_tests)
 	$(Q)BUILD=$(BUILD) tests/go_samples.sh
-	$(Q)MEMTRACE_GO_BINARIES=$(BUILD)/go-samples tests/tap.sh criterion $^
+	$(Q)BUILD=$(BUILD) tests/native_samples.sh
+	$(Q)MEMTRACE_GO_BINARIES=$(BUILD)/go-samples MEMTRACE_NATIVE_BINARIES=$(BUILD)/native-samples \
+		tests/tap.sh criterion $^
 
 # The BPF side on the running kernel: root and BTF.
 $(BUILD)/test-bpf/%: tests/bpf/%.c $(BUILD)/libmemtrace.a
@@ -164,6 +166,7 @@ check: all
 
 check-all: all
 	$(Q)GO_VERSIONS="1.19 1.21 1.22 1.23 1.24 1.26" GO_MODES="plain stripped pie cgo" CYCLES=1000 \
+		MEMTRACE_LINE_SAMPLES=10000 \
 		tests/tap.sh parts "$(MAKE)" $(parts)
 
 setup:

@@ -37,6 +37,7 @@ struct file_key {
 struct parser_file {
 	struct file_key key;
 	int fd; /* our duplicate, to hand over again; -1 = not needed any more */
+	int debug_fds[PARSER_DEBUG_KINDS]; /* of its debug files; -1 = none */
 	bool handed;
 	int strikes;                   /* children it cost */
 	int error;                     /* of identify */
@@ -180,6 +181,11 @@ static void close_copy(struct parser_file *file)
 	if (file->fd >= 0)
 		close(file->fd);
 	file->fd = -1;
+	for (size_t i = 0; i < PARSER_DEBUG_KINDS; i++) {
+		if (file->debug_fds[i] >= 0)
+			close(file->debug_fds[i]);
+		file->debug_fds[i] = -1;
+	}
 }
 
 static struct parser_file *find_file(struct parser *parser, uint32_t id)
@@ -187,22 +193,35 @@ static struct parser_file *find_file(struct parser *parser, uint32_t id)
 	return id < parser->file_count ? parser->files[id] : NULL;
 }
 
-static int hand_over(struct parser *parser, uint32_t id, struct parser_file *file)
+static int hand_over_fd(struct parser *parser, const struct parser_request *request, int fd)
 {
-	struct parser_request request = {.op = PARSER_OP_TAKE, .file = id};
 	size_t bytes;
-	int status, err;
+	int status, err = exchange(parser, request, fd, NULL, 0, &bytes, &status);
 
-	if (file->handed)
-		return 0;
-	err = exchange(parser, &request, file->fd, NULL, 0, &bytes, &status);
-	if (!err && !status)
-		file->handed = true;
 	return err ? err : status;
 }
 
+static int hand_over(struct parser *parser, uint32_t id, struct parser_file *file)
+{
+	struct parser_request request = {.op = PARSER_OP_TAKE, .file = id};
+	int err;
+
+	if (file->handed)
+		return 0;
+	err = hand_over_fd(parser, &request, file->fd);
+	request.op = PARSER_OP_TAKE_DEBUG;
+	for (size_t i = 0; !err && i < PARSER_DEBUG_KINDS; i++) {
+		request.number = i;
+		if (file->debug_fds[i] >= 0)
+			err = hand_over_fd(parser, &request, file->debug_fds[i]);
+	}
+	file->handed = !err;
+	return err;
+}
+
+/* fd goes along with the request, -1 = none. */
 static int try_request(struct parser *parser, struct parser_file *file,
-	const struct parser_request *request, void *buf, size_t max, size_t *ret_bytes,
+	const struct parser_request *request, int fd, void *buf, size_t max, size_t *ret_bytes,
 	int *ret_status)
 {
 	int err = parser->pid ? 0 : start_child(parser);
@@ -210,15 +229,15 @@ static int try_request(struct parser *parser, struct parser_file *file,
 	if (!err)
 		err = hand_over(parser, request->file, file);
 	if (!err)
-		err = exchange(parser, request, -1, buf, max, ret_bytes, ret_status);
+		err = exchange(parser, request, fd, buf, max, ret_bytes, ret_status);
 	if (err)
 		stop_child(parser);
 	return err;
 }
 
 /* Returns the status of the reply: >= 0, or -errno. */
-static int ask(struct parser *parser, const struct parser_request *request, void *buf, size_t max,
-	size_t *ret_bytes)
+static int ask_with(struct parser *parser, const struct parser_request *request, int fd, void *buf,
+	size_t max, size_t *ret_bytes)
 {
 	struct parser_file *file = find_file(parser, request->file);
 	int status;
@@ -226,12 +245,18 @@ static int ask(struct parser *parser, const struct parser_request *request, void
 	if (!file || (file->fd < 0 && file->strikes < MAX_STRIKES))
 		return -ENOENT;
 	while (file->strikes < MAX_STRIKES) {
-		if (!try_request(parser, file, request, buf, max, ret_bytes, &status))
+		if (!try_request(parser, file, request, fd, buf, max, ret_bytes, &status))
 			return status;
 		file->strikes++;
 	}
 	close_copy(file);
 	return -EBADMSG;
+}
+
+static int ask(struct parser *parser, const struct parser_request *request, void *buf, size_t max,
+	size_t *ret_bytes)
+{
+	return ask_with(parser, request, -1, buf, max, ret_bytes);
 }
 
 /* A reply that is exactly one struct. */
@@ -295,7 +320,7 @@ static struct parser_file *reuse_file(struct parser *parser, uint32_t *ret_id)
 		if (file->fd >= 0)
 			continue;
 		free(file->runtimes);
-		*file = (struct parser_file){0};
+		*file = (struct parser_file){.debug_fds = {-1, -1}};
 		return file;
 	}
 	return NULL;
@@ -316,6 +341,7 @@ static int add_file(struct parser *parser, int fd, const struct file_key *key, u
 		return -EMFILE;
 	}
 	file->fd = copy;
+	file->debug_fds[PARSER_DEBUG_OWN] = file->debug_fds[PARSER_DEBUG_SHARED] = -1;
 	file->key = *key;
 	return 0;
 }
@@ -413,6 +439,65 @@ int parser_runtime(const struct parser *parser, uint32_t id, size_t i, struct ru
 		return -ENOENT;
 	*ret = file->runtimes[i];
 	return 0;
+}
+
+/* ---- debug information ---- */
+
+static int ask_debug(struct parser *parser, uint32_t id, struct parser_debug *ret)
+{
+	struct parser_request request = {.op = PARSER_OP_DEBUG, .file = id};
+	struct parser_debug reply;
+	int err = ask_one(parser, &request, &reply, sizeof(reply));
+
+	if (err)
+		return err;
+	TERMINATE(reply.build_id);
+	TERMINATE(reply.note);
+	TERMINATE(reply.link);
+	TERMINATE(reply.shared_link);
+	TERMINATE(reply.shared_build_id);
+	*ret = reply;
+	return 0;
+}
+
+int parser_keep(struct parser *parser, uint32_t id, int fd, struct parser_debug *ret)
+{
+	struct parser_file *file = find_file(parser, id);
+	struct file_key key;
+
+	if (!file || read_key(fd, &key) || !same_key(&file->key, &key))
+		return -ENOENT;
+	if (file->strikes >= MAX_STRIKES)
+		return -EBADMSG;
+	if (file->fd < 0) {
+		file->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		file->handed = false;
+	}
+	return file->fd < 0 ? -EMFILE : ask_debug(parser, id, ret);
+}
+
+int parser_add_debug(struct parser *parser, uint32_t id, enum parser_debug_kind kind, int fd,
+	struct parser_debug *ret)
+{
+	struct parser_request request = {.op = PARSER_OP_TAKE_DEBUG, .file = id, .number = kind};
+	struct parser_file *file = find_file(parser, id);
+	size_t bytes;
+	int copy, err;
+
+	if (!file || file->fd < 0)
+		return -ENOENT;
+	if (file->debug_fds[kind] >= 0)
+		return -EEXIST;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (copy < 0)
+		return -EMFILE;
+	err = ask_with(parser, &request, copy, NULL, 0, &bytes);
+	if (err) {
+		close(copy);
+		return err;
+	}
+	file->debug_fds[kind] = copy;
+	return ask_debug(parser, id, ret);
 }
 
 /* ---- questions ---- */

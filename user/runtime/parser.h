@@ -37,6 +37,24 @@ struct parser_frame {
 	char file[PARSER_FILE_BYTES];         /* full path as the compiler wrote it */
 };
 
+#define PARSER_NOTE_BYTES 160
+
+/* What a file says of its debug information, and what could be added to it. */
+struct parser_debug {
+	bool has_lines;
+	char build_id[72];            /* GNU build-id in hex; "" = none */
+	char note[PARSER_NOTE_BYTES]; /* why lines or inlined calls are missing; "" = no reason */
+	char link[128];               /* .gnu_debuglink: name of its debug file */
+	char shared_link[256];        /* file that several debug files share, still to be added */
+	char shared_build_id[72];
+};
+
+enum parser_debug_kind {
+	PARSER_DEBUG_OWN,    /* what was stripped from the file */
+	PARSER_DEBUG_SHARED, /* what several debug files share (dwz -m) */
+	PARSER_DEBUG_KINDS,
+};
+
 int parser_open(struct parser **ret);
 
 /* For tests: another time limit per request than five seconds. */
@@ -60,6 +78,19 @@ int parser_identify(struct parser *parser, int fd, uint32_t *ret_id, struct runt
  * where there are no more.
  */
 int parser_runtime(const struct parser *parser, uint32_t id, size_t i, struct runtime_file *ret);
+
+/*
+ * Keeps a file at hand for parser_lines(), whatever its runtime (without one, parser_identify() lets go
+ * of it), and tells of its debug information. fd is that of parser_identify() again.
+ */
+int parser_keep(struct parser *parser, uint32_t id, int fd, struct parser_debug *ret);
+
+/*
+ * Adds a file of debug information; fd stays the caller's. -ESTALE where it belongs to another file,
+ * -ENOEXEC, -ENOENT (no shared file is wanted), -EEXIST. ret tells what the file says now.
+ */
+int parser_add_debug(struct parser *parser, uint32_t id, enum parser_debug_kind kind, int fd,
+	struct parser_debug *ret);
 
 /*
  * Source frames of up to PARSER_MAX_PCS pcs. A pc that is a return address must be passed as pc -

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,16 +23,20 @@
 #include "runtime/go_lines.h"
 #include "runtime/go_types.h"
 #include "runtime/list.h"
+#include "runtime/native_lines.h"
 #include "runtime/parser_wire.h"
 
 #define MAX_FILES  4096
-#define MAX_PARSED 8 /* kept parsed at a time: bounds our memory */
+#define MAX_PARSED 64            /* kept parsed at a time */
+#define MAX_BYTES  (64ull << 20) /* more than this is given back, oldest file first */
 #define SOCKET_FD  3
 
 struct child_file {
 	int fd; /* -1 = not handed over */
+	int debug_fds[PARSER_DEBUG_KINDS];
 	struct elf_file *elf;
 	struct go_file *go;
+	struct native_lines *native;
 	uint64_t used; /* turn of the last request */
 };
 
@@ -49,34 +54,75 @@ static void file_forget(struct child_file *file)
 {
 	go_file_close(file->go);
 	elf_file_close(file->elf);
+	native_lines_close(file->native);
 	file->go = NULL;
 	file->elf = NULL;
+	file->native = NULL;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 static void file_drop(struct child_file *file)
 {
 	file_forget(file);
-	if (file->fd >= 0)
-		close(file->fd);
-	file->fd = -1;
+	close_fd(&file->fd);
+	for (size_t i = 0; i < PARSER_DEBUG_KINDS; i++)
+		close_fd(&file->debug_fds[i]);
+}
+
+static struct child_file *find_oldest(struct child *child, size_t *ret_parsed)
+{
+	struct child_file *oldest = NULL;
+	size_t i;
+
+	*ret_parsed = 0;
+	for (i = 0; i < MAX_FILES; i++) {
+		struct child_file *file = &child->files[i];
+
+		if (!file->elf && !file->native)
+			continue;
+		++*ret_parsed;
+		if (!oldest || file->used < oldest->used)
+			oldest = file;
+	}
+	return oldest;
 }
 
 static void forget_oldest(struct child *child)
 {
-	struct child_file *oldest = NULL;
-	size_t i, parsed = 0;
+	size_t parsed;
+	struct child_file *oldest = find_oldest(child, &parsed);
 
-	for (i = 0; i < MAX_FILES; i++) {
-		struct child_file *file = &child->files[i];
-
-		if (!file->elf)
-			continue;
-		parsed++;
-		if (!oldest || file->used < oldest->used)
-			oldest = file;
-	}
 	if (parsed >= MAX_PARSED)
 		file_forget(oldest);
+}
+
+/* What files cost is known only afterwards: libdw allocates as it goes. */
+static uint64_t allocated_bytes(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+static void give_back(struct child *child)
+{
+	size_t parsed = 1;
+
+	if (allocated_bytes() <= MAX_BYTES)
+		return;
+	while (parsed && allocated_bytes() > MAX_BYTES / 2) {
+		struct child_file *oldest = find_oldest(child, &parsed);
+
+		if (oldest)
+			file_forget(oldest);
+	}
+	malloc_trim(0);
 }
 
 static int file_open_elf(struct child *child, struct child_file *file)
@@ -97,6 +143,30 @@ static int file_open_go(struct child *child, struct child_file *file)
 	if (err || file->go)
 		return err;
 	return go_file_open(file->elf, &file->go);
+}
+
+static void add_debug_files(struct child_file *file)
+{
+	if (file->debug_fds[PARSER_DEBUG_OWN] >= 0)
+		native_lines_add_debug(file->native, file->debug_fds[PARSER_DEBUG_OWN]);
+	if (file->debug_fds[PARSER_DEBUG_SHARED] >= 0)
+		native_lines_add_shared(file->native, file->debug_fds[PARSER_DEBUG_SHARED]);
+}
+
+static int file_open_native(struct child *child, struct child_file *file)
+{
+	int err;
+
+	file->used = ++child->turn;
+	if (file->native)
+		return 0;
+	if (file->fd < 0)
+		return -ENOENT;
+	forget_oldest(child);
+	err = native_lines_open(file->fd, &file->native);
+	if (!err)
+		add_debug_files(file);
+	return err;
 }
 
 /* ---- requests: each leaves its payload in child->reply and returns the status ---- */
@@ -162,6 +232,42 @@ static int serve_identify(
 	return 0;
 }
 
+/* Go's own table has the lines: nothing is to be added, and its DWARF stays unread. */
+static void describe_go(const struct child_file *file, struct parser_debug *ret)
+{
+	ret->has_lines = true;
+	text_copy(ret->build_id, sizeof(ret->build_id), elf_file_build_id(file->elf));
+}
+
+static int serve_debug(
+	struct child *child, struct child_file *file, const struct parser_request *request)
+{
+	bool go = !file_open_go(child, file);
+	int err = go ? 0 : file_open_native(child, file);
+	struct parser_debug *reply;
+
+	(void)request;
+	if (err)
+		return err;
+	reply = reply_room(child, sizeof(*reply));
+	if (go)
+		describe_go(file, reply);
+	else
+		native_lines_describe(file->native, reply);
+	return 0;
+}
+
+/* Go's own table knows Go's code without DWARF; the rest of a Go program came through cgo. */
+static size_t find_lines(struct child *child, struct child_file *file, uint64_t pc,
+	struct parser_frame *ret, size_t max)
+{
+	size_t count = file->go ? go_lines_find(file->go, pc, ret, max) : 0;
+
+	if (count || file_open_native(child, file))
+		return count;
+	return native_lines_find(file->native, pc, ret, max);
+}
+
 static int serve_lines(
 	struct child *child, struct child_file *file, const struct parser_request *request)
 {
@@ -169,12 +275,12 @@ static int serve_lines(
 	struct parser_frame *frames;
 	int err = file_open_go(child, file);
 
-	if (err)
+	if (err && err != -ENOENT && err != -ENODATA)
 		return err;
 	frames = reply_room(child, max * sizeof(*frames));
 	for (i = 0; i < MIN(request->number, PARSER_MAX_PCS); i++) {
 		size_t found =
-			go_lines_find(file->go, request->pcs[i], frames + count, max - count);
+			find_lines(child, file, request->pcs[i], frames + count, max - count);
 
 		while (found--)
 			frames[count++].pc_index = i;
@@ -252,6 +358,7 @@ static int serve_field(
 static int (*const serve[PARSER_OP_MAX])(
 	struct child *child, struct child_file *file, const struct parser_request *request) = {
 	[PARSER_OP_DROP] = serve_drop,
+	[PARSER_OP_DEBUG] = serve_debug,
 	[PARSER_OP_IDENTIFY] = serve_identify,
 	[PARSER_OP_LINES] = serve_lines,
 	[PARSER_OP_TYPE] = serve_type,
@@ -307,9 +414,26 @@ static int send_reply(const struct child *child, int status, size_t total)
 	return 0;
 }
 
+/* The file is checked when it is first needed: here, so that a wrong one is refused at once. */
+static int take_debug(struct child *child, struct child_file *file, uint64_t kind, int fd)
+{
+	int err;
+
+	if (fd < 0 || kind >= PARSER_DEBUG_KINDS || file->debug_fds[kind] >= 0)
+		return -EINVAL;
+	err = file_open_native(child, file);
+	if (!err)
+		err = kind == PARSER_DEBUG_OWN ? native_lines_add_debug(file->native, fd)
+					       : native_lines_add_shared(file->native, fd);
+	if (!err)
+		file->debug_fds[kind] = fd;
+	return err;
+}
+
 static int answer(struct child *child, const struct parser_request *request, int fd)
 {
 	struct child_file *file;
+	int status;
 
 	if (request->op >= PARSER_OP_MAX || request->file >= MAX_FILES)
 		return -EINVAL;
@@ -318,6 +442,12 @@ static int answer(struct child *child, const struct parser_request *request, int
 		file_drop(file);
 		file->fd = fd;
 		return fd < 0 ? -EBADF : 0;
+	}
+	if (request->op == PARSER_OP_TAKE_DEBUG) {
+		status = take_debug(child, file, request->number, fd);
+		if (status && fd >= 0)
+			close(fd);
+		return status;
 	}
 	return serve[request->op](child, file, request);
 }
@@ -381,10 +511,11 @@ void parser_child_run(int socket, int parent_pid)
 	child = xcalloc(1, sizeof(*child));
 	child->socket = SOCKET_FD;
 	for (i = 0; i < MAX_FILES; i++)
-		child->files[i].fd = -1;
+		child->files[i] = (struct child_file){.fd = -1, .debug_fds = {-1, -1}};
 	while (!receive(child->socket, &request, &fd)) {
 		child->reply_bytes = 0;
 		status = answer(child, &request, fd);
+		give_back(child);
 		if (send_reply(child, status, status < 0 ? 0 : child->reply_bytes))
 			break;
 	}

@@ -13,8 +13,10 @@
 #define PARSER_REPLY_BYTES  (16u << 20) /* more is cut */
 
 enum parser_op {
-	PARSER_OP_TAKE, /* a file descriptor comes along; nothing is parsed yet */
-	PARSER_OP_DROP, /* forget the file */
+	PARSER_OP_TAKE,       /* a file descriptor comes along; nothing is parsed yet */
+	PARSER_OP_DROP,       /* forget the file */
+	PARSER_OP_TAKE_DEBUG, /* the descriptor of its debug file comes along; number = its kind */
+	PARSER_OP_DEBUG,
 	PARSER_OP_IDENTIFY,
 	PARSER_OP_LINES,
 	PARSER_OP_TYPE,

@@ -10,12 +10,14 @@
 #include <linux/capability.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "trace/attach.h"
 #include "trace/bpf.h"
 #include "trace/calibrate.h"
@@ -93,6 +95,19 @@ static void check_paranoid(struct check_list *list)
 			"%d; does not matter with CAP_PERFMON", level);
 	if (file)
 		fclose(file);
+}
+
+/* Only said where the user may count on it. */
+static void check_debuginfod(struct check_list *list)
+{
+	const char *urls = getenv("DEBUGINFOD_URLS");
+	struct capability_check *check;
+
+	if (!urls || !urls[0])
+		return;
+	check = add(list, "debuginfod", CAPABILITY_LESS);
+	text_copy(check->detail, sizeof(check->detail),
+		"not asked, though DEBUGINFOD_URLS is set: install debug packages instead");
 }
 
 static void check_btf(struct check_list *list)
@@ -208,6 +223,7 @@ size_t capability_check_all(struct capability_check checks[CAPABILITY_MAX_CHECKS
 	check_btf(&list);
 	check_capabilities(&list);
 	check_paranoid(&list);
+	check_debuginfod(&list);
 	err = trace_bpf_load(&options, &bpf, error);
 	loading = add(&list, "BPF programs", err ? CAPABILITY_MISSING : CAPABILITY_OK);
 	snprintf(loading->detail, sizeof(loading->detail), "%.190s", err ? error : "loaded");

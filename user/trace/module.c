@@ -124,7 +124,9 @@ static int open_mapped(const struct modules *modules, const struct module *modul
 	if (fd >= 0)
 		return fd;
 	snprintf(path, sizeof(path), "/proc/%d/root%s", modules->pid, module->path);
-	return open_regular(path, module->inode);
+	fd = open_regular(path, module->inode);
+	/* Of a process that has ended its last records may still come. */
+	return fd == -ENOENT ? open_regular(module->path, module->inode) : fd;
 }
 
 static int identify(struct modules *modules, struct module *module)

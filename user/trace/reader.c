@@ -257,7 +257,8 @@ int reader_open(const struct process_info *process, struct parser *parser, struc
 	if (r < 0)
 		goto out;
 	take_modules(reader);
-	reader->symbolizer = symbolizer_new(parser, reader->modules, model, reader->target);
+	reader->symbolizer =
+		symbolizer_new(parser, reader->modules, process->id.pid, model, reader->target);
 	*ret = reader;
 out:
 	free(exe);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * From a stack of addresses to a site of the model: asks the parser child once per new stack and
- * remembers the answer. One per target and program image (an exec makes a new one).
+ * remembers the answer. One per target and program image (an exec makes a new one). Code in files
+ * gets function, file and line, or "libfoo.so.1+0x1234" with the build-id as its file; code made at
+ * run time is "[anonymous]"; addresses that are no code are left out.
  */
 #ifndef MEMTRACE_TRACE_SYMBOLIZER_H
 #define MEMTRACE_TRACE_SYMBOLIZER_H
@@ -17,9 +19,9 @@
 
 struct symbolizer;
 
-/* All arguments must outlive it. */
-struct symbolizer *symbolizer_new(
-	struct parser *parser, struct modules *modules, struct model *model, uint32_t target);
+/* All arguments must outlive it; modules are those of pid. */
+struct symbolizer *symbolizer_new(struct parser *parser, struct modules *modules, int pid,
+	struct model *model, uint32_t target);
 void symbolizer_free(struct symbolizer *symbolizer);
 
 /*
