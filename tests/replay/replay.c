@@ -39,6 +39,7 @@
  *	goroutines at= target= running= send= receive= ... (wait_name()) stacks=   a look begins
  *	waiters  at= target= wait= site= count= waited= stacks= messages=
  *	profile  at= target= rate= missing=             a reading of the allocation profile begins
+ *	arrays   at= target= type= site= bytes= count= resident= pointers=   no count: a reading begins
  *	allocated at= target= stack= in_use= objects= recent= total=
  *	exec     at= target=
  *	exit     at= target= status=
@@ -584,6 +585,18 @@ static void read_profile(struct replay *replay, const struct line *line, struct 
 	};
 }
 
+static void read_arrays(struct replay *replay, const struct line *line, struct event *ret)
+{
+	ret->arrays = (struct event_arrays){
+		.type = string_of(replay, line, "type"),
+		.site = site_of(replay, line),
+		.has_pointers = number(line, "pointers"),
+		.array_bytes = number(line, "bytes"),
+		.count = number(line, "count"),
+		.resident_bytes = number(line, "resident"),
+	};
+}
+
 static void read_allocated(struct replay *replay, const struct line *line, struct event *ret)
 {
 	ret->allocated = (struct event_allocated){
@@ -630,6 +643,7 @@ static const struct verb {
 	{"waiters", NULL, read_waiters, EVENT_WAITERS},
 	{"profile", NULL, read_profile, EVENT_PROFILE},
 	{"allocated", NULL, read_allocated, EVENT_ALLOCATED},
+	{"arrays", NULL, read_arrays, EVENT_ARRAYS},
 	{"exec", NULL, read_exec, EVENT_EXEC},
 	{"exit", NULL, read_exit, EVENT_EXIT},
 };

@@ -61,6 +61,7 @@ enum event_kind {
 	EVENT_WAITERS,    /* of that look: those that wait at one place */
 	EVENT_PROFILE,    /* the runtime's own allocation profile: a new reading begins */
 	EVENT_ALLOCATED,  /* of that reading: what was allocated with one stack */
+	EVENT_ARRAYS,     /* large arrays of no container; one without a count begins a reading */
 	EVENT_EXEC,
 	EVENT_EXIT,
 	EVENT_KINDS,
@@ -198,6 +199,15 @@ struct event_allocated {
 	uint64_t allocated_bytes, allocated_objects; /* since the target's start */
 };
 
+/* Arrays of one size and type that belong to no known container and that the last GC left alive. */
+struct event_arrays {
+	uint32_t type, site; /* type 0 = unknown; site without a frame where its place is unknown */
+	bool has_pointers;
+	uint64_t array_bytes; /* of each */
+	uint64_t count;
+	uint64_t resident_bytes; /* of all together */
+};
+
 struct event_exit {
 	bool has_status;
 	int status; /* as wait(2) gives it */
@@ -219,6 +229,7 @@ struct event {
 		struct event_waiters waiters;
 		struct event_profile profile;
 		struct event_allocated allocated;
+		struct event_arrays arrays;
 		struct event_exit exit;
 	};
 };

@@ -198,6 +198,7 @@ static void apply_exec(struct model *model, struct target_state *target, const s
 	target->pub.gc = (struct gc_view){0};
 	goroutines_end(&target->pub);
 	allocated_end(target);
+	arrays_end(&target->pub);
 	target->spike_open = false;
 	target->spike_floor_ns = event->time_ns;
 }
@@ -234,6 +235,7 @@ static void (*const apply[EVENT_KINDS])(
 	[EVENT_WAITERS] = goroutines_apply_waiters,
 	[EVENT_PROFILE] = allocated_apply_profile,
 	[EVENT_ALLOCATED] = allocated_apply,
+	[EVENT_ARRAYS] = arrays_apply,
 	[EVENT_EXEC] = apply_exec,
 	[EVENT_EXIT] = apply_exit,
 };

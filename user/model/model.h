@@ -27,6 +27,7 @@
 #define MODEL_MAX_WAITERS    256    /* per target; those that are gone make room, then the fewest */
 #define MODEL_WAITER_SLOTS   64     /* looks remembered */
 #define MODEL_MAX_STACKS     4096   /* per target, of its allocation profile; then stack 0 */
+#define MODEL_MAX_ARRAYS     64     /* per target: sizes and types of large arrays */
 #define MODEL_MAX_SPIKES     64     /* per target; the smallest make room */
 #define MODEL_MAX_STRINGS    131072 /* interned; then unknown */
 #define MODEL_MAX_RUNTIMES   8      /* per target */
@@ -84,6 +85,13 @@ struct spike {
 	} causes[8];
 };
 
+/* Large arrays of one size and type, reading after reading. */
+struct arrays {
+	struct event_arrays now;
+	uint64_t first_ns, last_ns; /* readings that had them, without a gap */
+	uint64_t least_count;       /* since first_ns */
+};
+
 /* Goroutines that wait at one site, look after look. */
 struct waiters {
 	struct event_waiters now; /* at the newest look that found enough of them */
@@ -138,6 +146,11 @@ struct target {
 	uint64_t goroutines_ns, goroutines_before_ns; /* of the newest look and of the one before */
 	struct waiters *waiters;
 	size_t waiters_count;
+
+	/* Large arrays at the newest reading (those with its last_ns; the others are gone) */
+	struct arrays arrays[MODEL_MAX_ARRAYS];
+	size_t array_count;
+	uint64_t arrays_ns, arrays_before_ns; /* of the newest reading and the one before */
 
 	/* Its allocation profile as last read, one entry a stack; profile_ns 0 = none was read */
 	struct event_profile profile;

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "runtime/go_arrays.h"
 #include "runtime/go_census.h"
 #include "runtime/go_chan.h"
 
@@ -652,6 +653,8 @@ int go_census(struct runtime_process *process, const struct runtime_census_optio
 	}
 	if (!r)
 		r = confirm_all(&census, &candidates);
+	if (!r)
+		r = census_find_arrays(&census);
 	if (!r && options->find_owners)
 		r = census_find_owners(&census);
 	census.stats.complete = r == 0;

@@ -346,7 +346,11 @@ static bool kept_still(const struct runtime_process *process, const struct looku
 	       before->mark_bits == after.mark_bits && before->state == after.state;
 }
 
-static enum go_object_state judge(const struct lookup *lookup, const struct go_gc *gc)
+/*
+ * What is allocated after a sweep has no bit yet (its span's are zero); a bit is what the last cycle left
+ * or, of an unswept span and while the world marks, found.
+ */
+static enum go_object_state judge(struct lookup *lookup, const struct go_gc *gc)
 {
 	const struct go_span *span = &lookup->object->span;
 	uint64_t index = slot_index(lookup->object);
@@ -356,6 +360,7 @@ static enum go_object_state judge(const struct lookup *lookup, const struct go_g
 	bool marked =
 		lookup->mark & bit || (lookup->inline_page & page_bit && lookup->inline_mark & bit);
 
+	lookup->object->survived = relative == 0 || relative == 3 ? lookup->alloc & bit : marked;
 	if (gc->phase == 0 && (relative == -2 || relative == 1))
 		return marked ? GO_OBJECT_ALLOCATED : GO_OBJECT_FREE;
 	if (relative == -1)

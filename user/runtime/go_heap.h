@@ -50,6 +50,7 @@ struct go_gc {
 struct go_object {
 	uint64_t addr; /* given */
 	enum go_object_state state;
+	bool survived;       /* find_objects(): it is there since before the last cycle ended */
 	struct go_gc gc;     /* when that was so: did not change while it was read */
 	struct go_span span; /* NONE, UNREAD: undefined */
 	uint64_t base;       /* of the slot: the malloc header, where there is one */

@@ -84,6 +84,13 @@ struct runtime_container {
 	uint64_t site_pcs[16]; /* allocation profile: stack of the largest array, "0" ends it */
 };
 
+/* Large arrays of one size and type that no container of ours holds. */
+struct runtime_arrays {
+	struct event_arrays event; /* its type and site are the caller's to find: */
+	char type_name[160];   /* "" = unknown: it has no pointers, or the version does not say */
+	uint64_t site_pcs[16]; /* allocation profile: the stack of most of them, "0" ends it */
+};
+
 struct runtime_census_stats {
 	uint64_t objects;    /* looked at */
 	uint64_t bytes;      /* read */
@@ -100,8 +107,10 @@ struct runtime_census_options {
 	bool find_owners;     /* one hop: who points to the containers above the floor */
 	/* Called now and then with what is done of all; non-zero stops the census. May be NULL. */
 	int (*progress)(uint64_t done, uint64_t total, void *arg);
-	void *arg;       /* for progress */
-	void *found_arg; /* for the callback of census() */
+	void *arg; /* for progress */
+	/* Large arrays that belong to no container; called after all containers were found. May be NULL. */
+	void (*arrays)(const struct runtime_arrays *arrays, void *found_arg);
+	void *found_arg; /* for that and for the callback of census() */
 };
 
 /* Goroutines that wait for the same thing with the same stack. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * JSON of the targets' own allocation profiles: the sums with the target, and one object for each
- * stack. Keys and meanings: tests/schema.json.
+ * JSON of memory by who allocated it: the targets' own allocation profiles (the sums with the target,
+ * and one object for each stack), and large arrays that belong to no container. Keys and meanings: tests/schema.json.
  */
 #include <json-c/json.h>
 
@@ -63,4 +63,28 @@ struct json_object *json_next_allocated(struct json_cursor *cursor)
 			return allocated_object(model, target, &target->allocated[cursor->inner++]);
 	}
 	return NULL;
+}
+
+struct json_object *json_large_arrays(const struct model *model, const struct target *target)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < target->array_count; i++) {
+		const struct arrays *arrays = &target->arrays[i];
+		const struct event_arrays *now = &arrays->now;
+		struct json_object *object;
+
+		if (arrays->last_ns != target->arrays_ns)
+			continue;
+		object = json_object_new_object();
+		json_add_name(object, "type", model_string(model, now->type));
+		json_add_bool(object, "has_pointers", now->has_pointers);
+		json_add_uint(object, "array_bytes", now->array_bytes);
+		json_add_uint(object, "count", now->count);
+		json_add_uint(object, "live_bytes", now->count * now->array_bytes);
+		json_add_uint(object, "resident_bytes", now->resident_bytes);
+		json_add_known(object, "site", now->site, now->site);
+		json_object_array_add(array, object);
+	}
+	return array;
 }

@@ -211,6 +211,8 @@ struct json_object *json_next_target(struct json_cursor *cursor)
 	json_add(object, "census", census_of(model, target));
 	if (target->goroutines_ns)
 		json_add(object, "goroutines", goroutines_of(target));
+	if (target->array_count)
+		json_add(object, "large_arrays", json_large_arrays(model, target));
 	if (target->profile_ns)
 		json_add(object, "allocation_profile", json_profile(model, target));
 	return object;

@@ -39,6 +39,7 @@ struct json_object *json_next_spike(struct json_cursor *cursor);
 struct json_object *json_next_skip(struct json_cursor *cursor);
 
 /* What they are made of. */
+struct json_object *json_large_arrays(const struct model *model, const struct target *target);
 struct json_object *json_profile(const struct model *model, const struct target *target);
 void json_add_gc(struct json_object *gc, const struct model *model, const struct target *target);
 struct json_object *json_stack(const struct model_frame *frames, uint32_t count);

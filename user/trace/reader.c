@@ -471,6 +471,33 @@ static void census_found(const struct runtime_container *found, void *arg)
 	apply_look(reader, &found->look, run->now_ns);
 }
 
+static void census_arrays(const struct runtime_arrays *arrays, void *arg)
+{
+	struct census_run *run = arg;
+	struct reader *reader = run->reader;
+	struct event event = event_new(reader, EVENT_ARRAYS, run->now_ns);
+	size_t count = 0;
+
+	while (count < ARRAY_SIZE(arrays->site_pcs) && arrays->site_pcs[count])
+		count++;
+	event.arrays = arrays->event;
+	event.arrays.type = model_intern(reader->model, arrays->type_name);
+	event.arrays.site = symbolizer_site(
+		reader->symbolizer, FAMILY_NONE, event.arrays.type, arrays->site_pcs, count, false);
+	if (!event.arrays.site) /* without a place; the type still tells them apart */
+		event.arrays.site = model_add_site(
+			reader->model, reader->target, FAMILY_NONE, event.arrays.type, NULL, 0);
+	model_apply(reader->model, &event);
+}
+
+/* A reading of large arrays begins. */
+static void begin_arrays(struct reader *reader, uint64_t now_ns)
+{
+	struct event event = event_new(reader, EVENT_ARRAYS, now_ns);
+
+	model_apply(reader->model, &event);
+}
+
 int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attach,
 	int (*progress)(uint64_t done, uint64_t total, void *arg), void *arg)
 {
@@ -482,6 +509,7 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 		.keep_bytes = READER_FLOOR_BYTES,
 		.progress = progress,
 		.arg = arg,
+		.arrays = census_arrays,
 		.found_arg = &run,
 	};
 	struct model_census census = {.complete = true};
@@ -494,6 +522,7 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 		if (!part->process || !part->runtime->census)
 			continue;
 		run.part = part;
+		begin_arrays(reader, run.now_ns);
 		r = part->runtime->census(part->process, &options, census_found, &stats);
 		census.done = true;
 		census.complete &= stats.complete;
