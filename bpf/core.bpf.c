@@ -97,6 +97,11 @@ __hidden struct mt_stacked *event_reserve_stacked(void)
 	return bpf_ringbuf_reserve(&ring, sizeof(struct mt_stacked), 0);
 }
 
+__hidden struct mt_copied *event_reserve_copied(void)
+{
+	return bpf_ringbuf_reserve(&ring, sizeof(struct mt_copied), 0);
+}
+
 __hidden void event_fill(struct mt_record *record, __u32 source, __u8 kind, __u64 seq)
 {
 	__u64 ids = current_ids();

@@ -83,13 +83,42 @@ static __always_inline void end_sample(void *ctx, struct mt_stacked *stacked)
 	event_submit(&stacked->record);
 }
 
+static __always_inline bool wants_copy(void)
+{
+	struct mt_target *target = target_find(current_ids() >> 32);
+
+	return target && target->copy;
+}
+
+static __always_inline struct mt_copied *begin_copied(__u64 addr)
+{
+	struct mt_counters *counts = event_counters(MT_SRC_FAULT);
+	struct mt_copied *copied;
+
+	if (!counts)
+		return NULL;
+	copied = event_begin_copied(MT_SRC_FAULT, MT_FAULT, counts);
+	if (copied)
+		copied->record.addr = addr;
+	return copied;
+}
+
 static __noinline int sample_slot(void *ctx, struct mt_fault_slot *slot, __u64 addr)
 {
 	struct mt_stacked *stacked;
+	struct mt_copied *copied;
 
 	if (!slot)
 		return 0;
 	slot->threshold = slot->faults + spread(fault_period);
+	if (wants_copy()) {
+		copied = begin_copied(addr);
+		if (!copied)
+			return 0;
+		copied->record.val[0] = slot->faults - slot->sampled;
+		slot->sampled = slot->faults;
+		return event_end_copied(copied);
+	}
 	stacked = begin_sample(addr);
 	if (!stacked)
 		return 0;
@@ -102,8 +131,16 @@ static __noinline int sample_slot(void *ctx, struct mt_fault_slot *slot, __u64 a
 static __noinline int sample_target(void *ctx, struct mt_target *target, __u64 addr, __u64 faults)
 {
 	struct mt_stacked *stacked;
+	struct mt_copied *copied;
 
 	target->threshold = faults + spread(fault_period);
+	if (target->copy) {
+		copied = begin_copied(addr);
+		if (!copied)
+			return 0;
+		copied->record.val[0] = take_unsampled(target, faults);
+		return event_end_copied(copied);
+	}
 	stacked = begin_sample(addr);
 	if (!stacked)
 		return 0;
@@ -178,6 +215,7 @@ int BPF_PROG(mt_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	__builtin_memset(&fresh, 0, sizeof(fresh));
 	fresh.follow = 1;
+	fresh.copy = target->copy;
 	fault_others = 1;
 	bpf_map_update_elem(&targets, &child_tgid, &fresh, BPF_ANY);
 	control_report(MT_FORK, tgid, child_tgid, 0);

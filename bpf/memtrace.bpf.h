@@ -21,13 +21,27 @@ struct mt_stacked {
 	__u64 stack[MT_STACK_FRAMES];
 };
 
+/* The same with room for a copy of the stack. */
+struct mt_copied {
+	struct mt_record record;
+	__u64 regs[MT_COPY_REGS];
+	__u8 bytes[MT_COPY_BYTES];
+};
+
 /* Counters of a source on this CPU, or NULL. Add with __sync_fetch_and_add: see above. */
 struct mt_counters *event_counters(__u32 source);
 
 /* Parts of event_begin(). */
 struct mt_record *event_reserve(void);
 struct mt_stacked *event_reserve_stacked(void);
+struct mt_copied *event_reserve_copied(void);
 void event_fill(struct mt_record *record, __u32 source, __u8 kind, __u64 seq);
+
+/*
+ * Hands the record over. Wakes the reader only where a quarter of the ring is waiting. Returns whether
+ * the ring is so full that whoever can wait should.
+ */
+int event_submit(struct mt_record *record);
 
 /*
  * Reserves a record with room for a stack (event_begin_stacked) or none, counts it as produced and
@@ -66,11 +80,67 @@ static __always_inline struct mt_stacked *event_begin_stacked(
 	return stacked;
 }
 
+static __always_inline struct mt_copied *event_begin_copied(
+	__u32 source, __u8 kind, struct mt_counters *counts)
+{
+	__u64 seq = __sync_fetch_and_add(&counts->produced, 1);
+	struct mt_copied *copied = event_reserve_copied();
+
+	if (!copied) {
+		__sync_fetch_and_add(&counts->lost, 1);
+		return NULL;
+	}
+	copied->record.size = sizeof(*copied);
+	event_fill(&copied->record, source, kind, seq);
+	return copied;
+}
+
 /*
- * Hands the record over. Wakes the reader only where a quarter of the ring is waiting. Returns whether
- * the ring is so full that whoever can wait should.
+ * What can be read of limit bytes from addr on, page by page: the stack may end, or may not be there yet,
+ * within them. One page less than they touch: with all of them they would have been read at once.
  */
-int event_submit(struct mt_record *record);
+static __always_inline __u64 copy_pages(__u8 *bytes, __u64 addr, const __u64 limit)
+{
+	__u64 first = 4096 - (addr & 4095);
+
+	if (bpf_probe_read_user(bytes, first, (void *)addr))
+		return 0;
+	if (bpf_probe_read_user(bytes + first, 4096, (void *)(addr + first)))
+		return first;
+	if (limit <= 8192 ||
+		bpf_probe_read_user(bytes + first + 4096, 4096, (void *)(addr + first + 4096)))
+		return first + 4096;
+	return first + 8192;
+}
+
+static __always_inline void event_copy_stack(
+	struct mt_copied *copied, const struct pt_regs *regs, const __u64 limit)
+{
+	__u64 sp = regs->sp & ~7ull, bytes = limit;
+
+	copied->regs[MT_COPY_IP] = regs->ip;
+	copied->regs[MT_COPY_SP] = regs->sp;
+	copied->regs[MT_COPY_BP] = regs->bp;
+	copied->regs[MT_COPY_BX] = regs->bx;
+	copied->regs[MT_COPY_R12] = regs->r12;
+	copied->regs[MT_COPY_R13] = regs->r13;
+	copied->regs[MT_COPY_R14] = regs->r14;
+	copied->regs[MT_COPY_R15] = regs->r15;
+	if (bpf_probe_read_user(copied->bytes, limit, (void *)sp))
+		bytes = copy_pages(copied->bytes, sp, limit);
+	copied->record.flags |= MT_HAS_COPY;
+	copied->record.stack_bytes = sizeof(copied->regs) + bytes;
+}
+
+/* Ends a record about the kernel: the registers are those with which the task entered it. */
+static __always_inline int event_end_copied(struct mt_copied *copied)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	event_copy_stack(copied, (struct pt_regs *)bpf_task_pt_regs(task), MT_COPY_BYTES);
+	event_submit(&copied->record);
+	return 0;
+}
 
 /* Writes a record to the control ring, whose reader is woken at once. */
 void control_report(__u8 kind, __u32 tgid, __u64 value, __u64 faults);

@@ -34,6 +34,7 @@ enum mt_kind {
 enum mt_flags {
 	MT_UNREAD = 1,    /* a value could not be read from the target; it is 0 */
 	MT_HAS_STACK = 2, /* stack[] holds stack_bytes bytes of return addresses, innermost first */
+	MT_HAS_COPY = 4,  /* stack[] holds a struct mt_stack_copy of stack_bytes bytes */
 };
 
 /* A record on the ring. 8-aligned; size says where stack[] ends. */
@@ -51,6 +52,31 @@ struct mt_record {
 	__u64 addr;               /* the container (or the faulting address) */
 	__u64 val[MT_VALUES];
 	__u64 stack[];
+};
+
+/* What unwinding without frame pointers needs: the registers that a callee keeps, the stack's top. */
+enum mt_copy_reg {
+	MT_COPY_IP,
+	MT_COPY_SP,
+	MT_COPY_BP,
+	MT_COPY_BX,
+	MT_COPY_R12,
+	MT_COPY_R13,
+	MT_COPY_R14,
+	MT_COPY_R15,
+	MT_COPY_REGS,
+};
+
+/*
+ * Samples are rare, hits are not: a probe's copy is cheaper. Of the stacks of a compiler's page faults
+ * 94 % end within 8 KiB, 99 % within 12. A longer one has its innermost frames, which name the place.
+ */
+#define MT_COPY_BYTES     12288
+#define MT_COPY_HIT_BYTES 8192
+
+struct mt_stack_copy {
+	__u64 regs[MT_COPY_REGS];
+	__u8 bytes[]; /* from the stack pointer, rounded down to 8, on */
 };
 
 /* Sources of the kernel itself, counted in the same table, above the attachments. */
@@ -78,7 +104,8 @@ struct mt_target {
 	__u64 sampled;   /* of these, faults that a sample stands for */
 	__u64 threshold; /* faults at which to take the next sample */
 	__u8 follow;     /* its children become targets too */
-	__u8 pad[7];
+	__u8 copy;       /* samples carry a copy of the stack: it keeps no frame pointers */
+	__u8 pad[6];
 };
 
 /* Registers by the order in which BPF copies them. */
@@ -123,6 +150,7 @@ enum mt_attach_flags {
 	MT_ATTACH_AT_ENTRY = 8, /* placed before the frame is set up: [RSP] is the return address,
 				     which a frame-pointer stack may miss. Implied by
 				     MT_ATTACH_STACK_CHECK; attach.c adds it to a Go `push %rbp` */
+	MT_ATTACH_STACK_COPY = 16, /* with MT_ATTACH_STACK: copy the stack instead of walking it */
 };
 
 /*

@@ -130,6 +130,7 @@ static __always_inline int record_hit(struct pt_regs *ctx, __u32 id,
 	const struct mt_attachment *attachment, struct mt_counters *counts)
 {
 	struct mt_stacked *stacked;
+	struct mt_copied *copied;
 	struct mt_record *record;
 
 	if (!(attachment->flags & MT_ATTACH_STACK)) {
@@ -138,6 +139,14 @@ static __always_inline int record_hit(struct pt_regs *ctx, __u32 id,
 			return 0;
 		read_sources(record, attachment, ctx);
 		return !event_submit(record);
+	}
+	if (attachment->flags & MT_ATTACH_STACK_COPY) {
+		copied = event_begin_copied(id, attachment->kind, counts);
+		if (!copied)
+			return 0;
+		read_sources(&copied->record, attachment, ctx);
+		event_copy_stack(copied, ctx, MT_COPY_HIT_BYTES);
+		return !event_submit(&copied->record);
 	}
 	stacked = event_begin_stacked(id, attachment->kind, counts);
 	if (!stacked)

@@ -33,6 +33,7 @@ static void keep_best(struct calibrate_price *best, const struct calibrate_price
 	best->count_ns = MIN(best->count_ns, price->count_ns);
 	best->record_ns = MIN(best->record_ns, price->record_ns);
 	best->stack_ns = MIN(best->stack_ns, price->stack_ns);
+	best->copy_ns = MIN(best->copy_ns, price->copy_ns);
 }
 
 static int measure_prices(
@@ -123,6 +124,8 @@ static int print_prices(const struct calibrate_prices *prices)
 	missed |= print_budgeted("placed hit, with a record", prices->emulated.record_ns, 800);
 	missed |= print_budgeted(
 		"placed hit, with record and stack", prices->emulated.stack_ns, 2300);
+	missed |= print_budgeted(
+		"placed hit, with record and copy of the stack", prices->emulated.copy_ns, 2300);
 	bench_row("single-stepped hit: count, record, stack", "none", VERDICT_NONE,
 		"%lu, %lu, %lu ns", (unsigned long)stepped->count_ns,
 		(unsigned long)stepped->record_ns, (unsigned long)stepped->stack_ns);

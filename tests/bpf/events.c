@@ -503,6 +503,43 @@ Test(uprobe, direct_caller_is_in_the_stack)
 	}
 }
 
+/* The registers at the probe, and memory from the stack pointer on: the return address comes first. */
+Test(uprobe, stack_is_copied_where_no_frame_pointers_are_kept)
+{
+	struct mt_attachment row = {.kind = MT_GROW,
+		.flags = MT_ATTACH_STACK,
+		.addr = {MT_FROM_REG, MT_REG_SP, 0},
+		.val = {{MT_FROM_REG, MT_REG_BP, 0}, {MT_FROM_REG, MT_REG_BX, 0},
+			{MT_FROM_REG, MT_REG_R12, 0}, {MT_FROM_MEM, MT_REG_SP, 24}}};
+	const struct mt_stack_copy *copy;
+	const struct mt_record *record;
+	struct attach_link *link;
+	uint64_t words[4];
+	size_t bytes;
+	struct rig rig;
+
+	rig_open(&rig, &(struct trace_bpf_options){.no_kernel = true}, 0);
+	link = attach_own_code(&rig, own_code_push, &row);
+	own_code_call(own_code_push, 1, 3);
+	record = next(&rig);
+	cr_assert(eq(int, record->flags, MT_HAS_COPY));
+	copy = (const void *)record->stack;
+	bytes = record->stack_bytes - sizeof(copy->regs);
+	cr_expect(eq(u64, copy->regs[MT_COPY_IP], (uintptr_t)own_code_push));
+	cr_expect(eq(u64, copy->regs[MT_COPY_SP], record->addr));
+	cr_expect(eq(u64, copy->regs[MT_COPY_BP], record->val[0]));
+	cr_expect(eq(u64, copy->regs[MT_COPY_BX], record->val[1]));
+	cr_expect(eq(u64, copy->regs[MT_COPY_R12], record->val[2]));
+	memcpy(words, copy->bytes, sizeof(words));
+	cr_expect(gt(u64, words[0], (uintptr_t)own_code_call));
+	cr_expect(lt(u64, words[0], (uintptr_t)own_code_call + 64));
+	cr_expect(eq(u64, words[3], record->val[3]));
+	/* All of it, or up to the page at which this stack ends. */
+	cr_expect(bytes == MT_COPY_HIT_BYTES || (bytes && (record->addr + bytes) % 4096 == 0));
+	attach_link_free(link, rig.closer);
+	rig_close(&rig);
+}
+
 Test(uprobe, shut_gate_counts_and_is_silent)
 {
 	struct mt_attachment row = {.kind = MT_GROW};

@@ -336,6 +336,15 @@ void model_set_census(struct model *model, uint32_t target, const struct model_c
 	model_tell(model, census, target, census);
 }
 
+void model_set_unwound(struct model *model, uint32_t target, const struct model_unwound *unwound)
+{
+	if (target >= model->target_count)
+		return;
+	model->targets[target]->unwound = *unwound;
+	if (model->observer && model->observer->unwound)
+		model->observer->unwound(target, unwound, model->observer_arg);
+}
+
 void model_set_clock(struct model *model, uint64_t mono_ns, uint64_t real_ns, uint64_t end_mono_ns)
 {
 	model->mono_ns = mono_ns;
@@ -423,6 +432,11 @@ const struct model_host *model_host(const struct model *model)
 const struct model_census *model_census(const struct model *model, uint32_t target)
 {
 	return target < model->target_count ? &model->targets[target]->census : NULL;
+}
+
+const struct model_unwound *model_unwound(const struct model *model, uint32_t target)
+{
+	return target < model->target_count ? &model->targets[target]->unwound : NULL;
 }
 
 void model_clock(const struct model *model, uint64_t *ret_mono_ns, uint64_t *ret_real_ns,

@@ -327,6 +327,13 @@ struct model_census {
 	uint64_t objects, bytes, maps, channels, duration_ns;
 };
 
+/* Stacks that were copied and unwound, by how they ended. */
+struct model_unwound {
+	uint64_t complete;
+	uint64_t truncated; /* the copy was too short */
+	uint64_t lost;      /* came to code that does not say who called it */
+};
+
 struct model; /* opaque: reach it through the functions below */
 
 struct model *model_new(void);
@@ -353,6 +360,8 @@ struct model_observer {
 	void (*overhead)(const struct model_overhead *overhead, void *arg);
 	void (*host)(const struct model_host *host, void *arg);
 	void (*census)(uint32_t target, const struct model_census *census, void *arg);
+	void (*unwound)(
+		uint32_t target, const struct model_unwound *unwound, void *arg); /* may be NULL */
 	void (*clock)(uint64_t mono_ns, uint64_t real_ns, uint64_t end_mono_ns, void *arg);
 	void (*incomplete)(const char *reason, void *arg);
 };
@@ -411,6 +420,7 @@ void model_set_source(struct model *model, const char *name, uint64_t hits, uint
 void model_set_overhead(struct model *model, const struct model_overhead *overhead);
 void model_set_host(struct model *model, const struct model_host *host);
 void model_set_census(struct model *model, uint32_t target, const struct model_census *census);
+void model_set_unwound(struct model *model, uint32_t target, const struct model_unwound *unwound);
 
 /* Begin and end of the session: monotonic and wall clock at the start, monotonic at the end. */
 void model_set_clock(struct model *model, uint64_t mono_ns, uint64_t real_ns, uint64_t end_mono_ns);
@@ -471,6 +481,7 @@ const struct model_source *model_source(const struct model *model, size_t i);
 const struct model_overhead *model_overhead(const struct model *model);
 const struct model_host *model_host(const struct model *model);
 const struct model_census *model_census(const struct model *model, uint32_t target);
+const struct model_unwound *model_unwound(const struct model *model, uint32_t target);
 void model_clock(const struct model *model, uint64_t *ret_mono_ns, uint64_t *ret_real_ns,
 	uint64_t *ret_end_mono_ns);
 size_t model_incomplete_count(const struct model *model);

@@ -45,6 +45,7 @@ struct target_state {
 	uint64_t spike_counted_ns; /* when the causes of the open spike were last counted */
 	struct rate_slot fault_rates[MODEL_RATE_SLOTS]; /* all sampled faults, known place or not */
 	struct model_census census;
+	struct model_unwound unwound;
 };
 
 struct model {

@@ -20,6 +20,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "runtime/call_frames.h"
 #include "runtime/demangle.h"
 #include "runtime/dwarf_lines.h"
 #include "runtime/function_symbols.h"
@@ -34,6 +35,7 @@ struct native_lines {
 	Elf *elf, *debug_elf, *shared_elf;
 	Dwarf *dwarf, *shared_dwarf;
 	struct dwarf_lines *lines;
+	Dwarf_CFI *call_frames;
 	struct mini_debug *mini;
 	struct function_symbols symbols;
 	char note[PARSER_NOTE_BYTES];
@@ -256,6 +258,20 @@ size_t native_lines_find(
 	return count;
 }
 
+/* ---- unwinding ---- */
+
+int native_lines_find_rule(struct native_lines *lines, uint64_t addr, struct unwind_rule *ret)
+{
+	int err;
+
+	if (!lines->call_frames)
+		lines->call_frames = dwarf_getcfi_elf(lines->elf);
+	err = call_frames_find(lines->call_frames, addr, ret);
+	if (err == -ENOENT && lines->dwarf)
+		err = call_frames_find(dwarf_getcfi(lines->dwarf), addr, ret);
+	return err;
+}
+
 /* ---- open, close ---- */
 
 static void add_mini_debug(struct native_lines *lines)
@@ -285,6 +301,8 @@ void native_lines_close(struct native_lines *lines)
 {
 	if (!lines)
 		return;
+	if (lines->call_frames)
+		dwarf_cfi_end(lines->call_frames);
 	dwarf_lines_close(lines->lines);
 	dwarf_end(lines->dwarf);
 	dwarf_end(lines->shared_dwarf);

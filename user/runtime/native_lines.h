@@ -16,6 +16,7 @@
 struct native_lines;
 struct parser_debug;
 struct parser_frame;
+struct unwind_rule;
 
 /* fd stays the caller's and must stay open. -ENOEXEC where it is no ELF file. */
 int native_lines_open(int fd, struct native_lines **ret);
@@ -39,5 +40,8 @@ int native_lines_add_shared(struct native_lines *lines, int fd);
  */
 size_t native_lines_find(
 	struct native_lines *lines, uint64_t addr, struct parser_frame *ret, size_t max);
+
+/* How to step to the caller from an address as linked: -ENOENT, -ENOTSUP (call_frames.h). */
+int native_lines_find_rule(struct native_lines *lines, uint64_t addr, struct unwind_rule *ret);
 
 #endif

@@ -528,6 +528,22 @@ int parser_lines(struct parser *parser, uint32_t id, const uint64_t *pcs, size_t
 	return status;
 }
 
+int parser_rules(struct parser *parser, uint32_t id, const uint64_t *pcs, size_t count,
+	struct unwind_rule *ret)
+{
+	struct parser_request request = {.op = PARSER_OP_RULES, .file = id, .number = count};
+	struct unwind_rule rules[PARSER_MAX_PCS];
+	int err;
+
+	if (count > PARSER_MAX_PCS)
+		return -E2BIG;
+	memcpy(request.pcs, pcs, count * sizeof(*pcs));
+	err = ask_one(parser, &request, rules, count * sizeof(*rules));
+	if (!err)
+		memcpy(ret, rules, count * sizeof(*rules));
+	return err;
+}
+
 int parser_type(struct parser *parser, uint32_t id, uint64_t type, struct go_type *ret)
 {
 	struct parser_request request = {.op = PARSER_OP_TYPE, .file = id, .addr = type};

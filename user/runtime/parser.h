@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "runtime/runtime.h"
+#include "runtime/unwind.h"
 
 struct parser;
 
@@ -99,6 +100,13 @@ int parser_add_debug(struct parser *parser, uint32_t id, enum parser_debug_kind 
  */
 int parser_lines(struct parser *parser, uint32_t id, const uint64_t *pcs, size_t count,
 	struct parser_frame *ret, size_t max);
+
+/*
+ * Rules of unwinding for up to PARSER_MAX_PCS pcs of a kept file, ret[i] for pcs[i]; hi = 0 where there
+ * is none. A pc that is a return address must be passed as pc - 1.
+ */
+int parser_rules(struct parser *parser, uint32_t id, const uint64_t *pcs, size_t count,
+	struct unwind_rule *ret);
 
 /* Describes the type at an address of the file's types section. -ENOENT where none is there. */
 int parser_type(struct parser *parser, uint32_t id, uint64_t type, struct go_type *ret);

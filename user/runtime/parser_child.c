@@ -289,6 +289,21 @@ static int serve_lines(
 	return (int)count;
 }
 
+static int serve_rules(
+	struct child *child, struct child_file *file, const struct parser_request *request)
+{
+	size_t count = MIN(request->number, PARSER_MAX_PCS), i;
+	int err = file_open_native(child, file);
+	struct unwind_rule *rules;
+
+	if (err)
+		return err;
+	rules = reply_room(child, count * sizeof(*rules));
+	for (i = 0; i < count; i++)
+		native_lines_find_rule(file->native, request->pcs[i], &rules[i]);
+	return 0;
+}
+
 static int serve_type(
 	struct child *child, struct child_file *file, const struct parser_request *request)
 {
@@ -361,6 +376,7 @@ static int (*const serve[PARSER_OP_MAX])(
 	[PARSER_OP_DEBUG] = serve_debug,
 	[PARSER_OP_IDENTIFY] = serve_identify,
 	[PARSER_OP_LINES] = serve_lines,
+	[PARSER_OP_RULES] = serve_rules,
 	[PARSER_OP_TYPE] = serve_type,
 	[PARSER_OP_TYPES] = serve_types,
 	[PARSER_OP_CALL_TYPE] = serve_call_type,

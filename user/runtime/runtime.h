@@ -131,6 +131,7 @@ struct runtime_allocated {
 
 struct runtime {
 	const char *name;
+	bool frame_pointers; /* its code keeps them: stacks are walked, else copied and unwound */
 
 	/*
 	 * Of what a process maps, its executable is always asked; a library only where its file name

@@ -144,6 +144,21 @@ static struct json_object *census_of(const struct model *model, const struct tar
 	return object;
 }
 
+/* Absent where no stack was unwound: programs that keep frame pointers need none. */
+static struct json_object *unwound_of(const struct model *model, const struct target *target)
+{
+	const struct model_unwound *unwound = model_unwound(model, target->id);
+	struct json_object *object;
+
+	if (!unwound || !(unwound->complete + unwound->truncated + unwound->lost))
+		return NULL;
+	object = json_object_new_object();
+	json_add_uint(object, "complete", unwound->complete);
+	json_add_uint(object, "truncated", unwound->truncated);
+	json_add_uint(object, "lost", unwound->lost);
+	return object;
+}
+
 static struct json_object *goroutines_of(const struct target *target)
 {
 	struct json_object *object = json_object_new_object();
@@ -184,6 +199,7 @@ struct json_object *json_next_target(struct json_cursor *cursor)
 	const struct model *model = cursor->report->model;
 	const struct target *target;
 	struct json_object *object;
+	struct json_object *unwound;
 
 	if (cursor->next >= model_target_count(model))
 		return NULL;
@@ -209,6 +225,9 @@ struct json_object *json_next_target(struct json_cursor *cursor)
 	json_add(object, "waterfall", waterfall_of(cursor->report, target));
 	json_add(object, "gc", gc_of(model, target));
 	json_add(object, "census", census_of(model, target));
+	unwound = unwound_of(model, target);
+	if (unwound)
+		json_add(object, "unwound", unwound);
 	if (target->goroutines_ns)
 		json_add(object, "goroutines", goroutines_of(target));
 	if (target->array_count)

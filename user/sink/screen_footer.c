@@ -120,6 +120,7 @@ static void say_looked(
 	struct sentences *sentences, const struct model *model, const struct target *target)
 {
 	const struct model_census *census = model_census(model, target->id);
+	const struct model_unwound *unwound = model_unwound(model, target->id);
 	const uint64_t *seen = target->containers_seen;
 	uint64_t maps = MAX(seen[FAMILY_MAP], census ? census->maps : 0);
 	uint64_t channels = MAX(seen[FAMILY_CHANNEL], census ? census->channels : 0);
@@ -141,6 +142,11 @@ static void say_looked(
 		say(sentences, ", %s", screen_many(many, cycles, "GC"));
 		say(sentences, ", %s", screen_many(many, target->growths, "growth"));
 	}
+	if (unwound->complete + unwound->truncated + unwound->lost)
+		say(sentences, ", %s", screen_many(many, unwound->complete, "whole stack"));
+	if (unwound->truncated + unwound->lost)
+		say(sentences, " (and %s cut short)",
+			text_count(number, unwound->truncated + unwound->lost));
 	if (target->containers_dropped)
 		say(sentences, "; too small to follow: %s",
 			text_count(number, target->containers_dropped));

@@ -292,6 +292,14 @@ static bool others_run(int exe_fd, int pid)
 
 /* ---- links ---- */
 
+/* Only Go promises frame pointers; whoever says AT_ENTRY counts on them, too. */
+bool attach_copies_stack(const struct mt_attachment *attachment)
+{
+	const uint8_t walked = MT_ATTACH_GO | MT_ATTACH_AT_ENTRY;
+
+	return (attachment->flags & (MT_ATTACH_STACK | walked)) == MT_ATTACH_STACK;
+}
+
 static struct mt_attachment make_row(const struct runtime_probe *probe, uint32_t index)
 {
 	struct mt_attachment row = probe->attachment;
@@ -300,6 +308,8 @@ static struct mt_attachment make_row(const struct runtime_probe *probe, uint32_t
 	/* Go opens every frame with push %rbp, nothing is pushed before it (cmd/internal/obj/x86). */
 	if (row.flags & MT_ATTACH_GO && probe->code_bytes && probe->code[0] == OPCODE_PUSH_BP)
 		row.flags |= MT_ATTACH_AT_ENTRY;
+	if (attach_copies_stack(&row))
+		row.flags |= MT_ATTACH_STACK_COPY;
 	return row;
 }
 

@@ -35,6 +35,9 @@ enum attach_mode {
 	ATTACH_PERF,         /* one perf event a probe */
 };
 
+/* True where a probe's records carry copies of the stack: its program keeps no frame pointers. */
+bool attach_copies_stack(const struct mt_attachment *attachment);
+
 /* "uprobe_multi", "uprobe_multi+filter", "perf", "none" */
 const char *attach_mode_name(enum attach_mode mode);
 

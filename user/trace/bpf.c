@@ -362,6 +362,20 @@ int trace_bpf_add_target(struct trace_bpf *bpf, int pid, bool follow)
 	return err;
 }
 
+/* What it has counted since it was added, a moment ago, may be lost. */
+int trace_bpf_copy_stacks(struct trace_bpf *bpf, int pid)
+{
+	struct bpf_map *targets = bpf->skel->maps.targets;
+	struct mt_target target;
+	__u32 key = pid;
+	int err = bpf_map__lookup_elem(targets, &key, sizeof(key), &target, sizeof(target), 0);
+
+	if (err)
+		return err;
+	target.copy = 1;
+	return bpf_map__update_elem(targets, &key, sizeof(key), &target, sizeof(target), BPF_EXIST);
+}
+
 int trace_bpf_remove_target(struct trace_bpf *bpf, int pid)
 {
 	__u32 key = pid;

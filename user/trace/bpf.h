@@ -47,6 +47,12 @@ int trace_bpf_want_faults(struct trace_bpf *bpf, bool wanted);
 
 /* Whose kernel events are wanted (pid: in our namespace); follow: its children's too. */
 int trace_bpf_add_target(struct trace_bpf *bpf, int pid, bool follow);
+
+/*
+ * Samples of a target that was just added carry copies of its stack (MT_HAS_COPY) instead of return
+ * addresses; those of children that are followed, too.
+ */
+int trace_bpf_copy_stacks(struct trace_bpf *bpf, int pid);
 int trace_bpf_remove_target(struct trace_bpf *bpf, int pid);
 
 /* MT_EXEC comes from every process of the machine from now on, not only from targets. */

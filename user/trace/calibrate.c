@@ -23,7 +23,7 @@
 #include "trace/own_code.h"
 
 #define BATCHES     8
-#define BATCH_CALLS 250
+#define BATCH_CALLS 64
 #define DEPTH       14
 
 #define FAULT_BATCHES 16
@@ -85,7 +85,7 @@ static int set_row(struct calibration *run, uint8_t flags)
 static int measure_kinds(
 	struct calibration *run, void (*function)(void), uint64_t bare, struct calibrate_price *ret)
 {
-	uint64_t shut, record, stack;
+	uint64_t shut, record, stack, copy;
 	int err = set_row(run, 0);
 
 	if (err)
@@ -95,10 +95,14 @@ static int measure_kinds(
 	record = measure(run, function);
 	err = set_row(run, MT_ATTACH_STACK);
 	stack = measure(run, function);
+	if (!err)
+		err = set_row(run, MT_ATTACH_STACK | MT_ATTACH_STACK_COPY);
+	copy = measure(run, function);
 	trace_bpf_set_gate(run->bpf, TRACE_BPF_OWN_LINK, false);
 	ret->count_ns = shut - MIN(shut, bare);
 	ret->record_ns = MAX(record - MIN(record, bare), ret->count_ns);
 	ret->stack_ns = MAX(stack - MIN(stack, bare), ret->record_ns);
+	ret->copy_ns = MAX(copy - MIN(copy, bare), ret->record_ns);
 	return err;
 }
 
@@ -243,7 +247,9 @@ uint64_t calibrate_open_ns(const struct calibrate_prices *prices, const struct r
 {
 	const struct calibrate_price *price = price_of(prices, probe);
 
-	return probe->attachment.flags & MT_ATTACH_STACK ? price->stack_ns : price->record_ns;
+	if (!(probe->attachment.flags & MT_ATTACH_STACK))
+		return price->record_ns;
+	return attach_copies_stack(&probe->attachment) ? price->copy_ns : price->stack_ns;
 }
 
 uint64_t calibrate_shut_ns(const struct calibrate_prices *prices, const struct runtime_probe *probe)

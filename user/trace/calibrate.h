@@ -18,7 +18,8 @@ struct trace_bpf;
 struct calibrate_price {
 	uint64_t count_ns;  /* gate shut: the trap and the count */
 	uint64_t record_ns; /* a record without stack */
-	uint64_t stack_ns;  /* a record with a stack */
+	uint64_t stack_ns;  /* a record with a stack, walked along frame pointers */
+	uint64_t copy_ns;   /* a record with a copy of the stack */
 };
 
 /* CPU nanoseconds a user page fault of a target; 0 where faults are not traced by tp_btf. */

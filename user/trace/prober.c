@@ -580,6 +580,8 @@ int prober_add(struct prober *prober, struct reader *reader, bool counts_only)
 					  ? governor_add_link(traced->governor, 0, clock_mono_ns())
 					  : -1;
 	r = trace_bpf_add_target(prober->bpf, traced->pid, prober->options.follow);
+	if (r == 0 && !reader_keeps_frame_pointers(reader))
+		r = trace_bpf_copy_stacks(prober->bpf, traced->pid);
 	if (r == 0)
 		r = take_parts(prober, traced);
 	if (r == 0)

@@ -51,7 +51,9 @@ struct reader {
 	size_t part_count;
 	bool last; /* this poll is the last one: no record is on its way */
 	struct symbolizer *symbolizer;
-	uint64_t goroutines_due_ns; /* the next look at them; UINT64_MAX = cannot be read */
+	struct unwinder *unwinder;
+	struct model_unwound unwound; /* as last told */
+	uint64_t goroutines_due_ns;   /* the next look at them; UINT64_MAX = cannot be read */
 
 	struct watch watches[READER_MAX_CONTAINERS];
 	size_t watch_end; /* watches in use lie below */
@@ -259,12 +261,23 @@ int reader_open(const struct process_info *process, struct parser *parser, struc
 	take_modules(reader);
 	reader->symbolizer =
 		symbolizer_new(parser, reader->modules, process->id.pid, model, reader->target);
+	reader->unwinder = unwinder_new(parser, reader->symbolizer);
 	*ret = reader;
 out:
 	free(exe);
 	if (r < 0)
 		reader_close(reader);
 	return r;
+}
+
+static void tell_unwound(struct reader *reader)
+{
+	struct model_unwound unwound = unwinder_counts(reader->unwinder);
+
+	if (!memcmp(&unwound, &reader->unwound, sizeof(unwound)))
+		return;
+	reader->unwound = unwound;
+	model_set_unwound(reader->model, reader->target, &unwound);
 }
 
 /* What was missed because the program could not be read, or only late. */
@@ -298,6 +311,9 @@ void reader_close(struct reader *reader)
 			part->runtime->process_close(part->process);
 		free(part->file);
 	}
+	if (reader->unwinder)
+		tell_unwound(reader);
+	unwinder_free(reader->unwinder);
 	symbolizer_free(reader->symbolizer);
 	target_mem_close(reader->mem);
 	modules_close(reader->modules);
@@ -318,6 +334,14 @@ const struct reader_part *reader_part(const struct reader *reader, size_t i)
 struct symbolizer *reader_symbolizer(const struct reader *reader)
 {
 	return reader->symbolizer;
+}
+
+bool reader_keeps_frame_pointers(const struct reader *reader)
+{
+	for (size_t i = 0; i < reader->part_count; i++)
+		if (reader->parts[i].runtime->frame_pointers)
+			return true;
+	return false;
 }
 
 struct target_mem *reader_mem(const struct reader *reader)
@@ -541,13 +565,17 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 static uint32_t record_site(
 	struct reader *reader, const struct mt_record *record, enum family family, uint32_t type)
 {
-	uint64_t addrs[MT_STACK_FRAMES];
+	uint64_t addrs[UNWINDER_MAX_FRAMES];
 	size_t count = record->stack_bytes / sizeof(addrs[0]);
 
-	if (!(record->flags & MT_HAS_STACK))
+	if (record->flags & MT_HAS_COPY) {
+		count = unwinder_run(reader->unwinder, record, addrs);
+	} else if (record->flags & MT_HAS_STACK) {
+		count = MIN(count, ARRAY_SIZE(addrs));
+		memcpy(addrs, record->stack, count * sizeof(addrs[0]));
+	} else {
 		return 0;
-	count = MIN(count, ARRAY_SIZE(addrs));
-	memcpy(addrs, record->stack, count * sizeof(addrs[0]));
+	}
 	return symbolizer_site(reader->symbolizer, family, type, addrs, count, true);
 }
 
@@ -840,6 +868,7 @@ static void poll_part(struct reader *reader, const struct reader_part *part, uin
 
 void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 {
+	tell_unwound(reader);
 	reader->last = all_deep;
 	reader_usage(reader, now_ns, all_deep);
 	reader_start(reader);

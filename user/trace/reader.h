@@ -14,6 +14,7 @@
 #include "runtime/runtime.h"
 #include "target/process.h"
 #include "trace/symbolizer.h"
+#include "trace/unwinder.h"
 
 #define READER_FLOOR_BYTES    (64 << 10)           /* smaller containers are not watched */
 #define READER_MAX_CONTAINERS 4096                 /* watched at once; the smallest make room */
@@ -65,6 +66,9 @@ void reader_close(struct reader *reader);
 size_t reader_part_count(const struct reader *reader);
 const struct reader_part *reader_part(const struct reader *reader, size_t i);
 struct symbolizer *reader_symbolizer(const struct reader *reader);
+
+/* True where stacks can be walked; else they are to be copied, and are unwound here. */
+bool reader_keeps_frame_pointers(const struct reader *reader);
 struct target_mem *reader_mem(const struct reader *reader);
 uint32_t reader_target(const struct reader *reader); /* its id in the model */
 const struct process_info *reader_info(const struct reader *reader);

@@ -145,6 +145,16 @@ static const struct known_file *know_file(
 	return &symbolizer->files[symbolizer->file_count++];
 }
 
+const struct module *symbolizer_find_module(struct symbolizer *symbolizer, uint64_t addr)
+{
+	const struct module *module;
+
+	if (find_code(symbolizer, addr) != CODE_FILE)
+		return NULL;
+	module = modules_find(symbolizer->modules, addr);
+	return module && !know_file(symbolizer, module)->error ? module : NULL;
+}
+
 /* ---- frames ---- */
 
 /* The parser's answer is overwritten by the next one: only interned names stay. */

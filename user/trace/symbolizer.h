@@ -38,6 +38,12 @@ uint32_t symbolizer_site(struct symbolizer *symbolizer, enum family family, uint
  */
 uint32_t symbolizer_stack(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count);
 
+/*
+ * The module that runs code at a run-time address, its file kept at the parser; NULL where there is no
+ * code or its file cannot be parsed.
+ */
+const struct module *symbolizer_find_module(struct symbolizer *symbolizer, uint64_t addr);
+
 /* Stacks that found no room. */
 uint64_t symbolizer_refused(const struct symbolizer *symbolizer);
 
