@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Compares a JSON report with what a workload said about itself.
 
-    check_expect.py EXPECT SOURCE GO_VERSION REPORT [TRUTH-LINE]
+    check_expect.py EXPECT SOURCE VARIANT REPORT [TRUTH-LINE]
 
 Prints one TAP line for each statement of EXPECT ("ok - ..." or "not ok - ...", unnumbered; the driver
 numbers them) and for what must hold of every report: nothing lost, complete. Exits 1 if one failed.
@@ -22,7 +22,8 @@ A statement is one line; words as in a shell, '#' begins a comment:
     no-site, no-container ... none
     events, overhead, host, report ...    that one object ("report" is the whole)
 
-CONDITION: classic, swiss, go>=1.22, go<1.22, symbols, stripped, several separated by commas. A KEY is a field of the object, of its
+CONDITION: classic, swiss, go>=1.22, go<1.22, symbols, stripped, several separated by commas; of a variant that
+is not Go's: lines, stripped, and each of its words (O2, static), with ! before it for "not". A KEY is a field of the object, of its
 evidence, of its site, or a dotted path; "_bytes" may be left out. place=FUNCTION@NAME stands for function,
 file and line together. Operators: = != < <= > >= and ~N%= (within N percent). A VALUE is a word (for = also several, A|B), null,
 @NAME, or sums and products of numbers and $KEY of the TRUTH line.
@@ -219,6 +220,8 @@ class Check:
 
     def applies(self, condition):
         version, _, mode = self.version.partition("-")
+        if not version[:1].isdigit():
+            return self.applies_native(condition, mode.split("-"))
         minor = int(version.split(".")[1])
         for word in condition.split(","):
             bound = re.fullmatch(r"go(>=|<)1\.(\d+)", word)
@@ -230,6 +233,17 @@ class Check:
                 holds = (minor >= int(bound.group(2))) == (bound.group(1) == ">=")
             else:
                 raise Mistake(f"'{word}' is no condition that a statement can have")
+            if not holds:
+                return False
+        return True
+
+    @staticmethod
+    def applies_native(condition, words):
+        for word in condition.split(","):
+            if word == "lines":
+                holds = "stripped" not in words
+            else:
+                holds = (word.lstrip("!") in words) != word.startswith("!")
             if not holds:
                 return False
         return True
@@ -262,8 +276,10 @@ class Check:
         events = self.report.get("events") or {}
         targets = self.report.get("targets") or [{}]
         self.tap(self.report.get("schema_version") == 1, "schema_version 1")
-        self.tap("go" in json.dumps(targets[0].get("runtimes")), "the target is known as Go",
-                 [json.dumps(targets[0])[:300]])
+        first = self.version.partition("-")[0]
+        runtime = "go" if first[:1].isdigit() else first
+        names = [known.get("name") for known in targets[0].get("runtimes") or []]
+        self.tap(runtime in names, f"the target is known as {runtime}", [json.dumps(targets[0])[:300]])
         self.tap(events.get("produced") == events.get("delivered", 0) + events.get("lost", 0)
                  and events.get("lost") == 0, "every event was delivered, none lost", [json.dumps(events)])
         self.tap(self.report.get("complete") is True, "complete",

@@ -50,8 +50,23 @@ needs_memtrace() { [ -x "$MEMTRACE" ] || { echo "Bail out! $MEMTRACE is not ther
 
 # ---- workloads ----
 
-# workload VARIANT NAME: its path, built where necessary. Fails where that Go is not there.
+# What a variant is written in: 1.23-stripped is Go, c++-O2 is C++.
+language() {
+	case $1 in
+	c++*) echo cxx ;;
+	*) echo go ;;
+	esac
+}
+
+# Where the sources of a variant's workload NAME are, without suffix.
+source_of() { echo "workloads/$(language "$1")/$2"; }
+
+# workload VARIANT NAME: its path, built where necessary. Fails where that compiler is not there.
 workload() {
+	if [ "$(language "$1")" = cxx ]; then
+		tests/build_native.sh "$1" "$2" && echo "$BUILD/workloads/$1/$2"
+		return
+	fi
 	tests/build_workloads.sh "$1" "$2" && [ -x "$BUILD/workloads/go-$1/$2" ] && echo "$BUILD/workloads/go-$1/$2"
 }
 

@@ -3,7 +3,9 @@
 #
 # Plays one workload against memtrace and compares the report with the truth:
 #
-#     scenario.sh VERSION[-MODE] NAME
+#     scenario.sh VARIANT NAME
+#
+# VARIANT is of Go VERSION[-MODE], of C++ c++[-WORD...] (tests/build_native.sh).
 #
 # Prints unnumbered TAP. How it plays is said by the "run" line of the workload's .expect:
 #     gc=N         after the truth, let the program collect N times
@@ -16,9 +18,8 @@ cd "$(dirname "$0")/../.." || exit
 . tests/live/lib.sh
 
 variant=$1 name=$2
-version=${variant%%-*}
-expect=workloads/go/$name.expect
-source=workloads/go/$name.go
+expect=$(source_of "$variant" "$name").expect
+source=$(ls "$(source_of "$variant" "$name")".{go,cc} 2>/dev/null)
 report=$scratch/report.json
 
 # Windows of minutes are shortened here, and nowhere else; a program that was started for the test is

@@ -34,6 +34,24 @@ static bool may_have_been_full(
 		       threshold_get(context, "min_load_pct");
 }
 
+static void advise(const struct model *model, const struct target *target,
+	const struct container *container, struct finding *finding)
+{
+	const struct advice *advice = advice_of(model, container);
+
+	if (advice->collected)
+		say(finding->in_code,
+			"make(%.120s, %llu): a hint counts entries, the runtime adds the room that "
+			"they need.%s",
+			code_type_of(model, container), (unsigned long long)container->length_peak,
+			has_past(target, container)
+				? " If it was fuller once: copy it into a new one."
+				: "");
+	else
+		advice_say(finding->in_code, advice->reserve, code_type_of(model, container),
+			container->family, container->length_peak);
+}
+
 static void write_text(
 	const struct model *model, const struct container *container, struct finding *finding)
 {
@@ -52,19 +70,14 @@ static void write_text(
 	say(finding->since, "Never grew, never fuller %s (%s).",
 		since_words(target, container->first_look_ns),
 		number_duration(&n, minus(container->look_ns, container->first_look_ns)));
-	say(finding->in_code,
-		"make(%.120s, %llu): a hint counts entries, the runtime adds the room that "
-		"they need.%s",
-		code_type(model, container->type, FAMILY_MAP),
-		(unsigned long long)container->length_peak,
-		has_past(target, container) ? " If it was fuller once: copy it into a new one."
-					    : "");
+	advise(model, target, container, finding);
 	if (look->has_resident && !look->resident_bytes)
 		say(finding->right_now,
 			"nothing to gain: 0 of RSS, none of its pages are resident.");
 	else
 		say(finding->right_now,
-			"nothing but a restart: a map keeps the size it was made with.");
+			"nothing but a restart: a %s keeps the size it was made with.",
+			family_name(container->family));
 }
 
 static void write_evidence(

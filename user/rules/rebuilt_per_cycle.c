@@ -130,6 +130,7 @@ static void write_text(const struct model *model, const struct site *site,
 	const struct cycle *cycle, uint64_t hint, uint64_t cycle_ns, struct finding *finding)
 {
 	const struct target *target = model_target(model, site->target);
+	const struct advice *advice = advice_for(model, site->target, site->runtime, site->family);
 	const char *type = code_type(model, site->type, site->family);
 	const char *reuse =
 		site->family == FAMILY_BUFFER  ? "keep one bytes.Buffer and empty it with Reset()"
@@ -155,7 +156,9 @@ static void write_text(const struct model *model, const struct site *site,
 	else
 		say(finding->in_code, "%s, or make(%.100s, %llu). Kept, it keeps its largest size.",
 			reuse, type, (unsigned long long)hint);
-	say(finding->right_now, "nothing: it is garbage, normal until the next GC.");
+	say(finding->right_now, "%s",
+		advice->collected ? "nothing: it is garbage, normal until the next GC."
+				  : advice->replaced);
 }
 
 static void emit(

@@ -296,13 +296,17 @@ static const char *library_function(const struct site *site)
 static void advise(
 	const struct model *model, const struct site *site, uint64_t hint, struct finding *finding)
 {
+	const struct advice *advice = advice_for(model, site->target, site->runtime, site->family);
 	const char *type = code_type(model, site->type, site->family);
 	const char *library = library_function(site);
 	char size[24] = "n";
 
 	if (hint)
 		snprintf(size, sizeof(size), "%llu", (unsigned long long)hint);
-	if (is_queue(site) && finding->class == CLASS_CHURN)
+	if (!advice->collected)
+		advice_say(finding->in_code, advice->reserve, model_string(model, site->type),
+			site->family, hint);
+	else if (is_queue(site) && finding->class == CLASS_CHURN)
 		say(finding->in_code,
 			"a queue of append and s = s[1:] copies what waits again and again: use "
 			"a ring buffer, or copy down and reuse the array.");
@@ -321,8 +325,7 @@ static void advise(
 	else
 		say(finding->in_code, "make(%.120s, %s) before filling it: a hint counts entries.",
 			type, size);
-	say(finding->right_now, "nothing: it is garbage, normal until the next GC; the price is "
-				"CPU time and a higher peak.");
+	say(finding->right_now, "%s", advice->replaced);
 }
 
 static void add_evidence(struct finding *finding, const struct storm *storm, double growths,

@@ -152,40 +152,39 @@ static void write_since(const struct target *target, const struct container *con
 	if (once)
 		say(finding->since, "Seen once, by reading: what it was before is not known.");
 	else if (period->unchanged && !period->first)
-		say(finding->since, "Unchanged %s (%s, %u GCs).",
+		say(finding->since, "Unchanged %s (%s%s).",
 			since_words(target, container->first_look_ns),
-			number_duration(&n, period->duration_ns), period->gc_cycles);
+			number_duration(&n, period->duration_ns),
+			number_gcs(&n, target, period->gc_cycles));
 	else
-		say(finding->since, "At most %s of its load limit for %s (%u GCs).",
+		say(finding->since, "At most %s of its load limit for %s%s.",
 			number_pct(&n,
 				(double)slots_max(container, period->first, container->slot_count),
 				(double)container->look.load_limit),
-			number_duration(&n, period->duration_ns), period->gc_cycles);
+			number_duration(&n, period->duration_ns),
+			number_gcs(&n, target, period->gc_cycles));
 }
 
 static void write_text(
 	const struct model *model, const struct container *container, struct finding *finding)
 {
 	const struct event_look *look = &container->look;
-	const char *type = code_type(model, container->type, FAMILY_MAP);
+	const struct advice *advice = advice_of(model, container);
 	struct numbers n = {0};
 
-	say(finding->message,
-		"%s entries in %s slots (%s); holds %s, %s resident; %s need %s. delete and clear "
-		"never shrink a Go map.",
+	say(finding->message, "%s entries in %s slots (%s); holds %s, %s resident; %s need %s. %s",
 		number_count(&n, look->length), number_count(&n, look->capacity),
 		number_pct(&n, (double)look->length, (double)look->capacity),
 		number_bytes(&n, look->held_bytes),
 		look->has_resident ? number_bytes(&n, look->resident_bytes) : "unknown",
-		number_count(&n, look->length), number_bytes(&n, look->need_bytes));
-	say(finding->in_code, "copy the survivors into make(%.140s, len(m)) after large expiries.",
-		type);
+		number_count(&n, look->length), number_bytes(&n, look->need_bytes), advice->keeps);
+	advice_say(finding->in_code, advice->shrink, code_type_of(model, container),
+		container->family, 0);
 	if (look->has_resident && !look->resident_bytes)
 		say(finding->right_now,
 			"nothing to gain: 0 of RSS, none of its pages are resident.");
 	else
-		say(finding->right_now,
-			"nothing but a restart frees it (GOGC and FreeOSMemory do not).");
+		say(finding->right_now, "%s", advice->stays);
 }
 
 static void write_evidence(const struct container *container, const struct period *period,

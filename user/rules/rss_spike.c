@@ -91,9 +91,10 @@ static void write_evidence(const struct step *step, struct finding *finding)
 	evidence_add_known(finding, "next_ns", step->next_ns != 0, (double)step->next_ns);
 }
 
-static void write_text(
-	const struct target *target, const struct step *step, struct finding *finding)
+static void write_text(const struct model *model, const struct target *target,
+	const struct step *step, struct finding *finding)
 {
+	bool collected = advice_for(model, target->id, 0, FAMILY_NONE)->collected;
 	const struct spike *spike = step->spike;
 	struct numbers n = {0};
 
@@ -116,16 +117,24 @@ static void write_text(
 			step->next_ns ? ", at this speed in " : "",
 			step->next_ns ? number_duration(&n, step->next_ns) : "");
 	if (spike->avoidable_bytes && step->cause)
-		say(finding->in_code, "a size hint in make() at that place avoids the arrays that "
-				      "were grown through.");
+		say(finding->in_code,
+			collected ? "a size hint in make() at that place avoids the arrays that "
+				    "were grown through."
+				  : "room reserved beforehand at that place avoids the arrays "
+				    "that were grown through.");
 	else
 		say(finding->in_code,
 			"make less at once at that place, or leave room for it in the limit.");
-	say(finding->right_now,
-		target->has_limit && step->tight
-			? "a higher memory limit, or GOMEMLIMIT below it: the GC then works harder "
-			  "near it."
-			: "nothing: what became garbage is normal until the next GC.");
+	if (!collected)
+		say(finding->right_now,
+			"nothing: what malloc keeps is used again before RSS rises.");
+	else
+		say(finding->right_now,
+			target->has_limit && step->tight
+				? "a higher memory limit, or GOMEMLIMIT below it: the GC then "
+				  "works harder "
+				  "near it."
+				: "nothing: what became garbage is normal until the next GC.");
 }
 
 static void evaluate_spike(
@@ -148,7 +157,7 @@ static void evaluate_spike(
 		!is_new_height(context, target, spike) || (!avoidable && !step.tight))
 		return;
 	write_evidence(&step, &finding);
-	write_text(target, &step, &finding);
+	write_text(context->model, target, &step, &finding);
 	context->emit(&finding, context->arg);
 }
 

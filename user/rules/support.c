@@ -45,6 +45,17 @@ const char *number_pct(struct numbers *numbers, double part, double whole)
 	return text;
 }
 
+const char *number_gcs(struct numbers *numbers, const struct target *target, uint32_t gcs)
+{
+	char *text = next_text(numbers);
+
+	if (target->has_heap)
+		snprintf(text, TEXT_NUMBER_BYTES, ", %u GCs", gcs);
+	else
+		text[0] = 0;
+	return text;
+}
+
 struct finding finding_of_container(const struct container *container, enum finding_class class)
 {
 	return (struct finding){
@@ -97,6 +108,18 @@ const char *code_type(const struct model *model, uint32_t type, enum family fami
 	/* A name that is not of this family is a named type or its element: not what make() takes. */
 	return strncmp(name, prefix[family], strlen(prefix[family])) || !*name ? generic[family]
 									       : name;
+}
+
+const struct advice *advice_of(const struct model *model, const struct container *container)
+{
+	return advice_for(model, container->target, container->runtime, container->family);
+}
+
+const char *code_type_of(const struct model *model, const struct container *container)
+{
+	return advice_of(model, container)->collected
+		       ? code_type(model, container->type, container->family)
+		       : model_string(model, container->type);
 }
 
 unsigned int version_minor(const struct target *target)

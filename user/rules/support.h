@@ -4,6 +4,7 @@
 #define MEMTRACE_RULES_SUPPORT_H
 
 #include "base/text.h"
+#include "rules/advice.h"
 #include "rules/rules.h"
 
 /* Room for the formatted numbers of one finding's sentences. */
@@ -32,6 +33,15 @@ void say(char text[FINDING_TEXT_BYTES], const char *format, ...)
 
 /* Type as in source, "map[K]V", "[]T" or "chan T" where it is not known. */
 const char *code_type(const struct model *model, uint32_t type, enum family family);
+
+/* The same of a container: only Go's types are put together from parts. */
+const char *code_type_of(const struct model *model, const struct container *container);
+
+/* The words for its language and family. */
+const struct advice *advice_of(const struct model *model, const struct container *container);
+
+/* ", 12 GCs"; "" where nothing collects garbage. */
+const char *number_gcs(struct numbers *numbers, const struct target *target, uint32_t gcs);
 
 /* Minor number of "go1.23.5"; 0 where there is none. */
 unsigned int version_minor(const struct target *target);

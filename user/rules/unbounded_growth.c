@@ -58,10 +58,14 @@ static bool find_trend(
 	return true;
 }
 
-static bool is_unbounded(const struct rule_context *context, const struct trend *trend)
+static bool is_unbounded(const struct rule_context *context, const struct container *container,
+	const struct trend *trend)
 {
+	bool collected = advice_of(context->model, container)->collected;
+
 	return trend->duration_ns >= threshold_ns(context, "seconds") &&
-	       trend->gc_cycles >= threshold_get(context, "gcs") && trend->still_rising &&
+	       (!collected || trend->gc_cycles >= threshold_get(context, "gcs")) &&
+	       trend->still_rising &&
 	       pct(trend->up, trend->parts) >= threshold_get(context, "up_pct") &&
 	       trend->last_rise > 0 && trend->first_rise > 0 &&
 	       pct(trend->last_rise, trend->first_rise) >= threshold_get(context, "fade_pct");
@@ -83,6 +87,7 @@ static void write_text(const struct model *model, const struct container *contai
 {
 	const struct target *target = model_target(model, container->target);
 	const struct event_look *look = &container->look;
+	const struct advice *advice = advice_of(model, container);
 	struct numbers n = {0};
 
 	say(finding->message,
@@ -94,17 +99,15 @@ static void write_text(const struct model *model, const struct container *contai
 		number_bytes(&n, look->held_bytes),
 		look->load_limit ? "; doubles after entry " : "",
 		look->load_limit ? number_count(&n, look->load_limit) : "");
-	say(finding->since, "Rising %s (%s, %u GCs), in %u of %u parts of that time.%s%s%s",
+	say(finding->since, "Rising %s (%s%s), in %u of %u parts of that time.%s%s%s",
 		since_words(target, trend->start_ns), number_duration(&n, trend->duration_ns),
-		trend->gc_cycles, trend->up, trend->parts,
+		number_gcs(&n, target, trend->gc_cycles), trend->up, trend->parts,
 		finding->limit_ns ? " At this rate the memory limit is reached in " : "",
 		finding->limit_ns ? number_duration(&n, finding->limit_ns) : "",
 		finding->limit_ns ? "." : "");
-	say(finding->in_code, "delete entries when they expire, or bound the map (TTL, LRU): what "
-			      "its values point to "
-			      "stays alive as long as their keys are in it.");
-	say(finding->right_now,
-		"nothing but a restart empties it; the GC cannot: it is all reachable.");
+	advice_say(finding->in_code, advice->bound, code_type_of(model, container),
+		container->family, 0);
+	say(finding->right_now, "%s", advice->reached);
 }
 
 static void write_evidence(const struct container *container, const struct trend *trend,
@@ -137,7 +140,8 @@ static void evaluate_container(
 	struct trend trend;
 
 	if (look->held_bytes < threshold_bytes(context, "min_bytes") || !look->length ||
-		!find_trend(context, container, &trend) || !is_unbounded(context, &trend))
+		!find_trend(context, container, &trend) ||
+		!is_unbounded(context, container, &trend))
 		return;
 	entries_per_second = ((double)trend.length_last - (double)trend.length_first) /
 			     ((double)trend.duration_ns / NSEC_PER_SEC);

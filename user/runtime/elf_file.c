@@ -33,7 +33,7 @@
 
 struct elf_segment {
 	uint64_t vaddr, offset, file_bytes, memory_bytes;
-	bool executable;
+	bool executable, writable;
 	uint8_t *bytes;  /* file_bytes of anonymous memory, NULL = not yet */
 	uint8_t *loaded; /* per chunk: 1 = read, 2 = cannot be read */
 };
@@ -134,6 +134,7 @@ static int add_segment(struct elf_file *elf, const GElf_Phdr *header)
 	segment->file_bytes = header->p_filesz;
 	segment->memory_bytes = header->p_memsz;
 	segment->executable = header->p_flags & PF_X;
+	segment->writable = header->p_flags & PF_W;
 	return 0;
 }
 
@@ -442,16 +443,35 @@ bool elf_file_is_memory(const struct elf_file *elf, uint64_t vaddr, uint64_t byt
 	return segment && range_within(vaddr - segment->vaddr, bytes, segment->memory_bytes);
 }
 
+bool elf_file_data(const struct elf_file *elf, uint64_t *ret_start, uint64_t *ret_end)
+{
+	uint64_t start = UINT64_MAX, end = 0;
+
+	for (size_t i = 0; i < elf->segment_count; i++) {
+		const struct elf_segment *segment = &elf->segments[i];
+
+		if (!segment->writable)
+			continue;
+		start = MIN(start, segment->vaddr);
+		end = MAX(end, segment->vaddr + segment->memory_bytes);
+	}
+	if (start >= end)
+		return false;
+	*ret_start = start;
+	*ret_end = end;
+	return true;
+}
+
 /* ---- symbols ---- */
 
-/* Calls each for every symbol of .symtab that has an address, until it returns true. */
-static void for_each_symbol(struct elf_file *elf,
+/* Calls each for every symbol of a table that has an address, until it returns true. */
+static void for_each_in(struct elf_file *elf, const char *table, const char *strings,
 	bool (*each)(struct elf_file *elf, const Elf64_Sym *symbol, const char *name, void *arg),
 	void *arg)
 {
 	size_t symbol_bytes, name_bytes, at;
-	const uint8_t *symbols = elf_file_section_bytes(elf, ".symtab", &symbol_bytes);
-	const uint8_t *names = elf_file_section_bytes(elf, ".strtab", &name_bytes);
+	const uint8_t *symbols = elf_file_section_bytes(elf, table, &symbol_bytes);
+	const uint8_t *names = elf_file_section_bytes(elf, strings, &name_bytes);
 
 	if (!symbols || !names || !name_bytes || names[name_bytes - 1])
 		return;
@@ -464,6 +484,13 @@ static void for_each_symbol(struct elf_file *elf,
 		if (each(elf, &symbol, (const char *)names + symbol.st_name, arg))
 			return;
 	}
+}
+
+static void for_each_symbol(struct elf_file *elf,
+	bool (*each)(struct elf_file *elf, const Elf64_Sym *symbol, const char *name, void *arg),
+	void *arg)
+{
+	for_each_in(elf, ".symtab", ".strtab", each, arg);
 }
 
 struct symbol_search {
@@ -493,6 +520,52 @@ int elf_file_symbol(struct elf_file *elf, const char *name, uint64_t *ret)
 		return -ENOENT;
 	*ret = search.addr;
 	return 0;
+}
+
+struct function_walk {
+	bool (*each)(const char *name, uint64_t addr, uint64_t bytes, void *arg);
+	void *arg;
+};
+
+static bool walk_function(
+	struct elf_file *elf, const Elf64_Sym *symbol, const char *name, void *arg)
+{
+	const struct function_walk *walk = arg;
+
+	(void)elf;
+	if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC)
+		return false;
+	return walk->each(name, symbol->st_value, symbol->st_size, walk->arg);
+}
+
+void elf_file_each_function(struct elf_file *elf,
+	bool (*each)(const char *name, uint64_t addr, uint64_t bytes, void *arg), void *arg)
+{
+	struct function_walk walk = {each, arg};
+
+	if (elf_file_has_symbols(elf))
+		for_each_symbol(elf, walk_function, &walk);
+	else
+		for_each_in(elf, ".dynsym", ".dynstr", walk_function, &walk);
+}
+
+bool elf_file_needs(struct elf_file *elf, const char *library)
+{
+	size_t dynamic_bytes, name_bytes;
+	const uint8_t *dynamic = elf_file_section_bytes(elf, ".dynamic", &dynamic_bytes);
+	const char *names = (const char *)elf_file_section_bytes(elf, ".dynstr", &name_bytes);
+
+	if (!dynamic || !names || !name_bytes || names[name_bytes - 1])
+		return false;
+	for (size_t at = 0; dynamic_bytes - at >= sizeof(Elf64_Dyn); at += sizeof(Elf64_Dyn)) {
+		Elf64_Dyn entry;
+
+		memcpy(&entry, dynamic + at, sizeof(entry));
+		if (entry.d_tag == DT_NEEDED && entry.d_un.d_val < name_bytes &&
+			!strncmp(names + entry.d_un.d_val, library, strlen(library)))
+			return true;
+	}
+	return false;
 }
 
 static bool add_object(struct elf_file *elf, const Elf64_Sym *symbol, const char *name, void *arg)

@@ -64,6 +64,19 @@ bool elf_file_is_memory(const struct elf_file *elf, uint64_t vaddr, uint64_t byt
 /* Address of a symbol of .symtab; -ENOENT. */
 int elf_file_symbol(struct elf_file *elf, const char *name, uint64_t *ret);
 
+/*
+ * Calls each for every function with an address, of .symtab or, in a stripped file, of .dynsym, until it
+ * returns true.
+ */
+void elf_file_each_function(struct elf_file *elf,
+	bool (*each)(const char *name, uint64_t addr, uint64_t bytes, void *arg), void *arg);
+
+/* True where a library whose name begins so is loaded with the file (DT_NEEDED). */
+bool elf_file_needs(struct elf_file *elf, const char *library);
+
+/* Addresses of the writable data of the file, .bss included; false where it has none. */
+bool elf_file_data(const struct elf_file *elf, uint64_t *ret_start, uint64_t *ret_end);
+
 /* The data symbol of .symtab that holds addr; NULL = none. */
 const char *elf_file_data_symbol(struct elf_file *elf, uint64_t addr, uint64_t *ret_offset);
 

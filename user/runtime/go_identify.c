@@ -128,6 +128,7 @@ int go_identify(struct elf_file *elf, struct runtime_file *ret)
 	found.pie = elf_file_is_pie(elf);
 	found.stripped = !elf_file_has_symbols(elf);
 	found.load_vaddr = elf_file_load_vaddr(elf);
+	elf_file_data(elf, &found.data_start, &found.data_end);
 	err = find_facts(file, &found);
 	found.go = file->facts;
 	go_file_close(file);

@@ -6,7 +6,8 @@
 #include "runtime/runtime.h"
 
 extern const struct runtime runtime_go;
+extern const struct runtime runtime_cxx;
 
-static const struct runtime *const runtimes[] = {&runtime_go};
+static const struct runtime *const runtimes[] = {&runtime_go, &runtime_cxx};
 
 #endif

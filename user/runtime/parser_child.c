@@ -23,6 +23,7 @@
 #include "runtime/go_lines.h"
 #include "runtime/go_types.h"
 #include "runtime/list.h"
+#include "runtime/native_code.h"
 #include "runtime/native_lines.h"
 #include "runtime/parser_wire.h"
 
@@ -188,15 +189,6 @@ static int serve_drop(
 	return 0;
 }
 
-/* What a file is, whoever's it is. */
-static void describe(struct elf_file *elf, struct runtime_file *ret)
-{
-	text_copy(ret->build_id, sizeof(ret->build_id), elf_file_build_id(elf));
-	ret->pie = elf_file_is_pie(elf);
-	ret->stripped = !elf_file_has_symbols(elf);
-	ret->load_vaddr = elf_file_load_vaddr(elf);
-}
-
 /* How many runtimes are in the file, or why it is broken. */
 static int identify(struct elf_file *elf, struct runtime_file ret[RUNTIME_MAX_A_FILE])
 {
@@ -227,7 +219,7 @@ static int serve_identify(
 	if (count < 0)
 		return count;
 	if (!count)
-		describe(file->elf, &found[0]);
+		native_describe(file->elf, &found[0]);
 	child->reply_bytes = MAX(count, 1) * sizeof(*found);
 	return 0;
 }

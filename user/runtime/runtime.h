@@ -17,6 +17,7 @@
 
 #include "memtrace.h"
 #include "model/event.h"
+#include "runtime/cxx_facts.h"
 #include "runtime/go_facts.h"
 
 struct elf_file;
@@ -29,6 +30,7 @@ struct target_mem;
 #define RUNTIME_CODE_BYTES 16
 #define RUNTIME_WAIT_PCS   32
 #define RUNTIME_MAX_A_FILE 8 /* runtimes of one file: Go with C++ in it */
+#define RUNTIME_PLACE_PCS  4
 
 /*
  * One uprobe, placed: everything that attaching and decoding need. probe is the runtime's own row
@@ -64,11 +66,13 @@ struct runtime_file {
 	bool stripped;       /* no .symtab */
 	bool reading;        /* layout known: containers can be read from outside */
 	uint64_t load_vaddr; /* p_vaddr - p_offset of the first PT_LOAD: slide = map start - this */
+	uint64_t data_start, data_end; /* writable data with .bss, as linked: global variables */
 	uint32_t probe_count, skip_count;
 	struct runtime_probe probes[RUNTIME_MAX_PROBES];
 	struct runtime_skip skips[RUNTIME_MAX_SKIPS];
 	union {
 		struct go_facts go;
+		struct cxx_facts cxx;
 	};
 };
 
@@ -167,6 +171,14 @@ struct runtime {
 	 */
 	int (*decode)(struct runtime_process *process, const struct runtime_probe *probe,
 		const struct mt_record *record, struct event *ret, uint64_t *ret_type);
+
+	/*
+	 * Return addresses of the place that did it, innermost first, for code that keeps no frame
+	 * pointers: what the probe's sources have read from the stack. Returns how many; 0 where the
+	 * record's own stack is all there is. NULL = always that.
+	 */
+	size_t (*place)(struct runtime_process *process, const struct runtime_probe *probe,
+		const struct mt_record *record, uint64_t ret[RUNTIME_PLACE_PCS]);
 
 	/* Name of a type pointer or "" (buf is always terminated). May ask the parser; cached. */
 	void (*type_name)(struct runtime_process *process, uint64_t type, char *buf, size_t bytes);

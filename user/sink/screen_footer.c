@@ -139,7 +139,8 @@ static void say_looked(
 			screen_many(many, model_goroutine_count(target), "goroutine"));
 	/* Reading alone takes no time in which one could happen. */
 	if (!summary_read_only(model)) {
-		say(sentences, ", %s", screen_many(many, cycles, "GC"));
+		if (target->has_heap)
+			say(sentences, ", %s", screen_many(many, cycles, "GC"));
 		say(sentences, ", %s", screen_many(many, target->growths, "growth"));
 	}
 	if (unwound->complete + unwound->truncated + unwound->lost)

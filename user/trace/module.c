@@ -136,6 +136,10 @@ static int identify(struct modules *modules, struct module *module)
 
 	if (r == 0 && file->pie)
 		module->slide = module->base - file->load_vaddr;
+	if (r == 0) {
+		module->data_start = file->data_start + module->slide;
+		module->data_end = file->data_end + module->slide;
+	}
 	free(file);
 	return r;
 }
@@ -245,4 +249,12 @@ const struct module *modules_find(struct modules *modules, uint64_t addr)
 		if (addr >= modules->list[i]->start && addr < modules->list[i]->end)
 			return modules_load(modules, i) ? NULL : modules->list[i];
 	return NULL;
+}
+
+bool modules_is_global(const struct modules *modules, uint64_t addr)
+{
+	for (size_t i = 0; i < modules->count; i++)
+		if (addr >= modules->list[i]->data_start && addr < modules->list[i]->data_end)
+			return true;
+	return false;
 }

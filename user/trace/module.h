@@ -7,6 +7,7 @@
 #ifndef MEMTRACE_TRACE_MODULE_H
 #define MEMTRACE_TRACE_MODULE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct module {
 	int error;        /* why it could not be opened, 0 = it was not asked for or is open */
 	uint32_t file_id; /* its name at the parser */
 	uint64_t slide;   /* run-time address - linked address */
+	uint64_t data_start, data_end; /* run-time addresses of its global variables */
 };
 
 struct modules;
@@ -51,5 +53,8 @@ int modules_load(struct modules *modules, size_t i);
 
 /* The module that holds a run-time address, opened; NULL where none does or it cannot be parsed. */
 const struct module *modules_find(struct modules *modules, uint64_t addr);
+
+/* True where a run-time address lies among the global variables of an opened module. */
+bool modules_is_global(const struct modules *modules, uint64_t addr);
 
 #endif

@@ -591,14 +591,29 @@ static uint64_t grown_held(const struct event_growth *growth)
 		growth->family == FAMILY_MAP ? (uint64_t)READER_FLOOR_BYTES : 0);
 }
 
-static void grown(struct reader *reader, const struct reader_part *part, struct event *event,
-	uint64_t type, const struct mt_record *record)
+/* Where it was done: what the runtime has read from the stack, else what the kernel has walked. */
+static uint32_t probe_site(struct reader *reader, const struct reader_part *part,
+	const struct runtime_probe *probe, const struct mt_record *record, enum family family,
+	uint32_t type)
+{
+	uint64_t pcs[RUNTIME_PLACE_PCS];
+	size_t count =
+		part->runtime->place ? part->runtime->place(part->process, probe, record, pcs) : 0;
+
+	if (count)
+		return symbolizer_site(reader->symbolizer, family, type, pcs, count, false);
+	return record_site(reader, record, family, type);
+}
+
+static void grown(struct reader *reader, const struct reader_part *part,
+	const struct runtime_probe *probe, struct event *event, uint64_t type,
+	const struct mt_record *record)
 {
 	struct event_growth *growth = &event->growth;
 
 	growth->runtime = part->name;
 	growth->type = intern_type(reader, part, type);
-	growth->site = record_site(reader, record, growth->family, growth->type);
+	growth->site = probe_site(reader, part, probe, record, growth->family, growth->type);
 	if (growth->old_key != growth->key)
 		watch_remove(reader, watch_find(reader, growth->family, growth->old_key));
 	model_apply(reader->model, event);
@@ -606,14 +621,15 @@ static void grown(struct reader *reader, const struct reader_part *part, struct 
 		watch_add(reader, part, growth->family, growth->key, type, grown_held(growth));
 }
 
-static void created(struct reader *reader, const struct reader_part *part, struct event *event,
-	uint64_t type, const struct mt_record *record)
+static void created(struct reader *reader, const struct reader_part *part,
+	const struct runtime_probe *probe, struct event *event, uint64_t type,
+	const struct mt_record *record)
 {
 	struct event_create *create = &event->create;
 
 	create->runtime = part->name;
 	create->type = intern_type(reader, part, type);
-	create->site = record_site(reader, record, create->family, create->type);
+	create->site = probe_site(reader, part, probe, record, create->family, create->type);
 	model_apply(reader->model, event);
 	watch_add(reader, part, create->family, create->key, type, create->held_bytes);
 }
@@ -634,9 +650,9 @@ void reader_record(struct reader *reader, size_t i, const struct runtime_probe *
 	event.target = reader->target;
 	event.time_ns = record->time_ns;
 	if (event.kind == EVENT_GROWTH)
-		grown(reader, part, &event, type, record);
+		grown(reader, part, probe, &event, type, record);
 	else if (event.kind == EVENT_CREATE)
-		created(reader, part, &event, type, record);
+		created(reader, part, probe, &event, type, record);
 }
 
 void reader_fault(struct reader *reader, const struct mt_record *record)
@@ -709,8 +725,15 @@ static void look_flush(struct reader *reader, struct look_batch *batch, uint64_t
 	memset(batch->looks, 0, batch->count * sizeof(batch->looks[0]));
 	r = batch->part->runtime->look(batch->part->process, batch->family, batch->keys,
 		batch->types, batch->peaks, batch->count, batch->deep, batch->looks);
-	for (size_t i = 0; r >= 0 && i < batch->count; i++)
-		looked(reader, batch->watches[i], &batch->looks[i], now_ns, batch->deep);
+	for (size_t i = 0; r >= 0 && i < batch->count; i++) {
+		struct event_look *look = &batch->looks[i];
+
+		/* A global variable lives as long as the program. */
+		if (look->liveness == LIVENESS_ALLOCATED &&
+			modules_is_global(reader->modules, look->key))
+			look->liveness = LIVENESS_ROOTED;
+		looked(reader, batch->watches[i], look, now_ns, batch->deep);
+	}
 	batch->count = 0;
 }
 

@@ -1,0 +1,40 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Builds the workloads in C++, out of tree and only what is out of date:
+#
+#     build_native.sh VARIANT [NAME...]
+#
+# VARIANT is c++, then words with "-" between: O0 O1 O2 O3, std17 std20, clang (else g++), stripped, static,
+# partly (only libstdc++ is static). c++-O2-clang-stripped comes to $BUILD/workloads/c++-O2-clang-stripped/.
+# Without names: all. Exit code 3: no such compiler, reason on stderr.
+set -eu
+cd "$(dirname "$0")/.."
+
+[ $# -ge 1 ] || { echo "usage: build_native.sh VARIANT [NAME...]" >&2; exit 2; }
+variant=$1
+shift
+out=${BUILD:-build}/workloads/$variant
+compiler=g++ flags="-g"
+for word in $(echo "${variant#c++}" | tr - ' '); do
+	case $word in
+	O?) flags="$flags -$word" ;;
+	std*) flags="$flags -std=c++${word#std}" ;;
+	clang) compiler=clang++ ;;
+	stripped) flags="$flags -s" ;;
+	static) flags="$flags -static" ;;
+	partly) flags="$flags -static-libstdc++" ;;
+	*) echo "build_native.sh: unknown word '$word' in $variant" >&2; exit 2 ;;
+	esac
+done
+command -v "$compiler" >/dev/null || { echo "no $compiler" >&2; exit 3; }
+mkdir -p "$out"
+# shellcheck disable=SC2046
+[ $# -gt 0 ] || set -- $(ls workloads/cxx | sed -n 's/\.cc$//p')
+for name; do
+	source=workloads/cxx/$name.cc
+	[ ! -e "$out/$name" ] || [ "$source" -nt "$out/$name" ] || [ workloads/cxx/truth.h -nt "$out/$name" ] || continue
+	# shellcheck disable=SC2086
+	"$compiler" $flags -Wall -Wextra -o "$out/$name.$$" "$source"
+	mv "$out/$name.$$" "$out/$name"
+done

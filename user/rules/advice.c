@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What to do about a container, by language. Go's own words are those of its rules. */
+#include "rules/advice.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static const struct advice table[] = {
+	{
+		.runtime = "go",
+		.collected = true,
+		.keeps = "delete and clear never shrink a Go map.",
+		.shrink = "copy the survivors into make($T, len(m)) after large expiries.",
+		.stays = "nothing but a restart frees it (GOGC and FreeOSMemory do not).",
+		.replaced = "nothing: it is garbage, normal until the next GC; the price is CPU "
+			    "time and a higher peak.",
+		.bound = "delete entries when they expire, or bound the map (TTL, LRU): what its "
+			 "values point to stays alive as long as their keys are in it.",
+		.reached = "nothing but a restart empties it; the GC cannot: it is all reachable.",
+	},
+	{
+		.runtime = "c++",
+		.family = FAMILY_MAP,
+		.keeps = "erase and clear free nodes, never the array of buckets.",
+		.shrink = "m.rehash(0) after large expiries, or swap it with an empty one: both "
+			  "give the buckets back. The nodes are elsewhere and not counted here.",
+		.stays = "nothing but a restart frees it (malloc_trim does not).",
+		.reserve = "m.reserve($N) before filling it.",
+		.reuse = "keep it and empty it with m.clear(), which keeps its buckets, or "
+			 "m.reserve($N).",
+		.replaced = "nothing: the old arrays were freed at once; the price is CPU time, a "
+			    "higher peak and what malloc keeps.",
+		.bound = "erase elements when they expire, or bound the container (TTL, LRU).",
+		.reached = "nothing but a restart empties it.",
+	},
+	{
+		.runtime = "",
+		.keeps = "Removing elements never shrinks it.",
+		.shrink = "move the survivors into a new one after large expiries.",
+		.stays = "nothing but a restart frees it.",
+		.reserve = "reserve room for $N elements before filling it.",
+		.reuse = "keep it and empty it, or reserve room for $N elements.",
+		.replaced = "nothing: the price is CPU time and a higher peak.",
+		.bound = "remove elements when they expire, or bound it (TTL, LRU).",
+		.reached = "nothing but a restart empties it.",
+	},
+};
+
+static bool is_for(const struct advice *advice, const char *runtime, enum family family)
+{
+	return (!advice->runtime[0] || !strcmp(advice->runtime, runtime)) &&
+	       (advice->family == FAMILY_NONE || advice->family == family);
+}
+
+const struct advice *advice_for(
+	const struct model *model, uint32_t target, uint32_t runtime, enum family family)
+{
+	const char *name = model_runtime_name(model, target, runtime);
+	size_t i = 0;
+
+	/* Of a recording without runtime: all that could be recorded once was Go. */
+	if (!name[0])
+		return &table[0];
+	while (i + 1 < ARRAY_SIZE(table) && !is_for(&table[i], name, family))
+		i++;
+	return &table[i];
+}
+
+void advice_say(char text[FINDING_TEXT_BYTES], const char *sentence, const char *type,
+	enum family family, uint64_t number)
+{
+	size_t used = 0;
+
+	text[0] = 0;
+	for (const char *at = sentence; *at && used < FINDING_TEXT_BYTES - 1; at++) {
+		size_t room = FINDING_TEXT_BYTES - used;
+		int n = 1;
+
+		if (at[0] == '$' && at[1] == 'T')
+			n = snprintf(
+				text + used, room, "%.140s", type[0] ? type : family_name(family));
+		else if (at[0] == '$' && at[1] == 'N')
+			n = number ? snprintf(text + used, room, "%llu", (unsigned long long)number)
+				   : snprintf(text + used, room, "n");
+		else
+			text[used] = *at;
+		at += at[0] == '$' && (at[1] == 'T' || at[1] == 'N');
+		used += MIN((size_t)n, room - 1);
+		text[used] = 0;
+	}
+}

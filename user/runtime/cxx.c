@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * C++ with libstdc++: the runtime's row. Containers are learned from their growth, there is no list of them
+ * and no collector that would tell which are alive.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "runtime/cxx_hash.h"
+#include "runtime/cxx_identify.h"
+#include "runtime/runtime.h"
+
+/* Types are numbered here: the template's arguments are not known to the table. */
+enum {
+	TYPE_HASH_TABLE = 1,
+};
+
+static bool wants(const char *file_name)
+{
+	static const char name[] = "libstdc++.so.";
+
+	return !strncmp(file_name, name, sizeof(name) - 1);
+}
+
+static int process_open(const struct runtime_file *file, struct target_mem *mem,
+	struct parser *parser, uint32_t file_id, uint64_t slide, struct runtime_process **ret,
+	char reason[160])
+{
+	struct runtime_process *process = xcalloc(1, sizeof(*process));
+
+	(void)parser;
+	(void)file_id;
+	(void)reason;
+	process->mem = mem;
+	process->facts = file->cxx;
+	process->slide = slide;
+	*ret = process;
+	return 0;
+}
+
+static void process_close(struct runtime_process *process)
+{
+	free(process);
+}
+
+static int decode(struct runtime_process *process, const struct runtime_probe *probe,
+	const struct mt_record *record, struct event *ret, uint64_t *ret_type)
+{
+	if (probe->probe != CXX_PROBE_NEXT_BUCKETS)
+		return -EBADMSG;
+	*ret_type = TYPE_HASH_TABLE;
+	return cxx_hash_decode(process, record, ret);
+}
+
+static size_t place(struct runtime_process *process, const struct runtime_probe *probe,
+	const struct mt_record *record, uint64_t ret[RUNTIME_PLACE_PCS])
+{
+	(void)probe;
+	return cxx_hash_place(process, record, ret);
+}
+
+static void type_name(struct runtime_process *process, uint64_t type, char *buf, size_t bytes)
+{
+	(void)process;
+	text_copy(buf, bytes, type == TYPE_HASH_TABLE ? "std::unordered_map" : "");
+}
+
+static int look(struct runtime_process *process, enum family family, const uint64_t *keys,
+	const uint64_t *types, const uint64_t *length_peaks, size_t count, bool deep,
+	struct event_look *ret)
+{
+	(void)types;
+	if (family != FAMILY_MAP)
+		return -ENOTSUP;
+	for (size_t i = 0; i < count; i++)
+		cxx_hash_look(process, keys[i], length_peaks[i], deep, &ret[i]);
+	return 0;
+}
+
+const struct runtime runtime_cxx = {
+	.name = "c++",
+	.wants = wants,
+	.identify = cxx_identify,
+	.process_open = process_open,
+	.process_close = process_close,
+	.decode = decode,
+	.place = place,
+	.type_name = type_name,
+	.look = look,
+};

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the parser child learns about C++ containers in an executable or in libstdc++ itself. */
+#ifndef MEMTRACE_RUNTIME_CXX_FACTS_H
+#define MEMTRACE_RUNTIME_CXX_FACTS_H
+
+#include <stdint.h>
+
+#define CXX_MAX_PRIMES 320 /* libstdc++ 12 has 304 */
+
+enum cxx_probe {
+	CXX_PROBE_NEXT_BUCKETS, /* std::__detail::_Prime_rehash_policy::_M_next_bkt */
+};
+
+struct cxx_facts {
+	/* Bucket counts that std::unordered_* may have, ascending (src/shared/hashtable-aux.cc) */
+	uint32_t prime_count;
+	uint64_t primes[CXX_MAX_PRIMES];
+	/* _M_need_rehash, as linked: it stands between the user's code and _M_next_bkt; 0 = unknown */
+	uint64_t need_rehash, need_rehash_end;
+};
+
+#endif
