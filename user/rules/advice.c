@@ -16,6 +16,11 @@ static const struct advice table[] = {
 		.stays = "nothing but a restart frees it (GOGC and FreeOSMemory do not).",
 		.replaced = "nothing: it is garbage, normal until the next GC; the price is CPU "
 			    "time and a higher peak.",
+		.moves = "Only writes move the rest; reads never do.",
+		.finish = "after filling, copy once into make($T, len(m)); or make it with the "
+			  "size it will reach.",
+		.ends = "writes to the map end it: each one moves two buckets, then the GC frees "
+			"the old array.",
 		.bound = "delete entries when they expire, or bound the map (TTL, LRU): what its "
 			 "values point to stays alive as long as their keys are in it.",
 		.reached = "nothing but a restart empties it; the GC cannot: it is all reachable.",
@@ -36,6 +41,23 @@ static const struct advice table[] = {
 		.reached = "nothing but a restart empties it.",
 	},
 	{
+		.runtime = "redis",
+		.family = FAMILY_MAP,
+		.keeps = "Redis shrinks a dict below 10 % of its slots, not above.",
+		.shrink = "expire less at once, or let the server's clock do its work "
+			  "(activerehashing yes).",
+		.stays = "nothing but a restart frees it (MEMORY PURGE does not).",
+		.reserve = "nothing: Redis doubles the table of a dict as keys come.",
+		.reuse = "nothing: Redis keeps a dict's table while it is more than 10 % full.",
+		.replaced = "nothing: the old table is freed when its last key has moved.",
+		.moves = "Only commands move the rest, one slot each.",
+		.finish = "activerehashing yes in redis.conf: the server's clock then moves what "
+			  "commands leave.",
+		.ends = "CONFIG SET activerehashing yes, or writes: each command moves one slot.",
+		.bound = "give keys a time to live, or set maxmemory and a policy.",
+		.reached = "keys that are deleted are freed at once.",
+	},
+	{
 		.runtime = "",
 		.keeps = "Removing elements never shrinks it.",
 		.shrink = "move the survivors into a new one after large expiries.",
@@ -43,6 +65,9 @@ static const struct advice table[] = {
 		.reserve = "reserve room for $N elements before filling it.",
 		.reuse = "keep it and empty it, or reserve room for $N elements.",
 		.replaced = "nothing: the price is CPU time and a higher peak.",
+		.moves = "Only use moves the rest.",
+		.finish = "make it with the size it will reach.",
+		.ends = "writes to it end it.",
 		.bound = "remove elements when they expire, or bound it (TTL, LRU).",
 		.reached = "nothing but a restart empties it.",
 	},

@@ -13,17 +13,18 @@
 
 /* Sentences; "$T" stands for the type as in source, "$N" for a number of elements. */
 struct advice {
-	const char *runtime;  /* name of the runtime; "" = any other */
-	enum family family;   /* NONE = any other */
-	bool collected;       /* a garbage collector frees what is replaced */
-	const char *keeps;    /* why an emptied container keeps its arrays */
-	const char *shrink;   /* in code: how to give them back */
-	const char *stays;    /* right now: what does not help with what is held */
-	const char *reserve;  /* in code: how to say the size beforehand */
-	const char *reuse;    /* in code: how to use one container again, and the size beforehand */
-	const char *replaced; /* right now: what happens to arrays that growth replaced */
-	const char *bound;    /* in code: how to keep it from growing for ever */
-	const char *reached;  /* right now: why it cannot be freed */
+	const char *runtime; /* name of the runtime; "" = any other */
+	enum family family;  /* NONE = any other */
+	bool collected;      /* a garbage collector frees what is replaced */
+	/* Why an emptied container keeps its arrays; in code: how to give them back; now: what does not. */
+	const char *keeps, *shrink, *stays;
+	/* In code: how to say the size beforehand; how to use one container again. */
+	const char *reserve, *reuse;
+	const char *replaced; /* now: what happens to arrays that growth replaced */
+	/* A growth that has stopped half way: what moves the rest; in code: how to avoid it; now. */
+	const char *moves, *finish, *ends;
+	/* In code: how to keep it from growing for ever; now: why it cannot be freed. */
+	const char *bound, *reached;
 };
 
 /* Never NULL. runtime is a site's or container's (see model_runtime_name()). */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * unfinished-growth: a classic Go map (go1.23 and older) that stopped being written half way through a
- * growth. Only writes move entries out of the old array (runtime/map.go, growWork); until the last one
- * has moved, both arrays are held. Swiss maps have no old array.
+ * unfinished-growth: a classic Go map (go1.23 and older) or a dict of Redis that stopped being written half
+ * way through a growth. Only writes move entries out of the old array (runtime/map.go, growWork; dict.c,
+ * dictRehash); until the last one has moved, both arrays are held. Swiss maps have no old array.
  *
  * Evidence: length, slots, held_bytes, old_bytes, old_resident_bytes, new_bytes, since_ns.
  */
@@ -13,27 +13,23 @@ static void write_text(
 	const struct model *model, const struct container *container, struct finding *finding)
 {
 	const struct event_look *look = &container->look;
+	const struct advice *advice = advice_of(model, container);
 	struct numbers n = {0};
 
 	say(finding->message,
 		"Growth has stopped half way: the old array (%s) is held next to the new one (%s). "
-		"Only "
-		"writes move the rest; reads never do.",
+		"%s",
 		number_bytes(&n, look->old_bytes),
-		number_bytes(&n, minus(look->held_bytes, look->old_bytes)));
+		number_bytes(&n, minus(look->held_bytes, look->old_bytes)), advice->moves);
 	say(finding->since, "No write for %s.",
 		number_duration(&n, minus(container->look_ns, container->written_ns)));
-	say(finding->in_code,
-		"after filling, copy once into make(%.120s, len(m)); or make it with the size "
-		"it will reach.",
-		code_type(model, container->type, FAMILY_MAP));
+	advice_say(finding->in_code, advice->finish, code_type_of(model, container),
+		container->family, 0);
 	if (look->has_resident && !look->old_resident_bytes)
 		say(finding->right_now,
 			"nothing to gain: 0 of RSS, the old array is not resident.");
 	else
-		say(finding->right_now, "writes to the map end it: each one moves two buckets, "
-					"then the GC frees the old "
-					"array.");
+		say(finding->right_now, "%s", advice->ends);
 }
 
 static void write_evidence(const struct container *container, struct finding *finding)

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/table.h"
 #include "runtime/malloc_chunk.h"
+#include "runtime/resident.h"
 #include "target/mem.h"
 
 #define POLICY_OFFSET 32 /* of the rehash policy in the table */
@@ -175,21 +176,6 @@ static bool find_held(
 	}
 }
 
-static void look_at_pages(
-	struct runtime_process *process, const struct header *header, struct event_look *ret)
-{
-	uint64_t bytes = header->count * 8, first = header->buckets % TARGET_PAGE_BYTES;
-	uint64_t pages = (first + bytes + TARGET_PAGE_BYTES - 1) / TARGET_PAGE_BYTES;
-	bool *present = xcalloc(pages, sizeof(*present));
-	long count = target_mem_present(process->mem, header->buckets, bytes, present);
-
-	if (count >= 0) {
-		ret->has_resident = true;
-		ret->resident_bytes = MIN((uint64_t)count * TARGET_PAGE_BYTES, ret->held_bytes);
-	}
-	free(present);
-}
-
 void cxx_hash_look(struct runtime_process *process, uint64_t key, uint64_t length_peak, bool deep,
 	struct event_look *ret)
 {
@@ -210,6 +196,8 @@ void cxx_hash_look(struct runtime_process *process, uint64_t key, uint64_t lengt
 	ret->need_bytes = need_bytes(process, &header, header.elements);
 	ret->need_peak_bytes = need_bytes(process, &header, MAX(length_peak, header.elements));
 	ret->stamp = hash_bytes(0, &header, sizeof(header));
-	if (deep)
-		look_at_pages(process, &header, ret);
+	if (!deep)
+		return;
+	ret->has_resident = true;
+	ret->resident_bytes = resident_bytes(process->mem, header.buckets, header.count * 8);
 }

@@ -592,7 +592,10 @@ static void read_objects(struct elf_file *elf)
 	size_t capacity = 0;
 
 	elf->objects_read = true;
-	for_each_symbol(elf, add_object, &capacity);
+	if (elf_file_has_symbols(elf))
+		for_each_symbol(elf, add_object, &capacity);
+	else
+		for_each_in(elf, ".dynsym", ".dynstr", add_object, &capacity);
 	if (elf->object_count)
 		qsort(elf->objects, elf->object_count, sizeof(*elf->objects), compare_objects);
 }

@@ -77,7 +77,7 @@ bool elf_file_needs(struct elf_file *elf, const char *library);
 /* Addresses of the writable data of the file, .bss included; false where it has none. */
 bool elf_file_data(const struct elf_file *elf, uint64_t *ret_start, uint64_t *ret_end);
 
-/* The data symbol of .symtab that holds addr; NULL = none. */
+/* The data symbol of .symtab or, in a stripped file, of .dynsym that holds addr; NULL = none. */
 const char *elf_file_data_symbol(struct elf_file *elf, uint64_t addr, uint64_t *ret_offset);
 
 #endif

@@ -7,7 +7,8 @@
 
 extern const struct runtime runtime_go;
 extern const struct runtime runtime_cxx;
+extern const struct runtime runtime_redis;
 
-static const struct runtime *const runtimes[] = {&runtime_go, &runtime_cxx};
+static const struct runtime *const runtimes[] = {&runtime_go, &runtime_cxx, &runtime_redis};
 
 #endif
