@@ -25,6 +25,7 @@ void json_cursor_init(struct json_cursor *cursor, const struct report *report)
 
 	memset(cursor, 0, sizeof(*cursor));
 	cursor->report = report;
+	merge_init(&cursor->merge, report);
 	cursor->site_held = xcalloc(model_site_count(model) + 1, sizeof(*cursor->site_held));
 	cursor->container_is_named =
 		xcalloc(model_container_count(model) + 1, sizeof(*cursor->container_is_named));
@@ -46,6 +47,7 @@ void json_cursor_done(struct json_cursor *cursor)
 {
 	free(cursor->site_held);
 	free(cursor->container_is_named);
+	merge_done(&cursor->merge);
 }
 
 void json_cursor_rewind(struct json_cursor *cursor)
@@ -407,26 +409,66 @@ static void add_what(
 		json_add_uint(object, "container", container->id);
 }
 
-static struct json_object *finding_object(const struct model *model, const struct finding *finding)
+/* What each process adds to a finding that several share, the dearest first. */
+static struct json_object *processes_of(const struct merge *merge, size_t first)
 {
-	struct json_object *object = json_object_new_object(), *pids = json_object_new_array();
-	const struct target *target = model_target(model, finding->target);
+	struct json_object *processes = json_object_new_array();
 
-	json_object_array_add(pids, json_object_new_int(target->pid));
+	for (size_t i = first; i != SIZE_MAX; i = merge_next(merge, i)) {
+		struct json_object *process = json_object_new_object();
+		const struct finding *finding = &merge->report->findings[i];
+
+		json_add_target(process, merge->report->model, finding->target);
+		json_add_text(process, "severity", severity_name(finding->severity));
+		if (finding->container >= 0)
+			json_add_uint(process, "container", (uint64_t)finding->container);
+		json_add_uint(process, "bytes", finding->bytes);
+		json_add_uint(process, "saves_bytes", finding->saves_bytes);
+		json_add_uint(process, "saves_rss_bytes", finding->saves_rss_bytes);
+		json_object_array_add(processes, process);
+	}
+	return processes;
+}
+
+static void add_pids(struct json_object *object, const struct merge *merge, size_t first)
+{
+	const struct report *report = merge->report;
+	struct json_object *pids = json_object_new_array();
+
+	for (size_t i = first; i != SIZE_MAX; i = merge_next(merge, i)) {
+		uint32_t target = report->findings[i].target;
+
+		json_object_array_add(
+			pids, json_object_new_int(model_target(report->model, target)->pid));
+	}
+	json_add(object, "pids", pids);
+}
+
+/* Of candidates, which are behind the findings, each is alone. */
+static struct json_object *finding_object(const struct merge *merge, size_t index)
+{
+	const struct model *model = merge->report->model;
+	const struct finding *finding = &merge->report->findings[index];
+	const struct target *target = model_target(model, finding->target);
+	struct json_object *object = json_object_new_object();
+	struct merge_sum sum = merge_sum(merge, index);
+
 	json_add_hash(object, "id", finding->id);
 	json_add_text(object, "kind", finding->kind);
 	json_add_text(object, "class", class_name(finding->class));
 	json_add_text(object, "severity", severity_name(finding->severity));
 	json_add_text(object, "confidence", confidence_name(finding->confidence));
 	json_add_target(object, model, finding->target);
-	json_add(object, "pids", pids);
+	add_pids(object, merge, index);
 	json_add_name(object, "comm", target->comm);
 	add_what(object, model, finding);
-	json_add_uint(object, "bytes", finding->bytes);
-	json_add_uint(object, "saves_bytes", finding->saves_bytes);
-	json_add_uint(object, "saves_rss_bytes", finding->saves_rss_bytes);
+	json_add_uint(object, "bytes", sum.bytes);
+	json_add_uint(object, "saves_bytes", sum.saves_bytes);
+	json_add_uint(object, "saves_rss_bytes", sum.saves_rss_bytes);
 	if (finding->class == CLASS_CHURN || finding->class == CLASS_GROWING)
-		json_add_uint(object, "bytes_per_second", finding->bytes_per_second);
+		json_add_uint(object, "bytes_per_second", sum.bytes_per_second);
+	if (sum.processes > 1)
+		json_add(object, "processes", processes_of(merge, index));
 	if (finding->limit_ns)
 		json_add_uint(object, "limit_ns", finding->limit_ns);
 	json_add(object, "evidence", evidence_of(finding));
@@ -441,11 +483,12 @@ static struct json_object *finding_object(const struct model *model, const struc
 
 struct json_object *json_next_finding(struct json_cursor *cursor)
 {
-	const struct report *report = cursor->report;
-
-	if (cursor->next >= report->finding_count)
+	while (cursor->next < cursor->report->finding_count &&
+		!merge_is_first(&cursor->merge, cursor->next))
+		cursor->next++;
+	if (cursor->next >= cursor->report->finding_count)
 		return NULL;
-	return finding_object(report->model, &report->findings[cursor->next++]);
+	return finding_object(&cursor->merge, cursor->next++);
 }
 
 struct json_object *json_next_candidate(struct json_cursor *cursor)
@@ -454,8 +497,7 @@ struct json_object *json_next_candidate(struct json_cursor *cursor)
 
 	if (cursor->next >= report->candidate_count)
 		return NULL;
-	return finding_object(
-		report->model, &report->findings[report->finding_count + cursor->next++]);
+	return finding_object(&cursor->merge, report->finding_count + cursor->next++);
 }
 
 /* ---- spikes, skips ---- */

@@ -3,6 +3,7 @@
 #ifndef MEMTRACE_SINK_JSON_PARTS_H
 #define MEMTRACE_SINK_JSON_PARTS_H
 
+#include "sink/merge.h"
 #include "sink/sink.h"
 
 struct json_object;
@@ -24,6 +25,7 @@ struct json_cursor {
 	size_t inner;             /* spikes, allocations: of target next */
 	uint64_t *site_held;      /* bytes held now by the living containers of each site, by id */
 	bool *container_is_named; /* by a finding or candidate, by id */
+	struct merge merge;
 };
 void json_cursor_init(struct json_cursor *cursor, const struct report *report);
 void json_cursor_done(struct json_cursor *cursor);

@@ -14,6 +14,9 @@
 void screen_title(struct page *page, const struct report *report, const struct target *target);
 void screen_rss(struct page *page, const struct report *report, const struct target *target);
 
+/* One of many in which nothing was found, in one line. */
+void screen_brief(struct page *page, const struct report *report, const struct target *target);
+
 /* "2 findings.  #1 alone gives back 71.7 MiB (46 % of RSS)."; nothing where there is none. */
 void screen_count(struct page *page, const struct report *report, const struct target *target);
 

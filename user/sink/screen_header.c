@@ -241,6 +241,25 @@ void screen_rss(struct page *page, const struct report *report, const struct tar
 	page_end(page);
 }
 
+void screen_brief(struct page *page, const struct report *report, const struct target *target)
+{
+	char size[TEXT_NUMBER_BYTES];
+
+	page_add_cut(page, STYLE_BOLD, 16, false, target->comm);
+	page_tab(page, 17);
+	page_add(page, STYLE_PLAIN, "pid %d", target->pid);
+	add_field(page, STYLE_PLAIN, "RSS %s",
+		target->rss_bytes ? screen_size(size, target->rss_bytes) : "unknown");
+	add_trend(page, target);
+	if (target->exited)
+		add_exit(page, target);
+	add_field(page, STYLE_PLAIN,
+		target->runtime_count              ? "nothing found"
+		: summary_read_only(report->model) ? "no known runtime"
+						   : "no known runtime: RSS and faults only");
+	page_end(page);
+}
+
 /* ---- count ---- */
 
 static size_t count_gating(const struct report *report, uint32_t target, size_t *ret_first_saving)

@@ -10,6 +10,9 @@
 
 #define DEFAULT_WIDTH 100
 
+/* Of more targets than so many, those without a finding get one line. */
+#define MAX_WHOLE 4
+
 static bool has_findings(const struct report *report, const struct target *target)
 {
 	for (size_t i = 0; i < report->finding_count; i++)
@@ -18,10 +21,20 @@ static bool has_findings(const struct report *report, const struct target *targe
 	return false;
 }
 
+static bool is_brief(const struct report *report, size_t i)
+{
+	return model_target_count(report->model) > MAX_WHOLE && !report->verbose &&
+	       !has_findings(report, model_target(report->model, (uint32_t)i));
+}
+
 static void put_target(struct page *page, const struct report *report, const struct target *target)
 {
 	bool found = has_findings(report, target);
 
+	if (is_brief(report, target->id)) {
+		screen_brief(page, report, target);
+		return;
+	}
 	screen_title(page, report, target);
 	screen_rss(page, report, target);
 	screen_count(page, report, target);
@@ -46,7 +59,7 @@ static int text_write(const struct report *report, FILE *out)
 	page_init(&page, out, report->width > 0 ? report->width : DEFAULT_WIDTH, report->color,
 		report->ascii);
 	for (size_t i = 0; i < count; i++) {
-		if (i)
+		if (i && (!is_brief(report, i) || !is_brief(report, i - 1)))
 			page_end(&page);
 		put_target(&page, report, model_target(report->model, (uint32_t)i));
 	}
