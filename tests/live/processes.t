@@ -89,4 +89,19 @@ is "both programs below it" "$(field 'sorted(t["comm"] for t in r["targets"])')"
 is "how they ended" "$(field '[t["exit"]["status"] for t in r["targets"]]')" "[0, 0]"
 is "their growths" "$(field 'len({s["pid"] for s in r["sites"] if s["function"] == "main.fill" and s["growths"] > 0})')" 2
 is "nothing of it is lost" "$(field 'r["events"]["lost"]')" 0
+
+# ---- an exec of a thread that is not the first ----
+
+mkfifo "$scratch/words.late"
+exec {late_in}<>"$scratch/words.late"
+memtrace_start -q --format json -o "$scratch/report.json" -- sh -c 'exec python3 -c "import os, sys, threading
+thread = threading.Thread(target=lambda: os.execv(sys.argv[1], sys.argv[1:]))
+thread.start()
+thread.join()" "$1" <"$2"' sh "$idle" "$scratch/words.late"
+memtrace_attached && ok "follows the exec of a thread" || not_ok "follows the exec of a thread" "$(cat "$scratch/memtrace.err")"
+printf 'go\nend\n' >&"$late_in"
+memtrace_wait
+is "its exit code" "$status" 0
+is "the program that it became" "$(field '[(t["comm"], t["exit"]["status"]) for t in r["targets"]]')" '[["map_grow", 0]]'
+is "its growths" "$(field 'len([s for s in r["sites"] if s["function"] == "main.fill" and s["growths"] > 0])')" 1
 done_testing

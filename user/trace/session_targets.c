@@ -204,6 +204,24 @@ void session_launch_over(struct session *session, int status)
 	session->result->launched_status = status;
 }
 
+/* Which file does it run? Zeros where that cannot be said. */
+static struct stat stat_exe(int pid)
+{
+	struct stat st = {0};
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return stat(path, &st) ? (struct stat){0} : st;
+}
+
+/* ptrace holds the first thread only: the exec of another one takes its place and stops for nobody. */
+static bool execed_unseen(int pid, const struct stat *seen)
+{
+	struct stat now = stat_exe(pid);
+
+	return now.st_ino && (now.st_ino != seen->st_ino || now.st_dev != seen->st_dev);
+}
+
 /*
  * Follows the child through its execs until a known runtime is about to start. A program that stays is
  * what the user meant: of one without known runtime the RSS is worth showing, and an exec that comes
@@ -213,6 +231,7 @@ static int open_launched(struct session *session)
 {
 	struct launch *launch = session->options->launch;
 	uint64_t exec_ns = clock_mono_ns();
+	struct stat exe = {0};
 	int status = 0;
 
 	while (!session_stopped(session)) {
@@ -225,6 +244,7 @@ static int open_launched(struct session *session)
 				wanted_add(session->wanted, launch_pid(launch));
 				return 0;
 			}
+			exe = stat_exe(launch_pid(launch));
 			launch_continue(launch);
 			exec_ns = clock_mono_ns();
 			break;
@@ -234,7 +254,8 @@ static int open_launched(struct session *session)
 				"the command ended without running a known runtime");
 			return 0;
 		case LAUNCH_RUNNING:
-			if (clock_mono_ns() - exec_ns >= STAYS_NS)
+			if (clock_mono_ns() - exec_ns >= STAYS_NS ||
+				execed_unseen(launch_pid(launch), &exe))
 				return open_pid(session, launch_pid(launch));
 			break;
 		}
