@@ -27,14 +27,15 @@ WARN	:= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-for
 CPPFLAGS += -Iuser -Ibpf -I$(BUILD)/gen -D_GNU_SOURCE -DMEMTRACE_VERSION='"$(VERSION)"'
 CFLAGS	?= -O2 -g
 CFLAGS	+= -std=gnu11 $(WARN)
-LDLIBS	:= -l:libbpf.a -ldw -lelf -liberty -llzma -lz -lcapstone -ljson-c -lpthread -lm
+LDLIBS	:= -l:libbpf.a -ldw -lelf -liberty -llzma -lz -lcapstone -ljson-c -lsqlite3 -lprotobuf-c -lpthread -lm
 SAN	:= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 sources := $(filter-out user/cli/main.c,$(wildcard user/*/*.c))
-objects := $(sources:%.c=$(BUILD)/%.o)
-san_objects := $(sources:%.c=$(BUILD)/san/%.o)
+objects := $(sources:%.c=$(BUILD)/%.o) $(BUILD)/gen/profile.pb-c.o
+san_objects := $(sources:%.c=$(BUILD)/san/%.o) $(BUILD)/gen/profile.pb-c.o
 bpf_objects := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
 skeleton := $(BUILD)/gen/memtrace.skel.h
+generated := $(skeleton) $(BUILD)/gen/schema.sql.h $(BUILD)/gen/profile.pb-c.h
 unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 san_tests := $(patsubst tests/unit/%.c,$(BUILD)/san/unit/%,$(wildcard tests/unit/*.c))
 bpf_tests := $(patsubst tests/bpf/%.c,$(BUILD)/test-bpf/%,$(wildcard tests/bpf/*.c))
@@ -60,11 +61,11 @@ $(BUILD)/san/libmemtrace.a: $(san_objects)
 	$(call msg,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/%.o: %.c | $(skeleton)
+$(BUILD)/%.o: %.c | $(generated)
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/san/%.o: %.c | $(skeleton)
+$(BUILD)/san/%.o: %.c | $(generated)
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -MMD -MP -c $< -o $@
 
@@ -89,6 +90,19 @@ $(skeleton): $(bpf_objects)
 	$(call msg,SKEL,$@)
 	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen object $(BUILD)/bpf/memtrace.o $^ && \
 		$(BPFTOOL) gen skeleton $(BUILD)/bpf/memtrace.o name memtrace_bpf >$@.tmp && mv $@.tmp $@
+
+# A recording's schema, as one C string.
+$(BUILD)/gen/schema.sql.h: user/recording/schema.sql
+	$(call msg,GEN,$@)
+	$(Q)mkdir -p $(@D) && sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $< >$@
+
+$(BUILD)/gen/profile.pb-c.h: user/sink/profile.proto
+	$(call msg,GEN,$@)
+	$(Q)mkdir -p $(@D) && protoc-c --proto_path=$(<D) --c_out=$(@D) $<
+
+$(BUILD)/gen/profile.pb-c.o: $(BUILD)/gen/profile.pb-c.h
+	$(call msg,CC,$@)
+	$(Q)$(CC) -O2 -g -I$(BUILD)/gen -c $(@D)/profile.pb-c.c -o $@
 
 # ---- Tests ----
 
@@ -143,7 +157,7 @@ $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libmemtrace.a
 	$(call msg,BENCH,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< $(BUILD)/libmemtrace.a $(LDLIBS) -o $@
 
-# As root. PAIRS, BENCH="hit ring fault symbols census polling go" and GO_VERSIONS choose.
+# As root. PAIRS, BENCH="hit ring fault recording symbols census polling go" and GO_VERSIONS choose.
 bench: all $(benches)
 	$(Q)BUILD=$(BUILD) tests/bench/bench.sh
 
@@ -152,10 +166,10 @@ bench-full: all $(benches)
 
 # ---- Looks ----
 
-lint: $(skeleton)
+lint: $(generated)
 	$(Q)BUILD=$(BUILD) sh tests/lint/lint.sh
 
-tidy: $(skeleton)
+tidy: $(generated)
 	$(Q)BUILD=$(BUILD) LINT=tidy sh tests/lint/lint.sh
 
 # All parts, also where one fails; then what failed, what was skipped, how many of each.

@@ -8,7 +8,7 @@
 # Debian 12, 13, Ubuntu 24.04; as root, or through sudo. Where nothing is missing apt is not even asked.
 set -eu
 
-build="clang llvm make gcc libc6-dev pkgconf git libbpf-dev libelf-dev libdw-dev libiberty-dev liblzma-dev zlib1g-dev libcapstone-dev libjson-c-dev"
+build="clang llvm make gcc libc6-dev pkgconf git libbpf-dev libelf-dev libdw-dev libiberty-dev liblzma-dev zlib1g-dev libcapstone-dev libjson-c-dev libsqlite3-dev libprotobuf-c-dev protobuf-c-compiler"
 demo="golang-go"
 # perl has prove; util-linux has setpriv, flock, unshare; python3-jsonschema checks reports against the
 # schema; mandoc, shellcheck and clang-format are for make lint, clang-tidy for make tidy; g++, rustc and

@@ -17,7 +17,7 @@ needs_memtrace
 pairs=${PAIRS:-3}
 requests=${REQUESTS:-120000}
 versions=${GO_VERSIONS:-1.23 1.26}
-programs=${BENCH:-hit ring fault symbols census polling go}
+programs=${BENCH:-hit ring fault recording symbols census polling go}
 missed=0
 
 judge() { "$@" || missed=1; }
@@ -79,6 +79,8 @@ bench_polling() {
 	workload_end
 	rows polling "$scratch"
 }
+
+bench_recording() { judge "$BUILD/bench/recording" "$scratch"; }
 
 # ---- pairs of runs, traced and not ----
 

@@ -31,7 +31,13 @@ ONLY_IN = {  # system headers that one layer alone may include
     "bpf/": {"trace"},
     "sqlite3.h": {"recording"},
     "json-c/": {"sink", "cli"},
+    "protobuf-c/": {"sink"},
     "getopt.h": {"cli"},
+}
+GENERATED = {  # below build/gen: the layer that includes it
+    ".skel.h": ("trace", "the skeleton"),
+    "schema.sql.h": ("recording", "the schema"),
+    "profile.pb-c.h": ("sink", "the profile"),
 }
 LICENCE = {
     "user": "SPDX-License-Identifier: BSD-2-Clause",
@@ -73,6 +79,10 @@ def line_of(text, offset):
     return text.count("\n", 0, offset) + 1
 
 
+def generated_by(name):
+    return next((owner for suffix, owner in GENERATED.items() if name.endswith(suffix)), None)
+
+
 def check_includes(path, text):
     parts = path.split("/")
     layer = parts[1] if parts[0] == "user" else None
@@ -87,9 +97,10 @@ def check_includes(path, text):
                 yield f"{where}: includes \"{name}\", which is in no layer"
             elif other != layer and other not in LAYERS[layer]:
                 yield f"{where}: {layer}/ must not include {other}/"
-        elif quoted and name.endswith(".skel.h") and layer != "trace":
-            yield f"{where}: only trace/ includes the skeleton"
-        elif quoted and name != "memtrace.h" and not name.endswith(".skel.h"):
+        elif quoted and (generated := generated_by(name)):
+            if generated[0] != layer:
+                yield f"{where}: only {generated[0]}/ includes {generated[1]}"
+        elif quoted and name != "memtrace.h":
             yield f"{where}: includes \"{name}\" without its layer"
         for prefix, layers in ONLY_IN.items():
             if not quoted and name.startswith(prefix) and layer not in layers:
@@ -151,6 +162,7 @@ PLANTED = [
     ("user/trace/a.c", GOOD + '#include "cli/cli.h"\n', "trace/ must not include cli/"),
     ("user/runtime/a.c", GOOD + "#include <bpf/libbpf.h>\n", "belongs to trace/"),
     ("user/runtime/b.c", GOOD + '#include "memtrace.skel.h"\n', "only trace/ includes the skeleton"),
+    ("user/sink/c.c", GOOD + '#include "schema.sql.h"\n', "only recording/ includes the schema"),
     ("user/target/a.c", GOOD + '#include "mem.h"\n', "without its layer"),
     ("user/sink/b.c", GOOD + "int f(void)\n{\n\tprintf (x);\n}\n", "b.c:4: printf below cli/"),
     ("user/trace/b.c", GOOD + "int f(void)\n{\n\tfputs(x, stderr);\n}\n", "stderr below cli/"),

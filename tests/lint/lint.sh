@@ -13,7 +13,7 @@ CLANG=${CLANG:-clang}
 WARN="-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-format-truncation"
 WARN="$WARN -Wno-unknown-warning-option" # clang does not know all of gcc's
 FLAGS="-std=gnu11 -Iuser -Ibpf -I$BUILD/gen -Itests -D_GNU_SOURCE"
-LINT=${LINT:-layers schema format warnings shell python man} # and tidy, which takes its time
+LINT=${LINT:-layers fields schema format warnings shell python man} # and tidy, which takes its time
 export BUILD
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
@@ -37,6 +37,11 @@ need() { # TOOL: its package has the same name
 layers() {
 	python3 tests/lint/layers.py --self-test
 	python3 tests/lint/layers.py .
+}
+
+fields() {
+	python3 tests/lint/fields.py --self-test
+	python3 tests/lint/fields.py .
 }
 
 schema() {
@@ -102,6 +107,7 @@ man() {
 for check in $LINT; do
 	case $check in
 	layers) layers ;;
+	fields) fields ;;
 	schema) schema ;;
 	format) format ;;
 	warnings) warnings ;;

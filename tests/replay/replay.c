@@ -3,7 +3,10 @@
  * Replays a written session: events -> model -> rules -> one sink, on standard output. No
  * privileges and no clock: the same file gives the same bytes.
  *
- *	replay [--sink NAME] [--verbose] [--color] [--ascii] [--snapshot] [--width N] [--top N] FILE
+ *	replay [--sink NAME] [--verbose] [--color] [--ascii] [--snapshot] [--width N] [--top N]
+ *	       [--record FILE.mtrace] FILE
+ *
+ * With --record the session is recorded meanwhile; a FILE that ends in .mtrace is such a recording.
  *
  * A file holds one thing a line: a verb, then key=value pairs separated by blanks; '#' begins a
  * comment. In a value %XX is the byte with that number (%20 a blank, %1b an escape). Numbers may end
@@ -60,6 +63,8 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "model/model.h"
+#include "recording/recorder.h"
+#include "recording/replay.h"
 #include "rules/rules.h"
 #include "sink/sink.h"
 
@@ -90,6 +95,7 @@ struct named_site {
 struct replay {
 	struct model *model;
 	struct thresholds *thresholds;
+	struct recorder *recorder; /* NULL = nothing is recorded */
 	struct timed_event {
 		struct event event;
 		size_t order;
@@ -273,6 +279,8 @@ static void read_set(struct replay *replay, const struct line *line)
 
 	if (thresholds_set(replay->thresholds, text(line, "rule"), error) < 0)
 		die(line, "%s", error);
+	if (replay->recorder)
+		recorder_add_setting(replay->recorder, text(line, "rule"));
 }
 
 static void read_host(struct replay *replay, const struct line *line)
@@ -724,6 +732,47 @@ static void apply_events(struct replay *replay)
 	}
 }
 
+/* ---- recordings ---- */
+
+static int record(struct replay *replay, const char *path)
+{
+	char error[RECORDER_ERROR_BYTES];
+	int r = recorder_open(path, &replay->recorder, error);
+
+	if (!r)
+		recorder_watch(replay->recorder, replay->model);
+	return r;
+}
+
+static int end_recording(struct replay *replay)
+{
+	struct recorder_result result = {0};
+
+	recorder_close(replay->recorder, &result);
+	return result.lost ? -ENOBUFS : result.error;
+}
+
+static void on_setting(const char *assignment, void *arg)
+{
+	char error[160];
+
+	thresholds_set(arg, assignment, error);
+}
+
+static int read_recording(struct replay *replay, const char *path)
+{
+	struct replayer *replayer = replay_new(replay->model, on_setting, replay->thresholds);
+	char sentence[REPLAY_ERROR_BYTES];
+	uint64_t begin_ns;
+	int r = replay_add(replayer, path, sentence);
+
+	if (r)
+		fprintf(stderr, "%s %s\n", path, sentence);
+	replay_free(replayer);
+	model_clock(replay->model, &begin_ns, &replay->real_ns, &replay->end_ns);
+	return r;
+}
+
 static int write_report(struct replay *replay, struct report *report, const struct sink *sink)
 {
 	struct findings findings;
@@ -755,12 +804,14 @@ static const struct option options[] = {
 	{"color", no_argument, NULL, 'c'},
 	{"ascii", no_argument, NULL, 'a'},
 	{"snapshot", no_argument, NULL, 'r'},
+	{"record", required_argument, NULL, 'o'},
 	{"width", required_argument, NULL, 'w'},
 	{"top", required_argument, NULL, 'n'},
 	{NULL, 0, NULL, 0},
 };
 
-static const char *read_options(int argc, char **argv, struct report *report)
+static const char *read_options(
+	int argc, char **argv, struct report *report, const char **ret_recording)
 {
 	const char *sink = "text";
 	int option;
@@ -772,6 +823,8 @@ static const char *read_options(int argc, char **argv, struct report *report)
 			report->width = atoi(optarg);
 		else if (option == 'n')
 			report->top = strtoul(optarg, NULL, 10);
+		else if (option == 'o')
+			*ret_recording = optarg;
 		report->verbose |= option == 'v';
 		report->color |= option == 'c';
 		report->ascii |= option == 'a';
@@ -780,10 +833,31 @@ static const char *read_options(int argc, char **argv, struct report *report)
 	return sink;
 }
 
+static bool is_recording(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot && !strcmp(dot, ".mtrace");
+}
+
+static int fill(struct replay *replay, const char *path, const char *recording)
+{
+	int r;
+
+	if (is_recording(path))
+		return read_recording(replay, path);
+	r = recording ? record(replay, recording) : 0;
+	r = r ? r : read_file(replay, path);
+	if (!r)
+		apply_events(replay);
+	return r ? r : end_recording(replay);
+}
+
 int main(int argc, char **argv)
 {
+	const char *recording = NULL;
 	struct report report = {.top = 10, .width = 100};
-	const struct sink *sink = sink_find(read_options(argc, argv, &report));
+	const struct sink *sink = sink_find(read_options(argc, argv, &report, &recording));
 	struct replay replay = {.model = model_new(), .thresholds = thresholds_new()};
 	int r;
 
@@ -793,11 +867,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: replay [OPTIONS] FILE\n");
 		return 2;
 	}
-	r = read_file(&replay, argv[optind]);
-	if (!r) {
-		apply_events(&replay);
-		r = write_report(&replay, &report, sink);
-	}
+	r = fill(&replay, argv[optind], recording);
+	r = r ? r : write_report(&replay, &report, sink);
 	if (r < 0)
 		fprintf(stderr, "%s: %s\n", argv[optind], strerror(-r));
 	replay_done(&replay);

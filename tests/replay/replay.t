@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Replays every *.events beside this file through every sink and compares with what is expected.
-# Needs no privileges. Run by prove; TAP on standard output.
+# Needs no privileges; *.sql are recordings of sessions on real programs. Run by prove; TAP on standard output.
 #
 #   REPLAY=build/replay replay.t            compare
 #   REPLAY=build/replay replay.t --update   write the expected files anew: read the diff before use
@@ -41,6 +41,7 @@ result() { # STATUS NAME
 compare() { # NAME SUFFIX OPTIONS...
 	expected=$here/$1.$2.expected
 	case_file=$here/$1.events
+	[ -e "$case_file" ] || case_file=$work/$1.mtrace
 	label="$1 $2"
 	suffix=$2
 	shift 2
@@ -79,6 +80,18 @@ narrow() { # WIDTH FILE...
 	END
 }
 
+# A recording of the session says the same as the session, in every format.
+recorded() { # NAME
+	status=0
+	run "$work/ignored" --record "$work/recorded.mtrace" "$here/$1.events" || status=1
+	for sink in text json jsonl folded; do
+		run "$work/live" --sink "$sink" "$here/$1.events" &&
+			run "$work/again" --sink "$sink" "$work/recorded.mtrace" &&
+			diff -u "$work/live" "$work/again" >>"$work/diff" || status=1
+	done
+	result $status "$1 recorded says the same"
+}
+
 # The same words at any width, with colours and without, in UTF-8 and in ASCII.
 shapes() { # NAME
 	events=$here/$1.events
@@ -98,6 +111,13 @@ shapes() { # NAME
 	result $? "$1 is ASCII where it must be"
 }
 
+load() { # NAME
+	rm -f "$work/$1.mtrace"
+	python3 -c 'import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.executescript(open(sys.argv[2]).read())' "$work/$1.mtrace" "$here/$1.sql"
+}
+
 update=
 [ "$1" = --update ] && update=yes
 for events in "$here"/*.events; do
@@ -106,9 +126,19 @@ for events in "$here"/*.events; do
 	compare "$name" json --sink json
 	valid_json "$name"
 	shapes "$name"
+	: >"$work/diff"
+	recorded "$name"
+done
+for dump in "$here"/*.sql; do
+	name=$(basename "$dump" .sql)
+	load "$name"
+	compare "$name" text
+	compare "$name" folded --sink folded
 done
 compare example verbose --verbose
 compare example jsonl --sink jsonl
+compare example folded --sink folded
+compare hostile folded --sink folded
 compare example ascii-80-top1 --ascii --width 80 --top 1 --snapshot
 echo "1..$number"
 exit $failed

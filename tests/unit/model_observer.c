@@ -61,6 +61,11 @@ static void on_event(const struct event *event, void *arg)
 	cr_assert_eq(model_apply(mirror->model, event), 0);
 }
 
+static void on_runtime(uint32_t target, const char *name, const char *version, void *arg)
+{
+	model_add_runtime(((struct mirror *)arg)->model, target, name, version);
+}
+
 static void on_skip(const struct model_skip *skip, void *arg)
 {
 	model_add_skip(((struct mirror *)arg)->model, skip->what, skip->reason);
@@ -102,6 +107,7 @@ static const struct model_observer observer = {
 	.site = on_site,
 	.stack = on_stack,
 	.target = on_target,
+	.runtime = on_runtime,
 	.event = on_event,
 	.skip = on_skip,
 	.source = on_source,
@@ -149,6 +155,7 @@ Test(model_observer, a_mirror_becomes_the_same)
 	info.limit_bytes = MIB(64);
 	info.has_limit = true;
 	model_update_target(w.model, w.target, &info);
+	model_add_runtime(w.model, w.target, "c++", "libstdc++");
 	w.site = world_site(&w, FAMILY_MAP, "map[int]int", "main.put", 3);
 	w.type = model_intern(w.model, "map[int]int");
 	find_map(&w, 0x1000);
@@ -164,6 +171,7 @@ Test(model_observer, a_mirror_becomes_the_same)
 	check_same(w.model, mirror.model);
 	cr_assert_str_eq(model_string(mirror.model, w.type), "map[int]int");
 	cr_assert_eq(model_target(mirror.model, 0)->limit_bytes, MIB(64));
+	cr_assert_eq(model_target(mirror.model, 0)->runtime_count, 2);
 	cr_assert_eq(model_census(mirror.model, 0)->maps, 7);
 	cr_assert_str_eq(model_skip(mirror.model, 0)->what, "slices");
 	cr_assert_eq(model_source(mirror.model, 0)->lost, 1);

@@ -11,6 +11,7 @@
 #define SECOND    1000000000ull
 
 static struct options options;
+static enum options_use use;
 static char error[OPTIONS_ERROR_BYTES];
 static char line[512];
 static char *words[MAX_WORDS + 1];
@@ -30,7 +31,7 @@ static int parse(const char *text)
 	}
 	words[count] = NULL;
 	options_done(&options);
-	return options_parse(&options, count, words, error);
+	return options_parse(&options, use, count, words, error);
 }
 
 static void expect_error(const char *text, const char *sentence)
@@ -219,9 +220,16 @@ Test(options, formats)
 	}
 	cr_assert_eq(parse("-p 1 -o -"), 0);
 	cr_expect_null(options.output);
-	expect_error("-p 1 --format yaml", "--format wants text, json or jsonl");
+	expect_error("-p 1 --format yaml", "--format wants text, json, jsonl, folded or pprof");
 	expect_error("-p 1 -o ''", "--output wants the name of a file");
-	expect_error("-p 1 -i 1 --format json", "json is one object");
+	expect_error("-p 1 -i 1 --format json", "json is one document");
+	expect_error("-p 1 --sample pink", "--sample wants one of held_bytes, retained_bytes");
+	expect_error("-p 1 -i 1 --format folded", "folded is one document");
+	cr_expect_eq(parse("-p 1 -o x.folded --sample growth_bytes"), 0);
+	cr_expect_str_eq(options.sink->name, "folded");
+	cr_expect_eq(options.sample_type, 2);
+	cr_expect_eq(parse("-p 1 -o /tmp/x.pb.gz"), 0);
+	cr_expect_str_eq(options.sink->name, "pprof");
 	expect_error("-p 1 --color pink", "--color wants");
 	options_done(&options);
 }
@@ -232,6 +240,60 @@ Test(options, thresholds)
 	expect_error("-p 1 --set retained-buckets", "--set retained-buckets:");
 	expect_error("-p 1 --set no-such.seconds=1", "no-such");
 	expect_error("-p 1 --set retained-buckets.seconds=often", "often");
+	options_done(&options);
+}
+
+Test(options, recording)
+{
+	cr_expect_eq(parse("-p 1 -o day.mtrace"), 0);
+	cr_expect_str_eq(options.recording, "day.mtrace");
+	cr_expect_null(options.output);
+	cr_expect_eq(parse("-p 1 -o mtrace"), 0);
+	cr_expect_null(options.recording);
+	expect_error("-p 1 --dry-run -o day.mtrace", "nothing to record");
+	use = OPTIONS_RECORD;
+	cr_expect_eq(parse("-p 1 --set over-hint.seconds=1 -o day"), 0);
+	cr_expect_str_eq(options.recording, "day");
+	cr_expect_eq(options.setting_count, 1);
+	cr_expect_str_eq(options.settings[0], "over-hint.seconds=1");
+	expect_error("-p 1", "say where to");
+	expect_error("-p 1 -o -", "say where to");
+	expect_error("-p 1 -o day --format json", "memtrace record takes no --format");
+	expect_error("-o day", "say what to trace");
+	options_done(&options);
+}
+
+Test(options, report)
+{
+	use = OPTIONS_REPORT;
+	cr_expect_eq(parse("--format json -n 3 a.mtrace b.mtrace"), 0);
+	cr_expect_str_eq(options.files[0], "a.mtrace");
+	cr_expect_str_eq(options.files[1], "b.mtrace");
+	cr_expect_eq(options.file_count, 2);
+	cr_expect_eq(parse("-- -odd.mtrace"), 0);
+	cr_expect_str_eq(options.files[0], "-odd.mtrace");
+	expect_error("", "say which recording");
+	expect_error("-p 1 a.mtrace", "memtrace report takes no --pid");
+	expect_error("-d 1 a.mtrace", "memtrace report takes no --duration");
+	expect_error("-o b.mtrace a.mtrace", "a report is no recording");
+	expect_error("--gate 1M a.mtrace", "memtrace report takes no --gate");
+	options_done(&options);
+}
+
+Test(options, diff)
+{
+	use = OPTIONS_DIFF;
+	cr_expect_eq(parse("--gate 64K -n 3 --format json a b"), 0);
+	cr_expect_eq(options.file_count, 2);
+	cr_expect(options.has_gate);
+	cr_expect_eq(options.gate_bytes, 65536);
+	expect_error("a", "say which two recordings");
+	expect_error("a b c", "say which two recordings");
+	expect_error("--gate much a b", "--gate wants a size");
+	expect_error("--format folded a b", "diff writes text or json, not folded");
+	expect_error("-p 1 a b", "memtrace diff takes no --pid");
+	use = OPTIONS_TRACE;
+	expect_error("--gate 1M -p 1", "memtrace takes no --gate");
 	options_done(&options);
 }
 

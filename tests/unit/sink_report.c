@@ -442,12 +442,25 @@ Test(sink_report, the_cost_of_a_short_run_is_no_percentage)
 
 /* ---- failed writes ---- */
 
+/* Something that every sink has to write. */
+static void add_container(struct model *model, uint32_t target)
+{
+	struct model_frame frame = {.function = "main.put", .file = "main.go", .line = 1};
+	struct event event = {.kind = EVENT_GROWTH,
+		.target = target,
+		.time_ns = 2,
+		.growth = {.family = FAMILY_MAP, .key = 0x1000, .held_bytes = 4096}};
+
+	event.growth.site = model_add_site(model, target, FAMILY_MAP, 0, &frame, 1);
+	apply(model, &event);
+}
+
 Test(sink_report, a_full_disk_is_named)
 {
 	struct model *model = model_new();
 	struct report report = report_of(model, NULL, 0);
 
-	add_target(model, "full");
+	add_container(model, add_target(model, "full"));
 	for (size_t i = 0; sink_get(i); i++) {
 		FILE *out = fopen("/dev/full", "w");
 
@@ -467,7 +480,7 @@ Test(sink_report, a_reader_that_has_gone_is_named)
 	struct report report = report_of(model, NULL, 0);
 
 	signal(SIGPIPE, SIG_IGN);
-	add_target(model, "pipe");
+	add_container(model, add_target(model, "pipe"));
 	for (size_t i = 0; sink_get(i); i++) {
 		int ends[2];
 		FILE *out;

@@ -45,7 +45,8 @@ int help_print(void)
 	puts("\nThresholds for --set:");
 	for (size_t i = 0; rules_get(i); i++)
 		print_thresholds(rules_get(i));
-	puts("\nExit codes: 0 ran, 2 usage, 3 environment, 4 data incomplete; with -- COMMAND its\n"
+	puts("\nExit codes: 0 ran, 1 a gate failed, 2 usage, 3 environment, 4 data incomplete; "
+	     "with -- COMMAND its\n"
 	     "own status, or 125 where memtrace failed. See memtrace(1).");
 	return finish();
 }

@@ -7,31 +7,29 @@
  * on to a COMMAND; one from the terminal reaches it anyway, as it is in our process group.
  */
 #include <errno.h>
-#include <langinfo.h>
-#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/destination.h"
 #include "cli/dry_run.h"
 #include "cli/help.h"
 #include "cli/notice.h"
 #include "cli/options.h"
+#include "cli/write_report.h"
+#include "recording/recorder.h"
 #include "trace/launch.h"
 #include "trace/session.h"
 
 #define DEFAULT_DURATION_NS (30 * NSEC_PER_SEC)
 #define DRY_RUN_NS          NSEC_PER_SEC
-#define MIN_WIDTH           60
-#define DEFAULT_WIDTH       100
 
 struct run {
 	struct options options;
@@ -40,8 +38,10 @@ struct run {
 	struct model *model;
 	struct launch *launch;
 	struct session_result result;
-	struct dry_run *dry_run; /* NULL = not asked for */
-	size_t gating;           /* findings of MEDIUM or above in the last report */
+	struct dry_run *dry_run;   /* NULL = not asked for */
+	struct recorder *recorder; /* NULL = not asked for */
+	struct recorder_result recorded;
+	size_t gating; /* findings of MEDIUM or above in the last report */
 	int write_error;
 };
 
@@ -84,96 +84,13 @@ static void catch_signals(void)
 
 /* ---- the report ---- */
 
-static bool wants_color(const struct options *options)
-{
-	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-
-	if (options->color != COLOR_AUTO)
-		return options->color == COLOR_ALWAYS;
-	return !options->output && isatty(STDOUT_FILENO) && !(no_color && *no_color) && term &&
-	       strcmp(term, "dumb") != 0;
-}
-
-static int find_width(const struct options *options)
-{
-	const char *columns = getenv("COLUMNS");
-	struct winsize size;
-	int width = 0;
-
-	if (!options->output && isatty(STDOUT_FILENO) && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size))
-		width = size.ws_col;
-	if (columns && *columns)
-		width = (int)strtol(columns, NULL, 10);
-	if (width <= 0)
-		return DEFAULT_WIDTH;
-	return MAX(MIN(width, DEFAULT_WIDTH), MIN_WIDTH);
-}
-
-static bool is_ascii(void)
-{
-	setlocale(LC_CTYPE, "");
-	return strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
-}
-
-static size_t count_gating(const struct findings *findings)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < findings->count - findings->candidates; i++)
-		count += !findings->items[i].candidate &&
-			 findings->items[i].severity >= SEVERITY_MEDIUM;
-	return count;
-}
-
-/* Draws over the last report, where one stands on a terminal; false where none can. */
-static bool clear_screen(const struct run *run, FILE *out)
-{
-	const char *term = getenv("TERM");
-
-	if (out != stdout || !run->options.refresh_ns || !isatty(STDOUT_FILENO) || !term ||
-		!strcmp(term, "dumb") || strcmp(run->options.sink->name, "text") != 0)
-		return false;
-	fputs("\033[H\033[2J", out);
-	return true;
-}
-
-static int write_report(struct run *run, FILE *out, bool snapshot)
+static int put_report(struct run *run, FILE *out, bool snapshot)
 {
 	const struct options *options = &run->options;
-	struct findings findings = {0};
-	uint64_t begin_ns, real_ns, end_ns;
-	struct report report;
-	bool clear;
-	int r;
 
 	if (run->dry_run)
 		return dry_run_write(run->dry_run, run->model, options->max_overhead_pct, out);
-	model_clock(run->model, &begin_ns, &real_ns, &end_ns);
-	rules_run(run->model, options->thresholds, end_ns, &findings);
-	run->gating = count_gating(&findings);
-	report = (struct report){
-		.model = run->model,
-		.findings = findings.items,
-		.finding_count = findings.count - findings.candidates,
-		.candidate_count = findings.candidates,
-		.saves_rss_bytes = findings.saves_rss_bytes,
-		.top = options->top,
-		.color = wants_color(options),
-		.verbose = options->verbose,
-		.width = find_width(options),
-		.ascii = is_ascii(),
-		.snapshot = snapshot,
-	};
-	clear = clear_screen(run, out);
-	r = options->sink->write(&report, out);
-	/* What is not drawn over is told from the next one. */
-	if (!r && snapshot && !clear && !strcmp(options->sink->name, "text") &&
-		putc('\n', out) == EOF)
-		r = -errno;
-	if (!r && fflush(out))
-		r = -errno;
-	findings_done(&findings);
-	return r;
+	return write_report(options, run->model, out, snapshot, &run->gating);
 }
 
 /* A reader that has gone (head, less) needs no message. */
@@ -186,7 +103,7 @@ static void complain_stdout(struct run *run, int error)
 /* Where the file fails, stdout gets the report: nothing that was gathered is lost. */
 static void report_to_stdout(struct run *run)
 {
-	int r = write_report(run, stdout, false);
+	int r = put_report(run, stdout, false);
 
 	if (r)
 		complain_stdout(run, r);
@@ -199,7 +116,7 @@ static void report_at_end(struct run *run)
 
 	notice_clear(&run->notice);
 	if (!r)
-		r = write_report(run, run->destination.file, false);
+		r = put_report(run, run->destination.file, false);
 	finished = r ? 0 : destination_finish(&run->destination);
 	r = r ? r : finished;
 	destination_close(&run->destination);
@@ -213,6 +130,47 @@ static void report_at_end(struct run *run)
 	notice_error(
 		&run->notice, "cannot write %s: %s; the report goes to stdout", path, strerror(-r));
 	report_to_stdout(run);
+}
+
+/* ---- the recording ---- */
+
+static int start_recording(struct run *run)
+{
+	const struct options *options = &run->options;
+	char error[RECORDER_ERROR_BYTES];
+
+	if (!options->recording)
+		return 0;
+	if (recorder_open(options->recording, &run->recorder, error)) {
+		notice_error(&run->notice, "cannot write %s: %s", options->recording, error);
+		return -1;
+	}
+	recorder_watch(run->recorder, run->model);
+	for (size_t i = 0; i < options->setting_count; i++)
+		recorder_add_setting(run->recorder, options->settings[i]);
+	return 0;
+}
+
+static void end_recording(struct run *run)
+{
+	const char *path = run->options.recording;
+	char rows[TEXT_NUMBER_BYTES];
+
+	if (!run->recorder)
+		return;
+	recorder_close(run->recorder, &run->recorded);
+	run->recorder = NULL;
+	notice_clear(&run->notice);
+	text_count(rows, run->recorded.rows);
+	if (run->recorded.error)
+		notice_error(&run->notice, "cannot write %s: %s; its first %s rows are there", path,
+			run->recorded.sentence, rows);
+	else if (run->recorded.lost)
+		notice_warn(&run->notice, "%s lacks %llu events: the disk was too slow for them",
+			path, (unsigned long long)run->recorded.lost);
+	else if (run->options.use == OPTIONS_RECORD && !run->options.quiet)
+		notice_error(
+			&run->notice, "%s holds %s rows; memtrace report shows it", path, rows);
 }
 
 /* ---- what the session tells ---- */
@@ -255,7 +213,7 @@ static void on_refresh(struct model *model, void *arg)
 	model_clock(model, &begin_ns, &real_ns, &end_ns);
 	model_set_clock(model, begin_ns, real_ns, clock_mono_ns());
 	notice_clear(&run->notice);
-	run->write_error = write_report(run, run->destination.file, true);
+	run->write_error = put_report(run, run->destination.file, true);
 	/* Nobody will see the rest: end, but with what the file could not take. */
 	if (run->write_error && !signals.stop)
 		signals.stop = 1;
@@ -286,9 +244,9 @@ static int code_of_session(const struct run *run)
 	case SESSION_DONE:
 		break;
 	}
-	if (run->write_error && run->write_error != -EPIPE)
+	if ((run->write_error && run->write_error != -EPIPE) || run->recorded.error)
 		return EXIT_ENVIRONMENT;
-	return model_complete(run->model) ? EXIT_RAN : EXIT_INCOMPLETE;
+	return model_complete(run->model) && !run->recorded.lost ? EXIT_RAN : EXIT_INCOMPLETE;
 }
 
 /* The COMMAND's own status goes before ours, but not before a failure of ours. */
@@ -397,8 +355,10 @@ static int trace(struct run *run)
 			run->model, "aborted by a second signal, before the last look");
 	else if (run->result.end != SESSION_DONE)
 		notice_error(&run->notice, "%s", run->result.error);
+	end_recording(run);
 	/* A session that was refused early has nothing to tell; one that was not, at least that. */
-	if (run->result.end == SESSION_DONE || model_target_count(run->model))
+	if (run->options.use == OPTIONS_TRACE &&
+		(run->result.end == SESSION_DONE || model_target_count(run->model)))
 		report_at_end(run);
 	has_status = wait_for_command(run, &status);
 	return code_of_run(run, has_status, status);
@@ -425,7 +385,11 @@ static int run_checked(struct run *run)
 	run->model = model_new();
 	if (run->options.dry_run)
 		run->dry_run = xcalloc(1, sizeof(*run->dry_run));
-	code = trace(run);
+	if (start_recording(run))
+		code = run->options.command ? EXIT_OWN_FAILURE : EXIT_ENVIRONMENT;
+	else
+		code = trace(run);
+	end_recording(run);
 	notice_clear(&run->notice);
 	signals.child = 0;
 	launch_close(run->launch);
@@ -435,11 +399,11 @@ static int run_checked(struct run *run)
 	return code;
 }
 
-static int run_trace(int argc, char **argv)
+static int run_as(enum options_use use, int argc, char **argv)
 {
 	char error[OPTIONS_ERROR_BYTES];
 	struct run run = {0};
-	int r = options_parse(&run.options, argc, argv, error);
+	int r = options_parse(&run.options, use, argc, argv, error);
 	int code;
 
 	notice_init(&run.notice, run.options.quiet, run.options.verbose);
@@ -455,4 +419,16 @@ static int run_trace(int argc, char **argv)
 	return code;
 }
 
+static int run_trace(int argc, char **argv)
+{
+	return run_as(OPTIONS_TRACE, argc, argv);
+}
+
+static int run_record(int argc, char **argv)
+{
+	return run_as(OPTIONS_RECORD, argc, argv);
+}
+
 const struct command command_trace = {"", NULL, "attach or start, trace, report", run_trace};
+const struct command command_record = {
+	"record", "[OPTIONS] -o FILE ...", "trace as above, into a recording", run_record};

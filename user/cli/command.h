@@ -5,6 +5,7 @@
 
 enum exit_code {
 	EXIT_RAN = 0,
+	EXIT_GATE = 1, /* a gate failed */
 	EXIT_USAGE = 2,
 	EXIT_ENVIRONMENT =
 		3, /* kernel, privileges, a target that cannot be traced, unwritable output */

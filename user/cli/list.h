@@ -5,10 +5,10 @@
 
 #include "cli/command.h"
 
-extern const struct command command_trace, command_doctor, command_probes, command_help,
-	command_version;
+extern const struct command command_trace, command_record, command_report, command_diff,
+	command_doctor, command_probes, command_help, command_version;
 
-static const struct command *const commands[] = {
-	&command_trace, &command_doctor, &command_probes, &command_help, &command_version};
+static const struct command *const commands[] = {&command_trace, &command_record, &command_report,
+	&command_diff, &command_doctor, &command_probes, &command_help, &command_version};
 
 #endif

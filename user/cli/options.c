@@ -13,10 +13,12 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "sink/samples.h"
 
 #define DEFAULT_TOP          10
 #define DEFAULT_OVERHEAD_PCT 1.0
@@ -229,9 +231,13 @@ static int take_set(struct parse *parse, const char *value)
 {
 	char error[160] = "";
 
-	if (!thresholds_set(parse->options->thresholds, value, error))
-		return 0;
-	return fail(parse, "--set %s: %s", value, error);
+	struct options *options = parse->options;
+
+	if (thresholds_set(options->thresholds, value, error))
+		return fail(parse, "--set %s: %s", value, error);
+	array_reserve(options->settings, options->setting_count, options->setting_cap);
+	options->settings[options->setting_count++] = value;
+	return 0;
 }
 
 static int take_output(struct parse *parse, const char *value)
@@ -267,6 +273,23 @@ static int take_format(struct parse *parse, const char *value)
 	return fail(parse, "--format wants %s, not \"%s\"", formats, value);
 }
 
+static int take_sample(struct parse *parse, const char *value)
+{
+	char types[160] = "";
+
+	for (size_t i = 0; sample_type_get(i); i++) {
+		const char *name = sample_type_get(i)->name;
+		size_t used = strlen(types);
+
+		if (!strcmp(name, value)) {
+			parse->options->sample_type = i;
+			return 0;
+		}
+		snprintf(types + used, sizeof(types) - used, "%s%s", i ? ", " : "", name);
+	}
+	return fail(parse, "--sample wants one of %s, not \"%s\"", types, value);
+}
+
 static int take_color(struct parse *parse, const char *value)
 {
 	static const char *const modes[] = {
@@ -289,6 +312,14 @@ static int take_error_exitcode(struct parse *parse, const char *value)
 		return fail(
 			parse, "--error-exitcode wants a number from 1 to 255, not \"%s\"", value);
 	parse->options->error_exitcode = (int)code;
+	return 0;
+}
+
+static int take_gate(struct parse *parse, const char *value)
+{
+	if (text_parse_bytes(value, &parse->options->gate_bytes))
+		return fail(parse, "--gate wants a size (64K, 1M, 2G), not \"%s\"", value);
+	parse->options->has_gate = true;
 	return 0;
 }
 
@@ -352,18 +383,59 @@ static const struct option_row rows[] = {
 		take_dry_run},
 	{"set", 0, "KIND.FIELD=VALUE", "change a threshold of a finding; may be repeated",
 		take_set},
-	{"output", 'o', "FILE", "write the report there; .json, .jsonl or .txt choose the format",
+	{"output", 'o', "FILE",
+		"write the report there; .txt .json .jsonl .folded .pb.gz: its format;\n"
+		".mtrace: record the session there, and the report goes to stdout",
 		take_output},
-	{"format", 0, "FORMAT", "text, json or jsonl (default: by FILE, else text)", take_format},
+	{"format", 0, "FORMAT", "text, json, jsonl, folded or pprof (default: by FILE, else text)",
+		take_format},
+	{"sample", 0, "TYPE",
+		"what folded writes and pprof shows first: held_bytes (default),\n"
+		"retained_bytes, growth_bytes, garbage_bytes or fault_bytes",
+		take_sample},
 	{"color", 0, "WHEN", "auto, always or never", take_color},
 	{"error-exitcode", 0, "N", "exit with N where there is a finding of MEDIUM or above",
 		take_error_exitcode},
+	{"gate", 0, "SIZE", "diff: exit with 1 where something got worse by more than SIZE",
+		take_gate},
 	{"quiet", 'q', NULL, "no progress and no warnings", take_quiet},
 	{"verbose", 'v', NULL, "say more, in the report and while running", take_verbose},
 	{"version", 'V', NULL, "print the version and end", take_version},
 	{"help", 'h', NULL, "print this help and end", take_help},
 	{"ready-fd", 0, "N", NULL, take_ready_fd},
 };
+
+/* ---- who takes what ---- */
+
+/* The options of a command: only those, or all but those. */
+static const struct use {
+	const char *command;
+	bool only;
+	const char *names[16];
+} uses[] = {
+	[OPTIONS_TRACE] = {"", false, {"gate"}},
+	[OPTIONS_RECORD] = {"record", false,
+		{"interval", "top", "dry-run", "format", "sample", "color", "error-exitcode",
+			"gate"}},
+	[OPTIONS_REPORT] = {"report", true,
+		{"top", "set", "output", "format", "sample", "color", "error-exitcode", "quiet",
+			"verbose", "version", "help"}},
+	[OPTIONS_DIFF] = {"diff", true,
+		{"top", "set", "output", "format", "gate", "quiet", "verbose", "version", "help"}},
+};
+
+static int check_use(struct parse *parse, const struct option_row *row)
+{
+	const struct use *use = &uses[parse->options->use];
+	bool named = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(use->names) && use->names[i]; i++)
+		named |= !strcmp(use->names[i], row->name);
+	if (named == use->only)
+		return 0;
+	return fail(parse, "memtrace%s%s takes no --%s", *use->command ? " " : "", use->command,
+		row->name);
+}
 
 /* ---- parsing ---- */
 
@@ -471,11 +543,26 @@ static int fail_option(struct parse *parse, int result, char **argv)
 	return fail_unknown_name(parse, argv[optind - 1] + 2);
 }
 
-/* What is left behind the options: nothing, or "--" and a command. */
+static int take_files(struct parse *parse, int argc, char **argv)
+{
+	struct options *options = parse->options;
+
+	options->files = argv + optind;
+	options->file_count = (size_t)(argc - optind);
+	if (options->use == OPTIONS_DIFF && options->file_count != 2)
+		return fail(parse, "say which two recordings: memtrace diff [OPTIONS] A B");
+	if (!options->file_count)
+		return fail(parse, "say which recording: memtrace report [OPTIONS] FILE...");
+	return 0;
+}
+
+/* What is left behind the options: files, nothing, or "--" and a command. */
 static int take_rest(struct parse *parse, int argc, char **argv, bool separated)
 {
 	struct options *options = parse->options;
 
+	if (options->use == OPTIONS_REPORT || options->use == OPTIONS_DIFF)
+		return take_files(parse, argc, argv);
 	if (separated && optind == argc)
 		return fail(parse, "-- wants a command: memtrace [OPTIONS] -- COMMAND [ARG...]");
 	if (separated) {
@@ -490,12 +577,35 @@ static int take_rest(struct parse *parse, int argc, char **argv, bool separated)
 		parse, "unexpected \"%s\"; to start a program, write -- before it", argv[optind]);
 }
 
+static int check_reading(struct parse *parse)
+{
+	const struct options *options = parse->options;
+	const char *format = options->sink->name;
+
+	if (options->recording)
+		return fail(parse, "a report is no recording: not %s", options->recording);
+	if (options->use == OPTIONS_DIFF && strcmp(format, "text") != 0 &&
+		strcmp(format, "json") != 0)
+		return fail(parse, "memtrace diff writes text or json, not %s", format);
+	return 0;
+}
+
 static int check_together(struct parse *parse)
 {
 	struct options *options = parse->options;
-
 	bool searches = options->system || options->cgroup || options->comm;
 
+	if (options->quiet && options->verbose)
+		return fail(parse, "--quiet and --verbose exclude each other");
+	if (options->sink->binary && !options->output && isatty(STDOUT_FILENO))
+		return fail(parse, "%s is nothing for a terminal: -o FILE%s", options->sink->name,
+			options->sink->extension);
+	if (options->use == OPTIONS_REPORT || options->use == OPTIONS_DIFF)
+		return check_reading(parse);
+	if (options->use == OPTIONS_RECORD && !options->recording)
+		return fail(parse, "say where to: memtrace record -o FILE ...");
+	if (options->dry_run && options->recording)
+		return fail(parse, "--dry-run has nothing to record");
 	if (options->command && options->pid_count)
 		return fail(parse, "--pid and -- COMMAND exclude each other");
 	if (searches && (options->command || options->pid_count))
@@ -510,11 +620,21 @@ static int check_together(struct parse *parse)
 		return fail(parse, "--dry-run tries the probes, and --duration 0 has none");
 	if (options->dry_run && strcmp(options->sink->name, "text") != 0)
 		return fail(parse, "--dry-run writes text only");
-	if (options->quiet && options->verbose)
-		return fail(parse, "--quiet and --verbose exclude each other");
-	if (options->refresh_ns && !strcmp(options->sink->name, "json"))
-		return fail(parse, "--interval needs --format jsonl or text: json is one object");
+	if (options->refresh_ns && options->sink->single)
+		return fail(parse, "--interval needs --format jsonl or text: %s is one document",
+			options->sink->name);
 	return 0;
+}
+
+/* A name that ends in .mtrace is a recording, and so is whatever record writes; the report goes to stdout. */
+static void choose_recording(struct options *options)
+{
+	const char *dot = options->output ? strrchr(options->output, '.') : NULL;
+
+	if (options->use != OPTIONS_RECORD && (!dot || strcmp(dot, ".mtrace") != 0))
+		return;
+	options->recording = options->output;
+	options->output = NULL;
 }
 
 static void choose_sink(struct options *options)
@@ -540,6 +660,9 @@ static int take_all(struct parse *parse, int argc, char **argv)
 			break;
 		if (result == '?' || result == ':')
 			return fail_option(parse, result, argv);
+		r = check_use(parse, find_row(result));
+		if (r)
+			return r;
 		r = find_row(result)->take(parse, optarg);
 		if (r || parse->options->help || parse->options->version)
 			return r;
@@ -548,18 +671,21 @@ static int take_all(struct parse *parse, int argc, char **argv)
 	return take_rest(parse, argc, argv, optind == next + 1 && !strcmp(argv[next], "--"));
 }
 
-int options_parse(struct options *ret, int argc, char **argv, char error[OPTIONS_ERROR_BYTES])
+int options_parse(struct options *ret, enum options_use use, int argc, char **argv,
+	char error[OPTIONS_ERROR_BYTES])
 {
 	struct parse parse = {.options = ret, .error = error};
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
+	ret->use = use;
 	ret->top = DEFAULT_TOP;
 	ret->max_overhead_pct = DEFAULT_OVERHEAD_PCT;
 	ret->ready_fd = -1;
 	ret->thresholds = thresholds_new();
 	error[0] = 0;
 	r = take_all(&parse, argc, argv);
+	choose_recording(ret);
 	choose_sink(ret);
 	if (r || ret->help || ret->version)
 		return r;
@@ -569,6 +695,7 @@ int options_parse(struct options *ret, int argc, char **argv, char error[OPTIONS
 void options_done(struct options *options)
 {
 	free(options->pids);
+	free(options->settings);
 	thresholds_free(options->thresholds);
 	memset(options, 0, sizeof(*options));
 }

@@ -22,7 +22,16 @@ enum color_mode {
 	COLOR_NEVER,
 };
 
+/* What the options are for: the commands take different ones. */
+enum options_use {
+	OPTIONS_TRACE,
+	OPTIONS_RECORD,
+	OPTIONS_REPORT,
+	OPTIONS_DIFF,
+};
+
 struct options {
+	enum options_use use;
 	int *pids; /* each once, in the order given */
 	bool follow, system;
 	const char *cgroup, *comm; /* NULL = not given */
@@ -35,8 +44,16 @@ struct options {
 	double max_overhead_pct;
 	bool dry_run;
 	struct thresholds *thresholds; /* with every --set */
-	const char *output;            /* NULL = stdout */
-	const struct sink *sink;       /* never NULL after parsing */
+	const char **settings;         /* every --set, in order */
+	size_t setting_count, setting_cap;
+	const char *output;    /* of the report; NULL = stdout */
+	const char *recording; /* where the session is recorded; NULL = nowhere */
+	char **files;          /* REPORT, DIFF: the recordings */
+	size_t file_count;
+	bool has_gate;
+	uint64_t gate_bytes;     /* DIFF: fail where something got worse by more */
+	const struct sink *sink; /* never NULL after parsing */
+	size_t sample_type;      /* sample_type_get() */
 	enum color_mode color;
 	int error_exitcode; /* 0 = not asked for */
 	int ready_fd;       /* -1 = none */
@@ -47,7 +64,8 @@ struct options {
  * Parses argv[1] .. and fills *ret, which options_done() must free, also on failure. 0, or -EINVAL
  * with one sentence in error. With help or version set, the rest is not checked.
  */
-int options_parse(struct options *ret, int argc, char **argv, char error[OPTIONS_ERROR_BYTES]);
+int options_parse(struct options *ret, enum options_use use, int argc, char **argv,
+	char error[OPTIONS_ERROR_BYTES]);
 void options_done(struct options *options);
 
 /* The list of options for --help, one line each. */

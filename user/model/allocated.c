@@ -65,8 +65,7 @@ uint32_t model_add_stack(
 	model->stacks[model->stack_count++] = stack;
 	stack->id = (uint32_t)model->stack_count;
 	table_set(&model->stacks_by_key, key, stack->id);
-	if (model->observer && model->observer->stack)
-		model->observer->stack(stack, model->observer_arg);
+	model_tell(model, stack, stack);
 	return stack->id;
 }
 

@@ -5,6 +5,10 @@
  *
  * Strings and stacks are interned by the model (model_intern_*) before the event is made; an event
  * holds small numbers only. Bytes are bytes, times CLOCK_MONOTONIC nanoseconds.
+ *
+ * Events are recorded: a new field is one line in user/recording/columns.c (make lint misses it
+ * otherwise), a new kind a table there. Appending is all there is to it: a recording that lacks a column
+ * gives 0, so 0 has to mean "unknown" or "not so".
  */
 #ifndef MEMTRACE_MODEL_EVENT_H
 #define MEMTRACE_MODEL_EVENT_H

@@ -176,6 +176,7 @@ void model_add_runtime(struct model *model, uint32_t target, const char *name, c
 	}
 	if (!pub->runtimes[i].version || !*pub->runtimes[i].version)
 		replace(&pub->runtimes[i].version, version);
+	model_tell(model, runtime, target, name, version);
 }
 
 const char *model_runtime_name(const struct model *model, uint32_t target, uint32_t runtime)

@@ -348,12 +348,13 @@ void model_free(struct model *model);
  * observer must not change the model.
  */
 struct model_observer {
-	/* Each new string and site once, before anything names its id; ids count up from 1 */
+	/* Each new string, site and stack once, before anything names its id; ids count up from 1 */
 	void (*string)(uint32_t id, const char *string, void *arg);
 	void (*site)(const struct site *site, void *arg);
-	void (*stack)(const struct model_stack *stack, void *arg); /* the same; may be NULL */
+	void (*stack)(const struct model_stack *stack, void *arg);
 	/* Added, or described anew */
 	void (*target)(uint32_t id, const struct model_target_info *info, void *arg);
+	void (*runtime)(uint32_t target, const char *name, const char *version, void *arg);
 	void (*event)(const struct event *event, void *arg);
 	void (*skip)(const struct model_skip *skip, void *arg);
 	void (*source)(const struct model_source *source, void *arg);

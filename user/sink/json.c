@@ -142,6 +142,7 @@ static int jsonl_write(const struct report *report, FILE *out)
 const struct sink sink_json = {
 	.name = "json",
 	.extension = ".json",
+	.single = true,
 	.write = json_write,
 };
 

@@ -5,8 +5,9 @@
 
 #include "sink/sink.h"
 
-extern const struct sink sink_text, sink_json, sink_jsonl;
+extern const struct sink sink_text, sink_json, sink_jsonl, sink_folded, sink_pprof;
 
-static const struct sink *const sinks[] = {&sink_text, &sink_json, &sink_jsonl};
+static const struct sink *const sinks[] = {
+	&sink_text, &sink_json, &sink_jsonl, &sink_folded, &sink_pprof};
 
 #endif

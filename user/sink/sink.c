@@ -24,12 +24,14 @@ const struct sink *sink_find_by_path(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *base = slash ? slash + 1 : path;
-	const char *dot = strrchr(base, '.');
+	size_t length = strlen(base);
 
-	if (!dot || dot == base)
-		return NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(sinks); i++)
-		if (!strcmp(sinks[i]->extension, dot))
+	for (size_t i = 0; i < ARRAY_SIZE(sinks); i++) {
+		size_t end = strlen(sinks[i]->extension);
+
+		/* A name that is nothing but an extension has none. */
+		if (length > end && !strcmp(base + length - end, sinks[i]->extension))
 			return sinks[i];
+	}
 	return NULL;
 }

@@ -20,15 +20,18 @@ struct report {
 	uint64_t saves_rss_bytes;
 	size_t top; /* findings to show in text (default 10) */
 	bool color;
-	bool verbose;  /* text: stacks, skips, sources */
-	int width;     /* text: columns, 100 unless told */
-	bool ascii;    /* no UTF-8 */
-	bool snapshot; /* a refresh, not the last report */
+	bool verbose;       /* text: stacks, skips, sources */
+	int width;          /* text: columns, 100 unless told */
+	bool ascii;         /* no UTF-8 */
+	bool snapshot;      /* a refresh, not the last report */
+	size_t sample_type; /* sample_type_get(): folded writes it, pprof shows it first */
 };
 
 struct sink {
 	const char *name;      /* "json": --format */
 	const char *extension; /* ".json": -o FILE */
+	bool single;           /* one report is a whole document: no refresh */
+	bool binary;           /* not for terminals */
 	/* Writes everything to out; 0 or -errno of the first failed write. */
 	int (*write)(const struct report *report, FILE *out);
 };

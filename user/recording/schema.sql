@@ -1,0 +1,73 @@
+-- SPDX-License-Identifier: BSD-2-Clause
+--
+-- A recording: what filled the model of one session, call by call, as one SQLite 3 database. Replaying
+-- the calls in their order fills a model again, so a report of it is the report of the session. It holds
+-- facts that memtrace understood, never raw records, memory contents, arguments or environment.
+--
+-- The file has mode 0600. While it is written it is in WAL mode (FILE-wal and FILE-shm lie beside it, to
+-- be kept with it); when the session has ended it is one file again. What was committed, at most 250 ms
+-- ago, survives the death of its writer and a full disk.
+--
+-- This file has what does not change with the model. Every other table is made from its row in
+-- user/recording/columns.c, which also names the field of each column. All of them have
+--
+--   seq          the number of the call, over all tables: replay goes by it
+--
+-- and where there are such columns
+--
+--   target       the number of the target: 0, 1, ... in the order of their first row
+--   time_ns      CLOCK_MONOTONIC; table clock has the wall clock
+--   type, owner, function, file      id in table string, 0 = unknown
+--   site, stack  id in the table of that name, 0 = unknown
+--   *_bytes, *_ns                    bytes, nanoseconds; INTEGER holds 64 bits, the highest of an address
+--                                    is the sign
+--
+-- Definitions, each before the first row that names it:
+--
+--   string       names, numbered from 1
+--   target       a process: a second row with the same id describes it anew
+--   runtime      one more runtime of a target
+--   site         a place where containers grow, numbered from 1
+--   stack        a whole stack of an allocation profile, numbered from 1
+--   frame        the frames in front of a row of site or stack, innermost first
+--
+-- Events, as user/model/event.h explains them, field by field:
+--
+--   event_growth       a container grew
+--   event_create       a container was made, or found
+--   event_look         a container was looked at
+--   event_faults       page faults, sampled
+--   event_heap         heap and garbage collector of a runtime
+--   event_usage        RSS and CPU time
+--   event_share        probes of a family were opened or closed
+--   event_goroutines   all goroutines, counted
+--   event_waiters      of them: those that wait at one place
+--   event_profile      the runtime's own allocation profile: a reading begins
+--   event_allocated    of that reading: what was allocated with one stack
+--   event_arrays       large arrays of one size and type, counted
+--   event_exec         the process runs another program
+--   event_exit         it has ended
+--
+-- What a report says besides; of those that repeat the last row counts:
+--
+--   clock        monotonic and wall clock at the start, monotonic at the end
+--   host         kernel, processors, how probes were attached
+--   census       what a walk over a heap has seen
+--   source       hits, records produced, delivered and lost, by source
+--   overhead     what all this has cost
+--   skip         what was left out, and why
+--   incomplete   why the data is incomplete
+--   setting      thresholds that the session was given, as --set takes them
+
+-- "mtrc"
+PRAGMA application_id = 1836348003;
+
+-- Grows when an older memtrace would misread a recording. New tables and columns do not misread: an
+-- older one leaves them out and says so, and where they are missing they are unknown.
+PRAGMA user_version = 1;
+
+-- About the file itself:
+--   memtrace   version of the program
+--   closed     1 once it was closed as it should be
+--   lost       events that were not recorded, because the disk was too slow for them
+CREATE TABLE recording(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
