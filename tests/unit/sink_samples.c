@@ -55,7 +55,7 @@ Test(sink_samples, types_have_names_of_their_own)
 	for (size_t i = 0; i < sample_type_count(); i++) {
 		const struct sample_type *type = sample_type_get(i);
 
-		cr_expect(type->of_site || type->of_container);
+		cr_expect(type->of_site || type->of_container || type->of_allocated);
 		for (size_t j = 0; j < i; j++)
 			cr_expect_str_neq(type->name, sample_type_get(j)->name);
 	}
@@ -215,6 +215,31 @@ Test(sink_samples, pprof_says_what_was_inlined)
 	cr_expect_eq(profile->location[0]->line[1]->line, 30);
 	cr_expect_eq(profile->location[1]->line[0]->line, 40);
 	pprof__profile__free_unpacked(profile, NULL);
+	free(text);
+	world_done(&w);
+}
+
+Test(sink_samples, the_runtimes_own_profile_is_apart)
+{
+	struct world w = world_new();
+	struct report report = report_of(&w);
+	char *text;
+	size_t bytes;
+
+	while (strcmp(sample_type_get(report.sample_type)->name, "inuse_space") != 0)
+		report.sample_type++;
+	apply(&w, (struct event){.kind = EVENT_PROFILE, .profile = {.rate_bytes = 524288}});
+	apply(&w, (struct event){.kind = EVENT_ALLOCATED,
+			  .allocated = {.stack = model_add_stack(w.model, w.target,
+						model_site(w.model, w.site)->frames, 3),
+				  .in_use_bytes = 700,
+				  .allocated_bytes = 900}});
+	text = write_report(&report, "folded", &bytes);
+	cr_expect_str_eq(text, "api;main.main;main.(*Cache).Put 700\n");
+	free(text);
+	report.sample_type = 0;
+	text = write_report(&report, "folded", &bytes);
+	cr_expect_str_empty(text);
 	free(text);
 	world_done(&w);
 }

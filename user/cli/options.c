@@ -391,7 +391,7 @@ static const struct option_row rows[] = {
 		take_format},
 	{"sample", 0, "TYPE",
 		"what folded writes and pprof shows first: held_bytes (default),\n"
-		"retained_bytes, growth_bytes, garbage_bytes or fault_bytes",
+		"growth_bytes, inuse_space, alloc_space ...: memtrace(1) has them all",
 		take_sample},
 	{"color", 0, "WHEN", "auto, always or never", take_color},
 	{"error-exitcode", 0, "N", "exit with N where there is a finding of MEDIUM or above",

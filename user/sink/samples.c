@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Every site is a sample, from its own line outwards. What a container holds counts for its site; containers without one (made
- * before attach, of a program without an allocation profile) are gathered by type and owner.
+ * before attach, of a program without an allocation profile) are gathered by type and owner. Stacks of the
+ * runtime's own allocation profile are samples of their own: they count what the others hold a second time,
+ * and so under names of their own.
  */
 #include "sink/samples.h"
 
@@ -44,12 +46,37 @@ static uint64_t container_retained(const struct container *container)
 	return container->held_bytes - look->need_bytes;
 }
 
+static uint64_t in_use_space(const struct event_allocated *allocated)
+{
+	return allocated->in_use_bytes;
+}
+
+static uint64_t in_use_objects(const struct event_allocated *allocated)
+{
+	return allocated->in_use_objects;
+}
+
+static uint64_t allocated_space(const struct event_allocated *allocated)
+{
+	return allocated->allocated_bytes;
+}
+
+static uint64_t allocated_objects(const struct event_allocated *allocated)
+{
+	return allocated->allocated_objects;
+}
+
 static const struct sample_type types[] = {
-	{"held_bytes", "bytes", NULL, container_held},
-	{"retained_bytes", "bytes", NULL, container_retained},
-	{"growth_bytes", "bytes", site_growth, NULL},
-	{"garbage_bytes", "bytes", site_garbage, NULL},
-	{"fault_bytes", "bytes", site_faults, NULL},
+	{"held_bytes", "bytes", NULL, container_held, NULL},
+	{"retained_bytes", "bytes", NULL, container_retained, NULL},
+	{"growth_bytes", "bytes", site_growth, NULL, NULL},
+	{"garbage_bytes", "bytes", site_garbage, NULL, NULL},
+	{"fault_bytes", "bytes", site_faults, NULL, NULL},
+	/* The runtime's own profile, by the names that Go gives it */
+	{"inuse_space", "bytes", NULL, NULL, in_use_space},
+	{"inuse_objects", "count", NULL, NULL, in_use_objects},
+	{"alloc_space", "bytes", NULL, NULL, allocated_space},
+	{"alloc_objects", "count", NULL, NULL, allocated_objects},
 };
 
 const struct sample_type *sample_type_get(size_t i)
@@ -145,6 +172,28 @@ static void add_containers(struct samples *samples)
 	}
 }
 
+/* From the first frame of the user's code outwards, where there is one. */
+static void add_allocated(struct samples *samples, const struct target *target)
+{
+	for (size_t i = 0; i < target->allocated_count; i++) {
+		const struct event_allocated *allocated = &target->allocated[i];
+		const struct model_stack *stack = model_stack(samples->model, allocated->stack);
+		struct sample *sample = add(samples);
+
+		sample->target = target->id;
+		sample->type = sample->owner = "";
+		if (stack) {
+			uint32_t first = stack->place < stack->frame_count ? stack->place : 0;
+
+			sample->frames = stack->frames + first;
+			sample->frame_count = stack->frame_count - first;
+		}
+		for (size_t j = 0; j < ARRAY_SIZE(types); j++)
+			if (types[j].of_allocated)
+				sample->values[j] = types[j].of_allocated(allocated);
+	}
+}
+
 static bool has_value(const struct sample *sample)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
@@ -160,6 +209,8 @@ void samples_each(
 
 	add_sites(&samples);
 	add_containers(&samples);
+	for (uint32_t id = 0; id < model_target_count(model); id++)
+		add_allocated(&samples, model_target(model, id));
 	for (size_t i = 0; i < samples.count; i++)
 		if (has_value(&samples.items[i]))
 			emit(&samples.items[i], arg);

@@ -11,14 +11,15 @@
 
 #include "model/model.h"
 
-#define SAMPLE_MAX_TYPES 8
+#define SAMPLE_MAX_TYPES 16
 
 struct sample_type {
 	const char *name; /* "held_bytes" */
-	const char *unit; /* "bytes" */
-	/* What a site, or a living container, adds to it; NULL = nothing */
+	const char *unit; /* "bytes", "count" */
+	/* What a site, a living container or a stack of the allocation profile adds; NULL = nothing */
 	uint64_t (*of_site)(const struct model *model, const struct site *site);
 	uint64_t (*of_container)(const struct container *container);
+	uint64_t (*of_allocated)(const struct event_allocated *allocated);
 };
 
 /* The kinds in the order of sample.values; NULL at the end. The first is the default. */
