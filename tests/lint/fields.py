@@ -15,6 +15,7 @@ import sys
 NOTES = {
     "model_target_info": r"INFO\(\w+, {}\)",
     "model_census": r"CENSUS\({}\)",
+    "model_unwound": r"UNWOUND\({}\)",
     "model_source": r"model_source, {}\b",
     "model_overhead": r"model_overhead, {}\b",
     "model_skip": r"model_skip, {}\b",

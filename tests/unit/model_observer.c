@@ -92,6 +92,11 @@ static void on_census(uint32_t target, const struct model_census *census, void *
 	model_set_census(((struct mirror *)arg)->model, target, census);
 }
 
+static void on_unwound(uint32_t target, const struct model_unwound *unwound, void *arg)
+{
+	model_set_unwound(((struct mirror *)arg)->model, target, unwound);
+}
+
 static void on_clock(uint64_t mono_ns, uint64_t real_ns, uint64_t end_mono_ns, void *arg)
 {
 	model_set_clock(((struct mirror *)arg)->model, mono_ns, real_ns, end_mono_ns);
@@ -114,6 +119,7 @@ static const struct model_observer observer = {
 	.overhead = on_overhead,
 	.host = on_host,
 	.census = on_census,
+	.unwound = on_unwound,
 	.clock = on_clock,
 	.incomplete = on_incomplete,
 };
@@ -162,6 +168,7 @@ Test(model_observer, a_mirror_becomes_the_same)
 	fill_map(&w, w.site, 0x1000, 4096);
 	look(&w, 0x1000, 10, 4096);
 	model_set_census(w.model, w.target, &census);
+	model_set_unwound(w.model, w.target, &(struct model_unwound){.complete = 8, .lost = 1});
 	model_add_skip(w.model, "slices", "no code");
 	model_set_source(w.model, "map", 5, 5, 4, 1);
 	model_set_overhead(w.model, &overhead);
@@ -173,6 +180,7 @@ Test(model_observer, a_mirror_becomes_the_same)
 	cr_assert_eq(model_target(mirror.model, 0)->limit_bytes, MIB(64));
 	cr_assert_eq(model_target(mirror.model, 0)->runtime_count, 2);
 	cr_assert_eq(model_census(mirror.model, 0)->maps, 7);
+	cr_assert_eq(model_unwound(mirror.model, 0)->complete, 8);
 	cr_assert_str_eq(model_skip(mirror.model, 0)->what, "slices");
 	cr_assert_eq(model_source(mirror.model, 0)->lost, 1);
 	cr_assert_eq(model_overhead(mirror.model)->probe_hits, 3);

@@ -342,8 +342,7 @@ void model_set_unwound(struct model *model, uint32_t target, const struct model_
 	if (target >= model->target_count)
 		return;
 	model->targets[target]->unwound = *unwound;
-	if (model->observer && model->observer->unwound)
-		model->observer->unwound(target, unwound, model->observer_arg);
+	model_tell(model, unwound, target, unwound);
 }
 
 void model_set_clock(struct model *model, uint64_t mono_ns, uint64_t real_ns, uint64_t end_mono_ns)

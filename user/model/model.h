@@ -361,8 +361,7 @@ struct model_observer {
 	void (*overhead)(const struct model_overhead *overhead, void *arg);
 	void (*host)(const struct model_host *host, void *arg);
 	void (*census)(uint32_t target, const struct model_census *census, void *arg);
-	void (*unwound)(
-		uint32_t target, const struct model_unwound *unwound, void *arg); /* may be NULL */
+	void (*unwound)(uint32_t target, const struct model_unwound *unwound, void *arg);
 	void (*clock)(uint64_t mono_ns, uint64_t real_ns, uint64_t end_mono_ns, void *arg);
 	void (*incomplete)(const char *reason, void *arg);
 };

@@ -45,6 +45,8 @@
 #define CENSUS(name)                                                                               \
 	AS(TYPE_OF(((struct census_row *)0)->census.name), struct census_row, census.name, #name, 0)
 
+#define UNWOUND(name) AS(COLUMN_U64, struct unwound_row, unwound.name, #name, 0)
+
 const struct table_shape recording_tables[TABLE_COUNT] = {
 	[EVENT_GROWTH] = {EVENT_TABLE(growth),
 		{EVENT_COLUMNS, FIELD_ENUM(growth, family, FAMILY_MAX), FIELD(growth, key),
@@ -152,6 +154,9 @@ const struct table_shape recording_tables[TABLE_COUNT] = {
 		{AS(COLUMN_TARGET, struct census_row, target, "target", 0), CENSUS(done),
 			CENSUS(complete), CENSUS(objects), CENSUS(bytes), CENSUS(maps),
 			CENSUS(channels), CENSUS(duration_ns)}},
+	[TABLE_UNWOUND] = {"unwound", sizeof(struct unwound_row),
+		{AS(COLUMN_TARGET, struct unwound_row, target, "target", 0), UNWOUND(complete),
+			UNWOUND(truncated), UNWOUND(lost)}},
 	[TABLE_SOURCE] = {"source", sizeof(struct model_source),
 		{MEMBER(struct model_source, name), MEMBER(struct model_source, hits),
 			MEMBER(struct model_source, produced),

@@ -55,6 +55,7 @@ enum recording_table {
 	TABLE_CLOCK,
 	TABLE_HOST,
 	TABLE_CENSUS,
+	TABLE_UNWOUND,
 	TABLE_SOURCE,
 	TABLE_OVERHEAD,
 	TABLE_SKIP,
@@ -111,6 +112,11 @@ struct host_row {
 struct census_row {
 	uint32_t target;
 	struct model_census census;
+};
+
+struct unwound_row {
+	uint32_t target;
+	struct model_unwound unwound;
 };
 
 /* TABLE_INCOMPLETE and TABLE_SETTING */

@@ -273,6 +273,11 @@ static void on_census(uint32_t target, const struct model_census *census, void *
 	push_copy(arg, TABLE_CENSUS, &(struct census_row){target, *census});
 }
 
+static void on_unwound(uint32_t target, const struct model_unwound *unwound, void *arg)
+{
+	push_copy(arg, TABLE_UNWOUND, &(struct unwound_row){target, *unwound});
+}
+
 static void on_clock(uint64_t mono_ns, uint64_t real_ns, uint64_t end_mono_ns, void *arg)
 {
 	push_copy(arg, TABLE_CLOCK, &(struct clock_row){mono_ns, real_ns, end_mono_ns});
@@ -295,6 +300,7 @@ static const struct model_observer observer = {
 	.overhead = on_overhead,
 	.host = on_host,
 	.census = on_census,
+	.unwound = on_unwound,
 	.clock = on_clock,
 	.incomplete = on_incomplete,
 };

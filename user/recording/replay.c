@@ -287,6 +287,9 @@ static int replay_row(struct replayer *replay, uint32_t table, union any_row *ro
 	case TABLE_CENSUS:
 		model_set_census(replay->model, row->census.target, &row->census.census);
 		return 0;
+	case TABLE_UNWOUND:
+		model_set_unwound(replay->model, row->unwound.target, &row->unwound.unwound);
+		return 0;
 	case TABLE_SOURCE:
 		return replay_source(replay, &row->source);
 	case TABLE_OVERHEAD:

@@ -26,6 +26,7 @@ union any_row {
 	struct clock_row clock;
 	struct host_row host;
 	struct census_row census;
+	struct unwound_row unwound;
 	struct model_source source;
 	struct model_overhead overhead;
 	struct model_skip skip;

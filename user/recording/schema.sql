@@ -53,6 +53,7 @@
 --   clock        monotonic and wall clock at the start, monotonic at the end
 --   host         kernel, processors, how probes were attached
 --   census       what a walk over a heap has seen
+--   unwound      copied stacks, by how their unwinding ended
 --   source       hits, records produced, delivered and lost, by source
 --   overhead     what all this has cost
 --   skip         what was left out, and why
