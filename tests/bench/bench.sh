@@ -43,7 +43,10 @@ bench_symbols() {
 	local binary start
 
 	binary=$(compiler_of "$newest")
-	for file in $binary ${BENCH_BINARIES:-}; do judge "$BUILD/bench/symbols" "$file"; done
+	tests/native_samples.sh
+	for file in $binary "$BUILD"/native-samples/lines-* ${BENCH_BINARIES:-}; do
+		judge "$BUILD/bench/symbols" "$file"
+	done
 	mkfifo "$scratch/source.go"
 	exec {source}<>"$scratch/source.go"
 	HOME=$scratch "$binary" -p main -o "$scratch/object" "$scratch/source.go" >"$scratch/compiler" 2>&1 {source}>&- &
