@@ -8,7 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <gelf.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,6 +322,14 @@ static int open_named(const char *name)
 	return fd;
 }
 
+static int open_self(void)
+{
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	cr_assert_geq(fd, 0);
+	return fd;
+}
+
 /* Where lines_place() is: it is in no inlined function, and its name is in every symbol table. */
 static uint64_t find_place(void)
 {
@@ -432,6 +440,40 @@ Test(native, split_debug_information_is_said)
 	cr_expect(facts.has_lines);
 	cr_expect(strstr(facts.note, "-gsplit-dwarf"), "%s", facts.note);
 	native_lines_close(lines);
+	close(fd);
+}
+
+/* What was handed over once is handed over again to the child that comes after. */
+Test(native, debug_file_outlives_the_child)
+{
+	static struct runtime_file facts;
+	static struct parser_frame frames[PARSER_MAX_FRAMES];
+	int fd = open_named("stripped"), debug = open_named("gcc.debug"), other = open_self();
+	uint64_t place = find_place();
+	struct parser_debug said;
+	struct parser *parser;
+	uint32_t id;
+
+	cr_assert_eq(parser_open(&parser), 0);
+	cr_assert_eq(parser_identify(parser, fd, &id, &facts), 0);
+	cr_expect_eq(parser_lines(parser, id, &place, 1, frames, 1), -ENOENT, "it was let go");
+	cr_expect_eq(parser_keep(parser, id, other, &said), -ENOENT, "another file");
+	cr_assert_eq(parser_keep(parser, id, fd, &said), 0);
+	cr_expect_not(said.has_lines);
+	cr_expect_eq(strlen(said.build_id), 40);
+	cr_expect_eq(parser_lines(parser, id, &place, 1, frames, 1), 0, "it has no names");
+	cr_expect_eq(parser_add_debug(parser, id, PARSER_DEBUG_OWN, other, &said), -ESTALE);
+	cr_assert_eq(parser_add_debug(parser, id, PARSER_DEBUG_OWN, debug, &said), 0);
+	cr_expect(said.has_lines);
+	for (int i = 0; i < 2; i++) {
+		cr_assert_eq(parser_lines(parser, id, &place, 1, frames, 1), 1);
+		cr_expect_str_eq(frames[0].function, "lines_place");
+		cr_expect_str_eq(base_name(frames[0].file), "lines.cc");
+		kill(parser_pid(parser), SIGKILL);
+	}
+	parser_close(parser);
+	close(other);
+	close(debug);
 	close(fd);
 }
 
