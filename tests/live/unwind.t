@@ -11,10 +11,18 @@ needs_root
 needs_memtrace
 command -v g++ >/dev/null || skip_all "g++ is not installed"
 
+# report CODE: runs it with the report in hand.
+report() {
+	python3 -c "import json, sys
+report = json.load(open(sys.argv[1]))
+$1" "$scratch/report.json"
+}
+
 # whole NAME PERCENT: of the stacks in the report at least so many of 100 reached their outermost frame.
 whole() {
-	read -r complete cut <<<"$(jq -r '[.targets[].unwound // empty] |
-		"\([.[].complete] | add // 0) \([.[] | .truncated + .lost] | add // 0)"' "$scratch/report.json")"
+	read -r complete cut < <(report "
+counts = [target['unwound'] for target in report['targets'] if 'unwound' in target]
+print(sum(c['complete'] for c in counts), sum(c['truncated'] + c['lost'] for c in counts))")
 	note="$complete whole, $cut cut short"
 	if [ "$complete" -ge 20 ] && [ $((complete * 100)) -ge $(((complete + cut) * $2)) ]; then
 		ok "$1: stacks are whole ($note)"
@@ -87,12 +95,13 @@ for mode in "-O2 -g" "-O2 -s"; do
 	g++ $mode "$scratch/grow.cc" -o "$scratch/grow" || { not_ok "grow.cc compiles"; continue; }
 	traced "g++ $mode" "$scratch/grow"
 	whole "g++ $mode" 95
-	place=$(jq -r '[.sites[] | select(.function != null)] | .[0] | "\(.function) \(.file // "" | split("/") | last)"' "$scratch/report.json")
+	report "
+places = [site for site in report['sites'] if site['function']]
+print(places[0]['function'], places[0]['file'].split('/')[-1]) if places else print('none')" >"$scratch/place"
 	case $mode in
 	*-g) wanted='pool::fill grow.cc' ;;
 	*) wanted='grow\+0x[0-9a-f]+ build-id [0-9a-f]+' ;;
 	esac
-	echo "$place" >"$scratch/place"
 	says "g++ $mode: the place of its faults" "$scratch/place" "^$wanted\$"
 done
 done_testing
