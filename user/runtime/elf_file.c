@@ -645,6 +645,11 @@ const char *elf_file_build_id(const struct elf_file *elf)
 	return elf->build_id;
 }
 
+int elf_file_fd(const struct elf_file *elf)
+{
+	return elf->fd;
+}
+
 int elf_file_open(int fd, struct elf_file **ret)
 {
 	struct elf_file *elf = xcalloc(1, sizeof(*elf));

@@ -27,6 +27,9 @@ struct elf_section {
 int elf_file_open(int fd, struct elf_file **ret);
 void elf_file_close(struct elf_file *elf);
 
+/* The descriptor it was opened with, still the opener's. */
+int elf_file_fd(const struct elf_file *elf);
+
 bool elf_file_is_pie(const struct elf_file *elf);
 bool elf_file_has_symbols(const struct elf_file *elf);
 

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "runtime/elf_file.h"
+#include "runtime/go_dwarf.h"
 #include "runtime/go_file.h"
 #include "runtime/go_layout.h"
 
@@ -85,10 +86,10 @@ static bool read_module(struct go_file *file, const uint8_t *module, uint64_t va
 
 static void read_types(struct go_file *file, const uint8_t *module)
 {
-	const struct go_module_layout *layout = go_layout_find_module(file->facts.minor);
+	const struct go_module_layout *layout = &file->module_layout;
 	uint64_t start, end;
 
-	if (!layout)
+	if (!file->has_module_layout)
 		return;
 	start = load_u64(module + layout->types);
 	end = load_u64(module + layout->types + 8);
@@ -157,15 +158,35 @@ static void find_source_root(struct go_file *file)
 
 /* ---- open ---- */
 
+/* A version or an experiment that no table knows: the binary may say it itself. */
+static void take_dwarf(struct go_file *file)
+{
+	struct go_dwarf dwarf;
+
+	if (go_dwarf_find(file->elf, &dwarf, file->layout_reason))
+		return;
+	file->facts.layout = dwarf.layout;
+	file->facts.layout.slice_length_new = file->build.minor >= 21;
+	file->facts.swiss = dwarf.swiss;
+	file->module_layout = dwarf.module;
+	file->has_layout = file->has_module_layout = true;
+}
+
 static void set_version(struct go_file *file)
 {
-	const struct go_layout *layout;
+	const struct go_layout *layout = go_layout_find(file->build.minor);
+	const struct go_module_layout *module = go_layout_find_module(file->build.minor);
 
 	file->facts.minor = file->build.minor;
 	file->facts.swiss = file->build.minor >= 24 && !file->build.no_swiss;
-	layout = go_layout_find(file->build.minor);
+	file->has_layout = layout && !file->build.experiment[0];
+	file->has_module_layout = module;
 	if (layout)
 		file->facts.layout = *layout;
+	if (module)
+		file->module_layout = *module;
+	if (!file->has_layout && file->build.release)
+		take_dwarf(file);
 	if (file->build.no_green_tea) {
 		file->facts.layout.inline_marks = false;
 		file->facts.layout.arena_inline_marks = UINT32_MAX;

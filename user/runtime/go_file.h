@@ -11,6 +11,7 @@
 
 #include "runtime/go_buildinfo.h"
 #include "runtime/go_facts.h"
+#include "runtime/go_layout.h"
 #include "runtime/go_pclntab.h"
 
 struct elf_file;
@@ -23,9 +24,13 @@ struct go_file {
 	bool has_module; /* text to enoptrbss and moduledata of facts are filled in */
 	bool has_types;  /* types, etypes and gofunc too */
 	struct go_facts facts;
-	uint64_t gofunc;       /* what FUNCDATA offsets count from */
-	const uint8_t *types;  /* contents of [facts.types, facts.etypes); NULL = none */
-	char source_root[256]; /* "/usr/lib/go-1.19/src/"; "" = built with -trimpath */
+	bool has_layout;        /* facts.layout is known, from a table or the binary's DWARF */
+	bool has_module_layout; /* so is this: */
+	struct go_module_layout module_layout;
+	char layout_reason[96]; /* why there is no layout */
+	uint64_t gofunc;        /* what FUNCDATA offsets count from */
+	const uint8_t *types;   /* contents of [facts.types, facts.etypes); NULL = none */
+	char source_root[256];  /* "/usr/lib/go-1.19/src/"; "" = built with -trimpath */
 };
 
 /* -ENOENT: not written in Go. -EBADMSG: its parts contradict each other. elf must outlive it. */

@@ -76,13 +76,14 @@ static bool check_reading(struct go_file *file, struct runtime_file *ret)
 		go_probes_add_skip(ret, READING, "%s is no released version", version_text(file));
 		return false;
 	}
-	if (!go_layout_find(facts->minor)) {
-		go_probes_add_skip(ret, READING, "Go 1.%u is not a known layout", facts->minor);
+	if (!file->has_layout && file->build.experiment[0]) {
+		go_probes_add_skip(ret, READING, "GOEXPERIMENT=%s may change layouts, and %s",
+			file->build.experiment, file->layout_reason);
 		return false;
 	}
-	if (file->build.experiment[0]) {
-		go_probes_add_skip(
-			ret, READING, "GOEXPERIMENT=%s may change layouts", file->build.experiment);
+	if (!file->has_layout) {
+		go_probes_add_skip(ret, READING, "Go 1.%u is not a known layout, and %s",
+			facts->minor, file->layout_reason);
 		return false;
 	}
 	for (i = 0; i < ARRAY_SIZE(needed); i++) {
