@@ -264,14 +264,47 @@ Test(go_process, heap_state)
 	build(&heap, 26);
 	add_span(&heap, 48, 170, false);
 	set_gc(&heap, 7, 1);
-	put64(&heap, CONTROLLER + heap.file.go.layout.gc_heap_live, 1111);
+	put64(&heap, CONTROLLER + heap.file.go.layout.gc_total_alloc, 5555);
+	put64(&heap, CONTROLLER + heap.file.go.layout.gc_total_free, 4444);
 	put64(&heap, CONTROLLER + heap.file.go.layout.gc_goal, 2222);
 	put64(&heap, STATS + heap.file.go.layout.stats_pause_ns + 8 * 6, 3333);
 	open_heap(&heap);
 	cr_assert_eq(runtime_go.heap(heap.process, &state), 0);
 	cr_expect(state.gc_cycles == 7 && state.gc_running && state.allocated_bytes == 1111 &&
-		  state.goal_bytes == 2222 && state.pause_last_ns == 3333);
+		  state.total_alloc_bytes == 5555 && state.goal_bytes == 2222 &&
+		  state.pause_last_ns == 3333);
 	close_heap(&heap);
+}
+
+/* Deltas of which single ones are below zero; and a sum that cannot be, seen while two are merged. */
+Test(go_process, heap_state_of_the_runtime)
+{
+	const uint8_t minors[] = {19, 26};
+
+	for (size_t i = 0; i < ARRAY_SIZE(minors); i++) {
+		struct event_heap state;
+		struct go_layout layout;
+		struct heap heap;
+
+		build(&heap, minors[i]);
+		add_span(&heap, 48, 170, false);
+		layout = heap.file.go.layout;
+		for (uint64_t word = 0; word < 6; word++)
+			put64(&heap, STATS + layout.stats_sys + 8 * word, 1ull << word);
+		put64(&heap, STATS + 24, 9000);                           /* stacks */
+		put64(&heap, STATS + layout.stats_delta + 24, -1000ull);  /* stacks */
+		put64(&heap, STATS + 2ull * layout.stats_delta + 24, 10); /* stacks */
+		put64(&heap, STATS + layout.stats_delta + 32, 100);       /* work buffers */
+		put64(&heap, STATS + layout.stats_delta + 40, 0x10000);   /* 1.19: bitmaps */
+		open_heap(&heap);
+		cr_assert_eq(runtime_go.heap(heap.process, &state), 0);
+		cr_expect_eq(state.stack_bytes, 8010);
+		cr_expect_eq(state.runtime_bytes, 163 + (minors[i] == 19 ? 0x10000 : 0));
+		put64(&heap, STATS + layout.stats_delta + 24, -90000ull);
+		cr_assert_eq(runtime_go.heap(heap.process, &state), 0);
+		cr_expect(!state.stack_bytes && !state.runtime_bytes);
+		close_heap(&heap);
+	}
 }
 
 /* ---- liveness ---- */

@@ -149,12 +149,18 @@ struct event_heap {
 	uint64_t pause_total_ns, pause_last_ns;
 	uint64_t live_bytes; /* marked by the last GC */
 	uint64_t goal_bytes;
-	uint64_t allocated_bytes;   /* heap now: live + not yet collected */
+	uint64_t allocated_bytes;   /* objects now: live and not yet swept; Go: HeapAlloc */
 	uint64_t total_alloc_bytes; /* cumulative since the target's start */
-	uint64_t in_use_bytes;      /* spans in use */
-	uint64_t free_bytes, released_bytes;
-	uint64_t stack_bytes;     /* goroutine stacks */
-	uint64_t runtime_bytes;   /* metadata; 0 = unknown */
+	uint64_t in_use_bytes;      /* spans in use; Go: HeapInuse */
+	uint64_t free_bytes;     /* free spans that may be resident; Go: HeapIdle - HeapReleased */
+	uint64_t released_bytes; /* free spans given back to the system */
+	uint64_t stack_bytes;    /* spans of goroutine stacks; Go: StackInuse */
+	/*
+	 * Had from the system by the runtime for itself: span descriptors, bitmaps, caches, profile
+	 * buckets, the stacks of its threads; 0 = unknown. Go: Sys - HeapSys - StackInuse. It was asked for,
+	 * not necessarily touched: an upper bound of what is resident.
+	 */
+	uint64_t runtime_bytes;
 	uint64_t scannable_bytes; /* of the heap: what the collector has to look through */
 	uint32_t pause_count;     /* the newest cycles, stop-the-world time of each: */
 	uint64_t pause_min_ns, pause_median_ns, pause_max_ns;

@@ -109,8 +109,6 @@ static int compare_spans(const void *a, const void *b)
 
 static void take_span(struct census *census, const struct go_span *span)
 {
-	if (span->state == GO_SPAN_MANUAL)
-		census->process->stack_bytes += span->pages * GO_PAGE_BYTES;
 	if (span->state != GO_SPAN_IN_USE || span->pages > UINT32_MAX)
 		return;
 	census->spans[census->span_count++] = (struct census_span){
@@ -171,7 +169,6 @@ static int read_spans(struct census *census)
 		return r;
 	if (!slice[1] || slice[1] > MAX_SPANS)
 		return -EBADMSG;
-	process->stack_bytes = 0;
 	mspans = xcalloc(slice[1], sizeof(*mspans));
 	r = target_mem_read(process->mem, slice[0], mspans, slice[1] * 8);
 	census->spans = xcalloc(slice[1], sizeof(*census->spans));

@@ -20,7 +20,9 @@ struct go_layout {
 	uint32_t arena_spans, arena_inline_marks; /* 0xffffffff = the version has none */
 	uint16_t special_offset, special_offset_bytes, special_kind, special_bucket;
 	uint8_t special_kind_profile;
-	uint16_t stats_num_gc, stats_pause_total, stats_pause_ns, stats_last_gc_nanotime;
+	uint16_t stats_num_gc, stats_pause_total, stats_pause_ns, stats_last_gc_nanotime, stats_sys;
+	uint16_t stats_delta; /* bytes of one of the three heapStatsDelta at the start of mstats */
+	uint8_t stats_gc_words; /* in it, behind inStacks: what the collector uses */
 	uint16_t gc_heap_live, gc_heap_marked, gc_heap_in_use, gc_heap_released, gc_heap_free,
 		gc_total_alloc, gc_total_free, gc_goal, gc_scannable, gc_assist_time,
 		gc_dedicated_time, gc_fractional_time, gc_idle_time, gc_mark_start;

@@ -503,11 +503,8 @@ int go_goroutines(struct runtime_process *process, uint64_t floor,
 	for (size_t i = 0; r >= 0 && i < run->group_count; i++)
 		if (run->groups[i].event.count >= floor)
 			found(&run->groups[i], arg);
-	if (r >= 0) {
+	if (r >= 0)
 		*ret = run->all;
-		/* The census counts more (cached stacks, the system's), but long ago. */
-		process->stack_bytes = MAX(process->stack_bytes, run->all.stack_bytes);
-	}
 	run_free(run);
 	return r < 0 ? r : 0;
 }

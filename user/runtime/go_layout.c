@@ -19,7 +19,8 @@
 
 #define STATS_1_19                                                                                 \
 	.stats_num_gc = 7704, .stats_pause_total = 3600, .stats_pause_ns = 3608,                   \
-	.stats_last_gc_nanotime = 7720
+	.stats_last_gc_nanotime = 7720, .stats_delta = 1176, .stats_gc_words = 2,                  \
+	.stats_sys = 3544
 
 #define PACER_1_21                                                                                 \
 	.gc_heap_live = 104, .gc_heap_marked = 152, .gc_heap_in_use = 272,                         \
@@ -190,6 +191,9 @@ static const struct {
 			.stats_pause_total = 3576,
 			.stats_pause_ns = 3584,
 			.stats_last_gc_nanotime = 7696,
+			.stats_delta = 1168,
+			.stats_gc_words = 1,
+			.stats_sys = 3520,
 			PACER_1_21,
 			CHAN_1_23,
 			.chan_header = 112,

@@ -106,7 +106,6 @@ struct runtime_process {
 	struct go_facts facts; /* addresses are run-time addresses */
 	uint64_t arenas;       /* run-time address of the arena table */
 	struct table arena_of; /* arena index -> heapArena; an arena is never unmapped */
-	uint64_t stack_bytes;  /* goroutine stacks, from the last census */
 	struct go_gc_view gc_view;
 
 	struct table type_of; /* run-time type address -> index into types, UINT64_MAX = none */

@@ -118,6 +118,23 @@ static struct json_object *gc_of(const struct model *model, const struct target 
 	return object;
 }
 
+static struct json_object *heap_of(const struct target *target)
+{
+	const struct event_heap *heap = &target->heap;
+	struct json_object *object;
+
+	if (!target->has_heap)
+		return NULL;
+	object = json_object_new_object();
+	json_add_uint(object, "allocated_bytes", heap->allocated_bytes);
+	json_add_uint(object, "in_use_bytes", heap->in_use_bytes);
+	json_add_uint(object, "idle_bytes", heap->free_bytes + heap->released_bytes);
+	json_add_uint(object, "released_bytes", heap->released_bytes);
+	json_add_uint(object, "stack_bytes", heap->stack_bytes);
+	json_add_known(object, "runtime_bytes", heap->runtime_bytes, heap->runtime_bytes);
+	return object;
+}
+
 static struct json_object *exit_of(const struct target *target)
 {
 	struct json_object *object = json_object_new_object();
@@ -226,6 +243,7 @@ struct json_object *json_next_target(struct json_cursor *cursor)
 	json_add(object, "containers_seen", seen_of(target));
 	json_add(object, "waterfall", waterfall_of(cursor->report, target));
 	json_add(object, "gc", gc_of(model, target));
+	json_add(object, "heap", heap_of(target));
 	json_add(object, "census", census_of(model, target));
 	unwound = unwound_of(model, target);
 	if (unwound)
