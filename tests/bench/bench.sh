@@ -67,8 +67,12 @@ bench_symbols() {
 bench_census() {
 	program=$(workload "$newest" census) && workload_start "$program" still && say go && hear TRUTH ||
 		{ broken census; return; }
-	for run in 1 2 3; do report 0 "$scratch/census.$run"; done
-	rows census "$scratch"/census.[123]
+	for run in 1 2 3 4 5; do report 0 "$scratch/census.$run"; done
+	rows census "a heap of maps" "$scratch"/census.[1-5]
+	workload_end
+	program=$(workload "$newest" bench) && workload_start "$program" objects 1500000 || { broken census; return; }
+	for run in 1 2 3 4 5; do report 0 "$scratch/objects.$run"; done
+	rows census "a heap of other objects" "$scratch"/objects.[1-5]
 	workload_end
 }
 

@@ -156,7 +156,7 @@ MINIMAL = {
         "containers_seen": {"map": 1, "slice": 0, "channel": 0, "buffer": 0, "dropped": 0},
         "waterfall": {"kept_by_findings": 4, "other_live_heap": 0, "garbage": 0, "free_heap": 8,
                       "stacks": 0, "files": 0, "runtime": 0, "unexplained": -2},
-        "gc": None, "census": None,
+        "gc": None, "heap": None, "census": None,
     }],
     "sites": [{
         "id": 1, "target": 0, "pid": 1, "runtime": "go", "family": "map", "type": "map[int]int",

@@ -19,7 +19,7 @@
  *	target   pid= comm= exe= build= runtime= version= cgroup= limit= age= start=
  *	site     name= target= family= type= frame=FUNCTION|FILE|LINE[|internal|inlined] ...
  *	stack    name= target= frame=... as above       a whole stack
- *	census   target= complete= objects= bytes= maps= channels= took=
+ *	census   target= complete= objects= bytes= maps= channels= took= slice=
  *	source   name= hits= produced= delivered= lost=
  *	overhead hits= ns= probe= target= budget= tracer= rss= parser= attach= detach=
  *	skip     what= reason=
@@ -375,6 +375,7 @@ static void read_census(struct replay *replay, const struct line *line)
 		.maps = number(line, "maps"),
 		.channels = number(line, "channels"),
 		.duration_ns = number(line, "took"),
+		.longest_slice_ns = number(line, "slice"),
 	};
 
 	model_set_census(replay->model, (uint32_t)number(line, "target"), &census);

@@ -324,7 +324,7 @@ struct model_host {
 
 struct model_census {
 	bool done, complete;
-	uint64_t objects, bytes, maps, channels, duration_ns;
+	uint64_t objects, bytes, maps, channels, duration_ns, longest_slice_ns;
 };
 
 /* Stacks that were copied and unwound, by how they ended. */

@@ -20,17 +20,19 @@
 #include "runtime/go_arrays.h"
 #include "runtime/go_census.h"
 #include "runtime/go_chan.h"
+#include "runtime/go_map_layout.h"
 
-#define SPAN_BATCH      1024
-#define MAX_SPANS       (1u << 26)
-#define MAX_INDEX_PAGES (1ull << 22) /* 32 GiB of heap; above, a span is found by bisection */
-#define WHOLE_SLOTS     4096         /* larger slots: only their first bytes are read */
-#define CHECK_BATCH     256
-#define CHECK_ATTEMPTS  8
-#define MAX_PROFILED    1024           /* arrays of one container that are asked for their stack */
-#define MAX_TABLE_BYTES (264ull << 10) /* 128 groups of at most 2,056 bytes, as allocated */
-
-_Static_assert(SPAN_BATCH *GO_MSPAN_MAX <= CENSUS_SLICE_BYTES, "a batch of spans fits the buffer");
+#define SPAN_BATCH       CENSUS_SPAN_BATCH
+#define WHOLE_SLOTS      4096 /* larger slots: only their first bytes are read */
+#define CHECK_BATCH      256
+#define BATCH_PAGES      256 /* pages that one batch of candidates may read, roughly */
+#define TABLE_PAGES      5   /* a Swiss table of 1,024 slots of 16 bytes */
+#define TABLES_PER_PAGE  128
+#define ENTRIES_PER_PAGE 64
+#define MAX_ARRAY_PAGES  8
+#define CHECK_ATTEMPTS   8
+#define MAX_PROFILED     1024           /* arrays of one container that are asked for their stack */
+#define MAX_TABLE_BYTES  (264ull << 10) /* 128 groups of at most 2,056 bytes, as allocated */
 
 struct candidate {
 	enum family family;
@@ -46,10 +48,20 @@ struct candidates {
 	size_t count, capacity;
 };
 
+static void census_end_slice(struct census *census)
+{
+	uint64_t now_ns = clock_mono_ns();
+	uint64_t slice_ns = now_ns - census->slice_ns;
+
+	census->stats.longest_slice_ns = MAX(census->stats.longest_slice_ns, slice_ns);
+	census->slice_ns = now_ns;
+}
+
 int census_progress(struct census *census, uint64_t bytes)
 {
 	const struct runtime_census_options *options = census->options;
 
+	census_end_slice(census);
 	census->done += bytes;
 	census->stats.bytes += bytes;
 	if (options->deadline_ns && clock_mono_ns() >= options->deadline_ns)
@@ -96,112 +108,6 @@ int census_read(struct census *census, struct target_piece *pieces, size_t count
 		if (!pieces[i].done)
 			r = add_pages(census, &pieces[i]);
 	return r < 0 ? r : read_pages(census);
-}
-
-/* ---- spans ---- */
-
-static int compare_spans(const void *a, const void *b)
-{
-	const struct census_span *x = a, *y = b;
-
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-static void take_span(struct census *census, const struct go_span *span)
-{
-	if (span->state != GO_SPAN_IN_USE || span->pages > UINT32_MAX)
-		return;
-	census->spans[census->span_count++] = (struct census_span){
-		.start = span->start,
-		.elemsize = span->elemsize,
-		.large_type = span->large_type,
-		.pages = (uint32_t)span->pages,
-		.nelems = (uint32_t)span->nelems,
-		.class = span->class,
-	};
-}
-
-static int read_span_batch(struct census *census, const uint64_t *mspans, size_t count)
-{
-	uint32_t bytes = census->process->facts.layout.mspan_size;
-	struct target_piece pieces[SPAN_BATCH];
-	uint8_t(*raw)[GO_MSPAN_MAX] = (void *)census->buffer;
-	int r;
-
-	for (size_t i = 0; i < count; i++)
-		pieces[i] = (struct target_piece){mspans[i], raw[i], bytes, false};
-	r = target_mem_read_pieces(census->process->mem, pieces, count);
-	for (size_t i = 0; r >= 0 && i < count; i++) {
-		struct go_span span;
-
-		if (pieces[i].done && go_heap_parse_span(census->process, mspans[i], raw[i], &span))
-			take_span(census, &span);
-	}
-	return r < 0 ? r : 0;
-}
-
-static void index_spans(struct census *census)
-{
-	const struct census_span *last = &census->spans[census->span_count - 1];
-
-	census->first_page = census->spans[0].start >> GO_PAGE_SHIFT;
-	census->page_count = (last->start >> GO_PAGE_SHIFT) + last->pages - census->first_page;
-	if (census->page_count > MAX_INDEX_PAGES)
-		return;
-	census->page_span = xcalloc(census->page_count, sizeof(*census->page_span));
-	for (size_t i = 0; i < census->span_count; i++) {
-		uint64_t page = (census->spans[i].start >> GO_PAGE_SHIFT) - census->first_page;
-
-		for (uint32_t j = 0; j < census->spans[i].pages && page + j < census->page_count;
-			j++)
-			census->page_span[page + j] = (uint32_t)i + 1;
-	}
-}
-
-static int read_spans(struct census *census)
-{
-	struct runtime_process *process = census->process;
-	uint64_t slice[2], *mspans = NULL;
-	int r = target_mem_read(process->mem,
-		process->facts.mheap + process->facts.layout.heap_allspans, slice, sizeof(slice));
-
-	if (r < 0)
-		return r;
-	if (!slice[1] || slice[1] > MAX_SPANS)
-		return -EBADMSG;
-	mspans = xcalloc(slice[1], sizeof(*mspans));
-	r = target_mem_read(process->mem, slice[0], mspans, slice[1] * 8);
-	census->spans = xcalloc(slice[1], sizeof(*census->spans));
-	for (uint64_t i = 0; !r && i < slice[1]; i += SPAN_BATCH)
-		r = read_span_batch(census, mspans + i, MIN(slice[1] - i, (uint64_t)SPAN_BATCH));
-	free(mspans);
-	if (r < 0 || !census->span_count)
-		return r < 0 ? r : -EBADMSG;
-	qsort(census->spans, census->span_count, sizeof(*census->spans), compare_spans);
-	index_spans(census);
-	return 0;
-}
-
-const struct census_span *census_find_span(const struct census *census, uint64_t addr)
-{
-	uint64_t page = (addr >> GO_PAGE_SHIFT) - census->first_page;
-	const struct census_span *span;
-	size_t low = 0, high = census->span_count;
-
-	if (page >= census->page_count)
-		return NULL;
-	if (census->page_span)
-		return census->page_span[page] ? &census->spans[census->page_span[page] - 1] : NULL;
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (census->spans[middle].start <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	span = low ? &census->spans[low - 1] : NULL;
-	return span && addr - span->start < (uint64_t)span->pages * GO_PAGE_BYTES ? span : NULL;
 }
 
 /* ---- candidates ---- */
@@ -334,13 +240,12 @@ static bool is_read_whole(const struct census_span *span)
 
 static int scan_large(struct census *census, struct candidates *ret)
 {
+	const struct census_span *span;
 	uint64_t keys[SPAN_BATCH];
-	size_t count = 0;
+	size_t cursor = 0, count = 0;
 	int r = 0;
 
-	for (size_t i = 0; i < census->span_count; i++) {
-		const struct census_span *span = &census->spans[i];
-
+	while (!r && (span = census_next_span(census, &cursor))) {
 		if (!span_try(census, span) || is_read_whole(span))
 			continue;
 		for (uint32_t slot = 0; slot < span->nelems && !r; slot++) {
@@ -356,13 +261,12 @@ static int scan_large(struct census *census, struct candidates *ret)
 
 static int scan_spans(struct census *census, struct candidates *ret)
 {
-	const struct census_span *batch[SPAN_BATCH];
+	const struct census_span *batch[SPAN_BATCH], *span;
+	size_t cursor = 0, count = 0;
 	uint64_t bytes = 0;
-	size_t count = 0;
 	int r = 0;
 
-	for (size_t i = 0; i < census->span_count && !r; i++) {
-		const struct census_span *span = &census->spans[i];
+	while (!r && (span = census_next_span(census, &cursor))) {
 		uint64_t span_bytes = span->pages * GO_PAGE_BYTES;
 
 		if (!span_try(census, span) || !is_read_whole(span))
@@ -558,13 +462,30 @@ static int confirm_batch(struct census *census, struct candidate *list, size_t c
 	return r;
 }
 
+/* Pages that confirming a candidate may read: roughly, so that a batch takes a slice's time. */
+static uint64_t weigh(const struct census *census, const struct candidate *candidate)
+{
+	if (candidate->family != FAMILY_MAP)
+		return 1;
+	if (candidate->map.tables)
+		return 1 + candidate->map.tables / TABLES_PER_PAGE +
+		       MIN(MIN(candidate->map.tables, (uint64_t)CHECKED_TABLES) * TABLE_PAGES,
+			       candidate->map.length / ENTRIES_PER_PAGE);
+	return 1 + MIN(slot_bytes(census, candidate->map.array) / TARGET_PAGE_BYTES,
+			   (uint64_t)MAX_ARRAY_PAGES);
+}
+
 static int confirm_all(struct census *census, struct candidates *candidates)
 {
 	int r = 0;
 
-	for (size_t start = 0; start < candidates->count && !r; start += CHECK_BATCH) {
-		r = confirm_batch(census, candidates->list + start,
-			MIN(candidates->count - start, (size_t)CHECK_BATCH));
+	for (size_t start = 0, end = 0; start < candidates->count && !r; start = end) {
+		uint64_t weight = 0;
+
+		while (end < candidates->count && end - start < CHECK_BATCH &&
+			(end == start || weight < BATCH_PAGES))
+			weight += weigh(census, &candidates->list[end++]);
+		r = confirm_batch(census, candidates->list + start, end - start);
 		if (!r)
 			r = census_progress(census, 0);
 	}
@@ -621,7 +542,7 @@ static void emit(struct census *census, const struct census_find *find,
 
 static void add_work(struct census *census)
 {
-	for (size_t i = 0; i < census->span_count; i++) {
+	for (size_t i = 0; i < census->span_count; i++) { /* in any order */
 		const struct census_span *span = &census->spans[i];
 		uint64_t bytes = span->pages * GO_PAGE_BYTES;
 
@@ -637,13 +558,17 @@ int go_census(struct runtime_process *process, const struct runtime_census_optio
 	struct runtime_census_stats *ret_stats)
 {
 	struct census census = {.process = process, .options = options};
-	struct candidates candidates = {};
 	uint64_t start_ns = clock_mono_ns();
+	const struct go_type *types;
+	struct candidates candidates = {};
 	int r;
 
 	census.buffer = xcalloc(1, CENSUS_SLICE_BYTES + GO_PAGE_BYTES);
 	census.has_profile = go_profile_enabled(process);
-	r = read_spans(&census);
+	go_typecache_maps(
+		process, &types); /* the parser's work, not the target's: before the first slice */
+	census.slice_ns = clock_mono_ns();
+	r = census_read_spans(&census);
 	if (!r) {
 		add_work(&census);
 		r = scan_spans(&census, &candidates);
@@ -657,8 +582,10 @@ int go_census(struct runtime_process *process, const struct runtime_census_optio
 	census.stats.complete = r == 0;
 	if (r == -EINTR || r == -ETIME) /* what was found until then is still true */
 		r = 0;
-	for (size_t i = 0; !r && i < census.find_count; i++)
+	for (size_t i = 0; !r && i < census.find_count; i++) {
 		emit(&census, &census.finds[i], found);
+		census_end_slice(&census);
+	}
 	census.stats.duration_ns = clock_mono_ns() - start_ns;
 	if (!r)
 		*ret_stats = census.stats;

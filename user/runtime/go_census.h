@@ -10,8 +10,9 @@
 #include "runtime/go_map.h"
 
 #define CENSUS_SLICE_BYTES                                                                         \
-	(256u << 10) /* at once: small enough for the cache that is scanned next */
-#define CENSUS_PAGES (CENSUS_SLICE_BYTES / TARGET_PAGE_BYTES)
+	(256u << 10)           /* at once: small enough for the cache that is scanned next */
+#define CENSUS_SPAN_BATCH 1024 /* spans read at once */
+#define CENSUS_PAGES      (CENSUS_SLICE_BYTES / TARGET_PAGE_BYTES)
 
 /* A span of the garbage collected heap at the time of the snapshot. */
 struct census_span {
@@ -53,8 +54,9 @@ struct census {
 	const struct runtime_census_options *options;
 	struct runtime_census_stats stats;
 	uint64_t done, total; /* bytes */
+	uint64_t slice_ns;    /* when the slice that is going on began */
 
-	struct census_span *spans; /* by start */
+	struct census_span *spans; /* in no order where there is an index, else by start */
 	size_t span_count;
 	uint32_t *page_span; /* page - first_page -> index into spans + 1; NULL = too many pages */
 	uint64_t first_page, page_count;
@@ -68,10 +70,16 @@ struct census {
 	bool has_profile;
 };
 
+/* Reads all spans: 0, -EBADMSG, -ESRCH, or what census_progress() says. */
+int census_read_spans(struct census *census);
+
+/* The next span by address; *cursor = 0 at first. NULL = no more. */
+const struct census_span *census_next_span(const struct census *census, size_t *cursor);
+
 /* The span that holds addr, or NULL. */
 const struct census_span *census_find_span(const struct census *census, uint64_t addr);
 
-/* Counts bytes as read. Non-zero: stop (asked to, or out of time). */
+/* Ends a slice and counts bytes as read. Non-zero: stop (asked to, or out of time). */
 int census_progress(struct census *census, uint64_t bytes);
 
 /* Reads pieces; what is not present reads as zero. 0 or -ESRCH. */

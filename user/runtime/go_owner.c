@@ -19,6 +19,7 @@
 
 #define FILTER_SHIFT     12
 #define FILTER_MAX_PAGES (1ull << 28)
+#define CHOOSE_BATCH     64
 #define BATCH_SPANS      1024
 #define KIND_CHAN        18
 #define KIND_INTERFACE   20
@@ -182,12 +183,12 @@ static int scan_heap(struct pass *pass)
 {
 	struct census *census = pass->census;
 	struct target_piece pieces[BATCH_SPANS];
+	const struct census_span *span;
+	size_t cursor = 0, count = 0;
 	uint64_t bytes = 0;
-	size_t count = 0;
 	int r = 0;
 
-	for (size_t i = 0; i < census->span_count && !r; i++) {
-		const struct census_span *span = &census->spans[i];
+	while (!r && (span = census_next_span(census, &cursor))) {
 		uint64_t span_bytes = span->pages * GO_PAGE_BYTES;
 
 		if (span->class & 1)
@@ -296,15 +297,16 @@ static void choose_slot(struct census *census, struct census_find *find)
 	}
 }
 
-static int choose_slots(struct census *census)
+/* Forgets slots in objects that are not allocated, and chooses among the others. */
+static int choose_part(struct census *census, struct census_find *finds, size_t find_count)
 {
-	size_t wanted = census->find_count * CENSUS_SLOTS, count = 0, at = 0;
-	struct go_object *objects = xcalloc(wanted, sizeof(*objects));
+	struct go_object objects[CHOOSE_BATCH * CENSUS_SLOTS];
+	size_t wanted = find_count * CENSUS_SLOTS, count = 0, at = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < wanted; i++) {
 		const struct census_slot *slot =
-			&census->finds[i / CENSUS_SLOTS].owner.slots[i % CENSUS_SLOTS];
+			&finds[i / CENSUS_SLOTS].owner.slots[i % CENSUS_SLOTS];
 
 		if (slot->object)
 			objects[count++].addr = slot->addr;
@@ -312,15 +314,23 @@ static int choose_slots(struct census *census)
 	if (count)
 		r = go_heap_find_objects(census->process, objects, count);
 	for (size_t i = 0; !r && i < wanted; i++) {
-		struct census_slot *slot =
-			&census->finds[i / CENSUS_SLOTS].owner.slots[i % CENSUS_SLOTS];
+		struct census_slot *slot = &finds[i / CENSUS_SLOTS].owner.slots[i % CENSUS_SLOTS];
 
 		if (slot->object && objects[at++].state != GO_OBJECT_ALLOCATED)
 			slot->object = 0;
 	}
-	for (size_t i = 0; !r && i < census->find_count; i++)
-		choose_slot(census, &census->finds[i]);
-	free(objects);
+	for (size_t i = 0; !r && i < find_count; i++)
+		choose_slot(census, &finds[i]);
+	return r ? r : census_progress(census, 0);
+}
+
+static int choose_slots(struct census *census)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < census->find_count && !r; i += CHOOSE_BATCH)
+		r = choose_part(census, census->finds + i,
+			MIN(census->find_count - i, (size_t)CHOOSE_BATCH));
 	return r;
 }
 

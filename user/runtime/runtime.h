@@ -101,7 +101,8 @@ struct runtime_census_stats {
 	uint64_t containers; /* found, small ones too; of them: */
 	uint64_t maps, channels;
 	uint64_t duration_ns;
-	bool complete; /* false: interrupted or out of time */
+	uint64_t longest_slice_ns; /* between two calls of progress */
+	bool complete;             /* false: interrupted or out of time */
 };
 
 struct runtime_census_options {

@@ -160,6 +160,7 @@ static struct json_object *census_of(const struct model *model, const struct tar
 	json_add_uint(object, "maps", census->maps);
 	json_add_uint(object, "channels", census->channels);
 	json_add_uint(object, "duration_ns", census->duration_ns);
+	json_add_uint(object, "longest_slice_ns", census->longest_slice_ns);
 	return object;
 }
 

@@ -555,6 +555,7 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 		census.maps += stats.maps;
 		census.channels += stats.channels;
 		census.duration_ns += stats.duration_ns;
+		census.longest_slice_ns = MAX(census.longest_slice_ns, stats.longest_slice_ns);
 	}
 	if (r < 0 || !census.done)
 		return r < 0 ? r : -ENOTSUP;

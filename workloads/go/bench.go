@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
 // The bench programs: bench map|append|small ROUNDS does the work and prints the CPU time it took;
-// bench headers MAPS holds so many maps of 64 KiB and more, and does nothing.
+// bench headers MAPS holds so many maps of 64 KiB and more, bench objects NUMBER so many objects of the
+// size of a map header and ten maps; both do nothing.
 package main
 
 import (
@@ -14,6 +15,13 @@ import (
 var keptMap map[int]int
 var keptSlice []int
 var keptMaps []map[int]int
+var keptObjects []*object
+
+// 48 bytes with pointers, as a map header is.
+type object struct {
+	next *object
+	pad  [5]int
+}
 
 //go:noinline
 func insert(n int) {
@@ -56,6 +64,13 @@ func cpu() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
+//go:noinline
+func objects(n int) {
+	for i := 0; i < n; i++ {
+		keptObjects = append(keptObjects, &object{})
+	}
+}
+
 func main() {
 	what := "map"
 	rounds := 1
@@ -63,8 +78,13 @@ func main() {
 		what = os.Args[1]
 		rounds, _ = strconv.Atoi(os.Args[2])
 	}
-	if what == "headers" {
+	switch what {
+	case "headers":
 		headers(rounds)
+		rounds = 0
+	case "objects":
+		headers(10)
+		objects(rounds)
 		rounds = 0
 	}
 	ready()
