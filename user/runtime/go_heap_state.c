@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "runtime/go_gc.h"
 #include "runtime/go_heap.h"
 #include "runtime/go_size.h"
 
