@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+// A map that grows eightfold inside an open range over itself, which goes on until the end.
+package main
+
+var m map[int]int
+
+//go:noinline
+func fill(from, to int) {
+	for i := from; i < to; i++ {
+		m[i] = i // SITE
+	}
+}
+
+func main() {
+	ready()
+	before := heapNow()
+	m = make(map[int]int)
+	fill(0, 65536)
+	for range m {
+		fill(65536, 8*65536)
+		after := heapNow().since(before)
+		facts := mapFacts(m)
+		truth("growths", facts.growths, "length", len(m), "slots", facts.slots, "live", after.live)
+		obey(nil)
+		break
+	}
+}
