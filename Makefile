@@ -39,6 +39,7 @@ generated := $(skeleton) $(BUILD)/gen/schema.sql.h $(BUILD)/gen/profile.pb-c.h
 unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 san_tests := $(patsubst tests/unit/%.c,$(BUILD)/san/unit/%,$(wildcard tests/unit/*.c))
 bpf_tests := $(patsubst tests/bpf/%.c,$(BUILD)/test-bpf/%,$(wildcard tests/bpf/*.c))
+live_tests := $(patsubst tests/live/%.c,$(BUILD)/test-live/%,$(wildcard tests/live/*.c))
 benches := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
 .PHONY: all check check-all bench bench-full lint tidy setup install clean test-programs unit bpf replay live vm
@@ -141,10 +142,14 @@ replay: $(BUILD)/replay $(BUILD)/san/replay
 	$(Q)REPLAY=$(BUILD)/replay prove --exec 'tests/tap.sh run' tests/replay/replay.t
 	$(Q)REPLAY=$(BUILD)/san/replay prove --exec 'tests/tap.sh run' tests/replay/replay.t
 
-test-programs: $(unit_tests) $(san_tests) $(bpf_tests) $(BUILD)/replay $(BUILD)/san/replay
+test-programs: $(unit_tests) $(san_tests) $(bpf_tests) $(live_tests) $(BUILD)/replay $(BUILD)/san/replay
+
+$(BUILD)/test-live/%: tests/live/%.c $(BUILD)/libmemtrace.a
+	$(call msg,TEST,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< $(BUILD)/libmemtrace.a $(LDLIBS) -o $@
 
 # Root, BTF and Go toolchains: programs that know the truth. GO_VERSIONS and GO_MODES choose which.
-live: all
+live: all $(live_tests)
 	$(Q)BUILD=$(BUILD) prove --timer --exec 'tests/tap.sh run' tests/live/*.t
 
 # On other kernels, emulated where there is no KVM: minutes. VM_KERNELS and VM_ACCEL choose.
@@ -181,7 +186,7 @@ check: all
 	$(Q)GO_VERSIONS="1.19 1.23 1.26" GO_MODES=plain CYCLES=100 tests/tap.sh parts "$(MAKE)" $(parts)
 
 check-all: all
-	$(Q)GO_VERSIONS="1.19 1.21 1.22 1.23 1.24 1.26" GO_MODES="plain stripped pie cgo" CYCLES=1000 \
+	$(Q)GO_VERSIONS="1.19 1.21 1.22 1.23 1.24 1.26" GO_MODES="plain stripped pie cgo" CYCLES=1000 ROUNDS=1000 \
 		MEMTRACE_LINE_SAMPLES=10000 \
 		CXX_VARIANTS="$(cxx_variants)" \
 		tests/tap.sh parts "$(MAKE)" $(parts)

@@ -457,12 +457,25 @@ Test(go_process, proof_of_life)
 	check_proof(1, 12);
 }
 
-/* After a collection another map lives at the address: other seed, other array. */
+static void collect(struct heap *heap, uint32_t cycles)
+{
+	set_gc(heap, cycles, 0);
+	sweep_all(heap, cycles);
+}
+
+/* Writes a header with another seed and another array over the one at key. */
+static void write_other(struct heap *heap, uint64_t key, uint32_t seed)
+{
+	put(heap, key + 12, seed, 4);
+	put64(heap, key + 16, add_span(heap, 5376, 1, true));
+}
+
+/* After several collections another map may live at the address: other seed, other array. */
 Test(go_process, address_is_no_identity)
 {
 	struct event_look seen;
 	struct heap heap;
-	uint64_t key, array;
+	uint64_t key;
 
 	build(&heap, 23);
 	key = add_classic(&heap, 40);
@@ -470,14 +483,44 @@ Test(go_process, address_is_no_identity)
 	seen = look(&heap, FAMILY_MAP, key, true);
 	cr_assert_eq(seen.liveness, LIVENESS_ALLOCATED);
 	put(&heap, key + 12, 0x9999, 4); /* cleared: new seed, same array */
-	set_gc(&heap, 1, 0);
-	sweep_all(&heap, 1);
+	collect(&heap, 1);
 	cr_expect_eq(look(&heap, FAMILY_MAP, key, true).liveness, LIVENESS_MARKED);
-	array = add_span(&heap, 5376, 1, true);
-	put(&heap, key + 12, 0x7777, 4);
-	put64(&heap, key + 16, array);
-	set_gc(&heap, 2, 0);
-	sweep_all(&heap, 2);
+	write_other(&heap, key, 0x7777);
+	collect(&heap, 3);
+	cr_expect_eq(look(&heap, FAMILY_MAP, key, true).liveness, LIVENESS_ALLOCATED);
+	close_heap(&heap);
+}
+
+/* Emptied, filled and grown between two looks: what the one cycle between them has found is the same map. */
+Test(go_process, one_cycle_leaves_no_doubt)
+{
+	struct heap heap;
+	uint64_t key;
+
+	build(&heap, 23);
+	key = add_classic(&heap, 40);
+	open_heap(&heap);
+	look(&heap, FAMILY_MAP, key, true);
+	write_other(&heap, key, 0x7777);
+	collect(&heap, 1);
+	cr_expect_eq(look(&heap, FAMILY_MAP, key, true).liveness, LIVENESS_MARKED);
+	close_heap(&heap);
+}
+
+/* Its slot is in use, but not by what lived there: the cycle did not find that. The old bytes prove nothing. */
+Test(go_process, slot_taken_again_proves_nothing)
+{
+	struct heap heap;
+	uint64_t key;
+
+	build(&heap, 23);
+	key = add_classic(&heap, 40);
+	open_heap(&heap);
+	cr_expect_eq(look(&heap, FAMILY_MAP, key, true).liveness, LIVENESS_ALLOCATED);
+	collect(&heap, 1);
+	set_slot(&heap, alloc_bits(0), 2, false);
+	put(&heap, mspan(0) + heap.file.go.layout.span_freeindex, 10,
+		heap.file.go.layout.span_index_bytes);
 	cr_expect_eq(look(&heap, FAMILY_MAP, key, true).liveness, LIVENESS_DEAD);
 	close_heap(&heap);
 }

@@ -356,6 +356,24 @@ static void find_stack(struct runtime_process *process, uint64_t largest, uint64
 	}
 }
 
+/* Another container was known at this address, or may have been: what was proven of it says nothing here. */
+static void forget_other(struct go_container *container, const struct candidate *candidate,
+	const struct go_object *object)
+{
+	enum go_container_same same = go_container_is_same(container, object);
+	bool map = candidate->family == FAMILY_MAP;
+
+	if (!container->verified || object->state != GO_OBJECT_ALLOCATED)
+		return;
+	if (same == GO_CONTAINER_UNKNOWN)
+		same = (map ? candidate->map.seed == container->seed
+			    : candidate->chan.ring == container->array)
+			       ? GO_CONTAINER_SAME
+			       : GO_CONTAINER_OTHER;
+	if (same == GO_CONTAINER_OTHER)
+		go_container_reset(container);
+}
+
 static void remember(struct census *census, const struct candidate *candidate,
 	const struct go_object *object, const struct go_map_guess *guess,
 	const struct go_shape *shape)
@@ -368,6 +386,7 @@ static void remember(struct census *census, const struct candidate *candidate,
 		go_container_make(process, candidate->family, candidate->key, type);
 	struct census_find *find;
 
+	forget_other(container, candidate, object);
 	if (candidate->family == FAMILY_MAP) {
 		go_container_set_map(container, &candidate->map);
 		container->group_bytes = guess->group_bytes;
@@ -380,7 +399,8 @@ static void remember(struct census *census, const struct candidate *candidate,
 	container->walked_array = container->array;
 	container->walked_count =
 		candidate->family == FAMILY_MAP ? go_map_walk_mark(&candidate->map) : 0;
-	go_container_verify(container, object);
+	if (object->state == GO_OBJECT_ALLOCATED)
+		go_container_verify(container, object);
 	go_container_set_arrays(process, container);
 	array_reserve(census->finds, census->find_count, census->find_capacity);
 	find = &census->finds[census->find_count++];
@@ -399,7 +419,9 @@ static int confirm(
 	uint64_t seen;
 	int r;
 
-	if (object->state == GO_OBJECT_NONE || object->state == GO_OBJECT_FREE)
+	/* Read again: of an object that was freed and taken since the scan, its old bytes say nothing */
+	if (object->state == GO_OBJECT_NONE || object->state == GO_OBJECT_FREE ||
+		!reread(census, candidate))
 		return 0;
 	if (map && table_get(&census->array_seen, candidate->map.array, &seen))
 		return 0;
@@ -502,15 +524,19 @@ static bool owner_type_fits(struct census *census, const struct census_find *fin
 	return find->family == FAMILY_MAP && type && type->group_size == find->guess.group_bytes;
 }
 
-static void set_root(struct go_container *container, const struct census_owner *owner)
+/* One that was found earlier is left for the next look to ask; it says nothing of now. */
+static void set_root(
+	struct census *census, struct go_container *container, const struct census_owner *owner)
 {
+	bool hop = owner->hop_global && census_is_pointer(census, owner->slot);
+
 	if (owner->global)
 		container->root = (struct go_root){.slot = owner->global, .value = container->key};
-	else if (owner->hop_global)
+	else if (hop)
 		container->root = (struct go_root){.slot = owner->hop_global,
 			.value = owner->hop_value,
 			.hop = owner->slot->addr};
-	container->rooted = container->root.slot != 0;
+	container->rooted = owner->global || hop;
 }
 
 static void emit(struct census *census, const struct census_find *find,
@@ -534,7 +560,7 @@ static void emit(struct census *census, const struct census_find *find,
 	go_typecache_name(process, out.type, out.type_name, sizeof(out.type_name));
 	if (!out.type_name[0])
 		text_copy(out.type_name, sizeof(out.type_name), container->type_name);
-	set_root(container, &find->owner);
+	set_root(census, container, &find->owner);
 	go_container_fill(process, container, 0, &out.look);
 	memcpy(out.site_pcs, find->site_pcs, sizeof(out.site_pcs));
 	found(&out, census->options->found_arg);

@@ -88,6 +88,12 @@ int census_read(struct census *census, struct target_piece *pieces, size_t count
 /* Finds out who points to the finds. */
 int census_find_owners(struct census *census);
 
+/*
+ * Is a word that looks like a pointer one, as far as can be told? Not in the runtime's own structs, such as
+ * runtime.p: the write barrier's buffer in there keeps addresses of what was dropped.
+ */
+bool census_is_pointer(struct census *census, const struct census_slot *slot);
+
 /* "main.cache", "main.Cache.m", "" = unknown. */
 void census_name_owner(
 	struct census *census, const struct census_find *find, char *buf, size_t bytes);

@@ -6,6 +6,9 @@
  * reachable by it. So the first look notes the first cycle that can prove it: the next one, or,
  * while marking is going on (objects made then are born marked), the one after. Completed cycles are
  * counted by heap.sweepgen / 2: gcSweep() adds 2 at the end of each cycle's mark termination.
+ *
+ * Allocated is not enough: a slot that a cycle freed may hold the next object already, with the old one's
+ * bytes still in it. What has survived a cycle has its bit (go_object.survived).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -96,6 +99,18 @@ void go_container_reset(struct go_container *container)
 		.looked_ns = container->looked_ns};
 
 	*container = fresh;
+}
+
+enum go_container_same go_container_is_same(
+	const struct go_container *container, const struct go_object *object)
+{
+	uint32_t cycles = (object->gc.sweepgen - container->sweepgen) / 2;
+
+	if (!cycles)
+		return GO_CONTAINER_SAME;
+	if (!object->survived)
+		return GO_CONTAINER_OTHER;
+	return cycles == 1 ? GO_CONTAINER_SAME : GO_CONTAINER_UNKNOWN;
 }
 
 void go_container_verify(struct go_container *container, const struct go_object *object)

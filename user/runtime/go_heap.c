@@ -346,8 +346,8 @@ static bool kept_still(const struct runtime_process *process, const struct looku
 }
 
 /*
- * What is allocated after a sweep has no bit yet (its span's are zero); a bit is what the last cycle left
- * or, of an unswept span and while the world marks, found.
+ * A slot below freeindex is allocated, but whether what lives there has survived the last cycle is said by
+ * its bit alone: a slot that was swept free may have been taken again since.
  */
 static enum go_object_state judge(struct lookup *lookup, const struct go_gc *gc)
 {

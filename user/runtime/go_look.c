@@ -7,9 +7,11 @@
  *   after heap.sweepgen has moved on (and then, between deep looks, twice a second).
  * - Arrays are walked on deep looks and when the header points to other ones.
  *
- * An address is no identity: after a collection another map may live there. It is the same one if
- * its seed is, or its array is; a seed is legitimately drawn anew when a map becomes empty or is
- * cleared (runtime/map.go mapdelete, mapclear; maps.(*Map).Delete, Clear).
+ * An address is no identity: after a collection another map may live there. go_container_is_same()
+ * knows where one cycle has passed at most; after more it is the same one if its seed is, or its array
+ * is; a seed is legitimately drawn anew when a map becomes empty or is cleared (runtime/map.go
+ * mapdelete, mapclear; maps.(*Map).Delete, Clear). Where neither tells, what is there is alive, but
+ * nothing is proven any more: it may have been emptied, filled and grown, or be another one.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -72,8 +74,8 @@ static uint64_t stamp_of(const struct look_item *item)
 	}
 }
 
-/* Is what the header describes the container that we know? */
-static bool same_container(const struct look_item *item)
+/* Does the header describe the container that we know, as far as a header can? */
+static bool same_header(const struct look_item *item)
 {
 	const struct go_container *container = item->container;
 
@@ -85,6 +87,18 @@ static bool same_container(const struct look_item *item)
 		       item->chan.elem_type == container->type;
 	return item->object.base == container->base &&
 	       item->object.span.elemsize == container->elemsize;
+}
+
+static enum go_container_same is_same(const struct look_item *item)
+{
+	enum go_container_same same = go_container_is_same(item->container, &item->object);
+
+	if (same != GO_CONTAINER_UNKNOWN)
+		return same;
+	/* A map never gives its array back: one without is new, or no map (a slot of zeros looks like one) */
+	if (item->container->family == FAMILY_MAP && item->container->array && !item->map.array)
+		return GO_CONTAINER_OTHER;
+	return same_header(item) ? GO_CONTAINER_SAME : same;
 }
 
 /* Is the object at the key of the right kind? */
@@ -148,6 +162,33 @@ static bool needs_verify(const struct look_item *item, const struct go_gc *gc, b
 	       clock_mono_ns() - container->verified_ns >= STALE_NS;
 }
 
+/*
+ * What a header says counts only together with its object: of one that was freed meanwhile it may be the
+ * last words. So it is read again after its slot was found allocated.
+ */
+static int reread_headers(struct runtime_process *process, struct look_item *items, size_t count)
+{
+	struct target_piece *pieces = xcalloc(count, sizeof(*pieces));
+	size_t piece_count = 0;
+	int r;
+
+	for (size_t i = 0; i < count; i++) {
+		struct go_container *container = items[i].container;
+
+		if (items[i].verify && header_bytes[container->family])
+			pieces[piece_count++] = (struct target_piece){container->key, items[i].raw,
+				header_bytes[container->family], false};
+	}
+	r = target_mem_read_pieces(process->mem, pieces, piece_count);
+	piece_count = 0;
+	for (size_t i = 0; r >= 0 && i < count; i++)
+		if (items[i].verify && header_bytes[items[i].container->family])
+			items[i].parsed =
+				pieces[piece_count++].done && parse_header(process, &items[i]);
+	free(pieces);
+	return r < 0 ? r : 0;
+}
+
 static int find_objects(struct runtime_process *process, struct look_item *items, size_t count)
 {
 	struct go_object *objects = xcalloc(count, sizeof(*objects));
@@ -195,20 +236,23 @@ static void judge(struct runtime_process *process, struct look_item *item)
 		doubt(item);
 		return;
 	}
-	if (container->verified && !same_container(item)) {
-		item->dead = !container->told;
+	if (container->verified && is_same(item) != GO_CONTAINER_SAME) {
+		item->dead = !container->told && is_same(item) == GO_CONTAINER_OTHER;
 		if (item->dead)
 			return;
 		go_container_reset(container);
+		if (!check_new(process, item)) {
+			doubt(item);
+			return;
+		}
 	}
 	container->doubts = 0;
 	container->told = false;
 	go_container_verify(container, &item->object);
 }
 
-/* Does the global variable still lead to it? */
-static int read_roots(
-	struct runtime_process *process, struct look_item *items, size_t count, bool deep)
+/* Does the global variable still lead to it? Asked at every look: a map may be dropped between two. */
+static int read_roots(struct runtime_process *process, struct look_item *items, size_t count)
 {
 	struct target_piece *pieces = xcalloc(2 * count, sizeof(*pieces));
 	size_t piece_count = 0;
@@ -218,7 +262,7 @@ static int read_roots(
 		const struct go_root *root = &items[i].container->root;
 
 		items[i].slot_value = items[i].hop_value = 0;
-		if (!root->slot || !(deep || items[i].verify))
+		if (!root->slot)
 			continue;
 		pieces[piece_count++] =
 			(struct target_piece){root->slot, &items[i].slot_value, 8, false};
@@ -231,7 +275,7 @@ static int read_roots(
 		struct go_container *container = items[i].container;
 		const struct go_root *root = &container->root;
 
-		if (root->slot && (deep || items[i].verify))
+		if (root->slot)
 			container->rooted = items[i].slot_value == root->value &&
 					    (root->hop ? items[i].hop_value
 						       : items[i].slot_value) == container->key;
@@ -416,11 +460,13 @@ static int look_chunk(struct runtime_process *process, enum family family, struc
 	for (size_t i = 0; i < count; i++)
 		items[i].verify = needs_verify(&items[i], &gc, deep);
 	r = find_objects(process, items, count);
+	if (!r)
+		r = reread_headers(process, items, count);
 	for (size_t i = 0; !r && i < count; i++)
 		if (items[i].verify)
 			judge(process, &items[i]);
 	if (!r)
-		r = read_roots(process, items, count, deep);
+		r = read_roots(process, items, count);
 	return r ? r : finish_all(process, family, items, count, deep, length_peaks, ret);
 }
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/text.h"
@@ -227,6 +228,17 @@ static const struct go_type *object_type(struct census *census, const struct cen
 	if (!*ret_addr && !target_mem_read_u64(census->process->mem, slot->object, &type))
 		*ret_addr = type;
 	return go_typecache_get(census->process, *ret_addr);
+}
+
+bool census_is_pointer(struct census *census, const struct census_slot *slot)
+{
+	uint64_t addr, base;
+	const struct go_type *type = object_type(census, slot, &addr, &base);
+
+	/* runtime.p is large; before 1.22 nothing says what a large object is */
+	if (!slot->typed || !census->process->parser)
+		return slot->end - slot->object <= GO_MALLOC_HEADER_FROM;
+	return type && strncmp(type->name, "runtime.", 8) != 0;
 }
 
 /*

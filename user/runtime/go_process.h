@@ -24,13 +24,13 @@
  * channel we know the element type, so the family is added in the bits that no address has.
  */
 #define GO_TYPE_FAMILY_SHIFT 56
+#define GO_TYPE_ADDR(type)   ((type) & ((1ull << GO_TYPE_FAMILY_SHIFT) - 1))
+
 /* What stands for the type of a buffer, whose array has none of its own. */
 enum go_buffer {
 	GO_BUFFER_BUILDER = 1, /* strings.Builder */
 	GO_BUFFER_BYTES,       /* bytes.Buffer */
 };
-
-#define GO_TYPE_ADDR(type) ((type) & ((1ull << GO_TYPE_FAMILY_SHIFT) - 1))
 
 /* Arrays and bytes of a container: what a walk finds. */
 struct go_shape {
@@ -196,6 +196,20 @@ struct go_container *go_container_make(
 	struct runtime_process *process, enum family family, uint64_t key, uint64_t type);
 void go_container_remove(struct runtime_process *process, struct go_container *container);
 void go_container_done(struct runtime_process *process);
+
+/*
+ * Is the object found allocated at a container's key the one that was verified there before? Only a cycle
+ * can free it, so it is the same where none has ended since, or one that has found it; another one where a
+ * cycle has not. After several cycles what survived the last may have come after the first.
+ */
+enum go_container_same {
+	GO_CONTAINER_SAME,
+	GO_CONTAINER_OTHER,
+	GO_CONTAINER_UNKNOWN,
+};
+
+enum go_container_same go_container_is_same(
+	const struct go_container *container, const struct go_object *object);
 
 /* Takes note that the object at a container's key was found allocated. */
 void go_container_verify(struct go_container *container, const struct go_object *object);
