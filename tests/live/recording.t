@@ -123,7 +123,7 @@ print(f["change"], f["b"], abs(f["a"] - int(sys.argv[2])) <= int(sys.argv[2]) / 
 # memtrace dies: what it has seen until a moment before is there.
 killed() {
 	workload_start "$program" && say go && hear TRUTH || { not_ok "the program acts"; return; }
-	memtrace_start -q -d 60 -o "$recording" --pid "$workload_pid"
+	memtrace_start -q --set retained-buckets.seconds=1 -d 60 -o "$recording" --pid "$workload_pid"
 	memtrace_attached
 	wait_for_rows && ok "a recording can be read while it grows" || not_ok "a recording can be read while it grows"
 	report "$recording"
@@ -146,10 +146,10 @@ full_disk() {
 	mount -t tmpfs -o size=500k none "$scratch/disk" 2>/dev/null || { skip "a full disk" "no mount here"; return; }
 	workload_start "$program" && say go && hear TRUTH || not_ok "the program acts"
 	head -c 300000 /dev/zero >"$scratch/disk/filler"
-	memtrace_start -d 60 -o "$scratch/disk/a.mtrace" --pid "$workload_pid"
+	memtrace_start --set retained-buckets.seconds=1 -d 60 -o "$scratch/disk/a.mtrace" --pid "$workload_pid"
 	memtrace_attached
 	head -c 300000 /dev/zero >>"$scratch/disk/filler" 2>/dev/null
-	"$MEMTRACE" -q -d 1 --pid "$workload_pid" >/dev/null 2>&1
+	"$MEMTRACE" -q -d 1.5 --pid "$workload_pid" >/dev/null 2>&1
 	memtrace_stop
 	workload_end
 	is "a full disk: exit code" "$status" 3
