@@ -183,6 +183,8 @@ Test(launch, child_gets_default_signals)
 	sigset_t set;
 	int fd;
 
+	signal(SIGINT, SIG_DFL); /* a shell's background job has them ignored */
+	signal(SIGQUIT, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); /* as nohup does: that one stays */
 	sigemptyset(&set);
@@ -197,6 +199,54 @@ Test(launch, child_gets_default_signals)
 	/* glibc's posix_spawn(), by which make starts us, leaves its own signal 32 ignored. */
 	cr_expect_eq(ignored & 0x7fffffff, 1, "%s", text);
 	close(fd);
+	launch_close(launch);
+}
+
+/* Whether a process maps a file whose path contains part. */
+static bool maps_file(int pid, const char *part)
+{
+	char path[32], line[512];
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	file = fopen(path, "r");
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = strstr(line, part) != NULL;
+	if (file)
+		fclose(file);
+	return found;
+}
+
+Test(launch, load_stops_when_the_libraries_are_there)
+{
+	char *argv[] = {"cat", "/proc/self/maps", NULL};
+	struct launch *launch;
+	char text[256] = "";
+	int fd;
+
+	fd = start_piped(argv, &launch);
+	cr_expect(!maps_file(launch_pid(launch), "/libc.so"));
+	cr_assert_eq(launch_load(launch), 0);
+	cr_expect(maps_file(launch_pid(launch), "/libc.so"));
+	cr_expect_eq(launch_wait(launch, 0, NULL), LAUNCH_AT_EXEC);
+	launch_release(launch);
+	cr_expect_eq(wait_for_end(launch), 0);
+	cr_expect_gt(read(fd, text, sizeof(text) - 1), 0, "it did its work afterwards");
+	close(fd);
+	launch_close(launch);
+}
+
+Test(launch, load_of_one_that_runs_or_has_ended)
+{
+	char *argv[] = {"true", NULL};
+	struct launch *launch;
+
+	cr_assert_eq(launch_start(argv, &launch), 0);
+	launch_continue(launch);
+	cr_expect_eq(launch_load(launch), -ESRCH);
+	cr_expect_eq(wait_for_end(launch), 0);
+	cr_expect_eq(launch_load(launch), -ESRCH);
 	launch_close(launch);
 }
 

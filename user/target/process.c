@@ -615,6 +615,52 @@ int process_find_exe_base(int pid, uint64_t *ret_start)
 	return 0;
 }
 
+/* A value of the auxiliary vector that the kernel gave the program; 0 = not in it. */
+static uint64_t read_auxv(int pid, uint64_t type)
+{
+	uint64_t pairs[64][2] = {0}; /* the kernel makes about twenty */
+	ssize_t n = read_text(pid, "auxv", (char *)pairs, sizeof(pairs));
+
+	for (size_t i = 0; n > 0 && i < (size_t)n / sizeof(pairs[0]); i++)
+		if (pairs[i][0] == type)
+			return pairs[i][1];
+	return 0;
+}
+
+struct loader_search {
+	uint64_t base, start, end, inode;
+};
+
+static int match_loader(const struct process_map *map, void *arg)
+{
+	struct loader_search *search = arg;
+
+	if (map->start == search->base) {
+		search->start = map->start;
+		search->inode = map->inode;
+	}
+	if (search->inode && map->inode == search->inode)
+		search->end = map->end;
+	return 0;
+}
+
+int process_find_loader(int pid, uint64_t *ret_start, uint64_t *ret_end)
+{
+	struct loader_search search = {.base = read_auxv(pid, AT_BASE)};
+	int r;
+
+	if (!search.base)
+		return -ENOENT;
+	r = process_for_each_map(pid, match_loader, &search);
+	if (r)
+		return r;
+	if (!search.end)
+		return -ENOENT;
+	*ret_start = search.start;
+	*ret_end = search.end;
+	return 0;
+}
+
 int process_read_usage(int pid, struct process_usage *ret)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), resident, shared;

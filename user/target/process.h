@@ -101,6 +101,12 @@ int process_for_each_map(int pid, int (*each)(const struct process_map *map, voi
 /* Start of the mapping of file offset 0 of the executable (by inode); for the slide of a PIE. */
 int process_find_exe_base(int pid, uint64_t *ret_start);
 
+/*
+ * The mappings of the dynamic loader, as the kernel placed it at exec (AT_BASE): from its first byte to
+ * the end of its last mapping. -ENOENT where the program has none (static), or -errno.
+ */
+int process_find_loader(int pid, uint64_t *ret_start, uint64_t *ret_end);
+
 int process_read_usage(int pid, struct process_usage *ret);
 
 /* VmHWM and VmRSS exactly (status). */

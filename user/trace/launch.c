@@ -2,7 +2,7 @@
 /*
  * -- COMMAND by ptrace(2), used as little as possible: PTRACE_SEIZE with TRACEEXEC stops the child
  * inside each successful execve, before the new program's first instruction, and nothing else of it
- * changes. EXITKILL only holds until launch_release(), so that our death before that leaves no
+ * changes. launch_load() watches system calls from there for as long as the dynamic loader runs. EXITKILL only holds until launch_release(), so that our death before that leaves no
  * half-started program behind.
  *
  * The forked child waits on a pipe until it is seized, then execs. What execvp() could not do comes
@@ -27,6 +27,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "target/process.h"
 
 /* A SIGCHLD taken by another thread costs this much, no more. */
 #define WAIT_SLICE_NS (200 * NSEC_PER_MSEC)
@@ -155,7 +156,7 @@ static void block_sigchld(void)
 
 int launch_start(char *const argv[], struct launch **ret)
 {
-	const long options = PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+	const long options = PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
 	int go[2] = {-1, -1}, report[2] = {-1, -1}, r = 0;
 	struct launch *launch = xcalloc(1, sizeof(*launch));
 
@@ -227,6 +228,57 @@ enum launch_state launch_wait(struct launch *launch, int timeout_ms, int *ret_st
 	if (launch->exited && ret_status)
 		*ret_status = launch->status;
 	return get_state(launch);
+}
+
+/* 1 = stopped at a system call that is not the loader's, 0 = at one of the loader's. */
+static int left_loader(const struct launch *launch, uint64_t start, uint64_t end)
+{
+	struct __ptrace_syscall_info info;
+
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, launch->pid, sizeof(info), &info) < 0)
+		return -errno;
+	return info.op == PTRACE_SYSCALL_INFO_ENTRY &&
+	       (info.instruction_pointer < start || info.instruction_pointer >= end);
+}
+
+/* Runs it to its next system call, its entry or its end; other stops pass. 0 = it is there. */
+static int run_to_call(struct launch *launch)
+{
+	int status = 0, sig = 0;
+
+	for (;;) {
+		if (ptrace(PTRACE_SYSCALL, launch->pid, 0, sig))
+			return -errno;
+		while (waitpid(launch->pid, &status, __WALL) < 0)
+			if (errno != EINTR)
+				return -errno;
+		if (!WIFSTOPPED(status)) {
+			take_status(launch, status);
+			launch->stopped = false;
+			return -ESRCH;
+		}
+		if (WSTOPSIG(status) == (SIGTRAP | 0x80))
+			return 0;
+		sig = status >> 16 ? 0 : WSTOPSIG(status);
+	}
+}
+
+int launch_load(struct launch *launch)
+{
+	uint64_t start, end;
+	int r;
+
+	if (!launch->stopped || launch->exited)
+		return -ESRCH;
+	r = process_find_loader(launch->pid, &start, &end);
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	do {
+		r = run_to_call(launch);
+		if (r == 0)
+			r = left_loader(launch, start, end);
+	} while (r == 0);
+	return MIN(r, 0);
 }
 
 int launch_continue(struct launch *launch)

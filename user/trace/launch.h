@@ -15,7 +15,7 @@
 struct launch;
 
 enum launch_state {
-	LAUNCH_AT_EXEC, /* stopped at an exec */
+	LAUNCH_AT_EXEC, /* stopped at an exec, or after launch_load() */
 	LAUNCH_RUNNING, /* released or between execs */
 	LAUNCH_EXITED,  /* has ended; status as wait(2) */
 };
@@ -34,6 +34,14 @@ int launch_pid(const struct launch *launch);
  * arrive meanwhile are passed on to the child; one that this thread catches ends the wait early.
  */
 enum launch_state launch_wait(struct launch *launch, int timeout_ms, int *ret_status);
+
+/*
+ * Lets a child that is stopped at its exec run through its dynamic loader, to the first system call that
+ * is not the loader's: its libraries are mapped then, and none of the program's own code has run, but
+ * constructors of libraries may have. It stays stopped. Nothing is done to a static program. 0, -ESRCH
+ * where it is not stopped at an exec or ends meanwhile, or another -errno; it is stopped then, or has ended.
+ */
+int launch_load(struct launch *launch);
 
 /* Lets it run to its next exec. */
 int launch_continue(struct launch *launch);

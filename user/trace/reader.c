@@ -238,6 +238,26 @@ bool reader_refresh(struct reader *reader, uint64_t now_ns)
 	return reader->part_count > before;
 }
 
+bool reader_would_know(int pid, struct parser *parser)
+{
+	struct runtime_file *file = xcalloc(1, sizeof(*file));
+	struct modules *modules = NULL;
+	bool known = false;
+
+	if (modules_open(pid, parser, &modules) < 0)
+		goto out;
+	for (size_t i = 0; i < modules_count(modules) && !known; i++) {
+		if (i && (!is_wanted(modules_get(modules, i)) || modules_load(modules, i)))
+			continue;
+		known = parser_runtime(parser, modules_get(modules, i)->file_id, 0, file) == 0 &&
+			file->runtime[0];
+	}
+out:
+	modules_close(modules);
+	free(file);
+	return known;
+}
+
 int reader_open(const struct process_info *process, struct parser *parser, struct model *model,
 	struct reader **ret)
 {

@@ -53,6 +53,9 @@ struct reader_part {
 
 struct reader;
 
+/* Does a process run a program, or map a library, of a runtime that we know? */
+bool reader_would_know(int pid, struct parser *parser);
+
 /*
  * Opens the memory and the files of a process and identifies its runtimes. On success the
  * reader owns everything but parser and model, which must outlive it. 0; -ENOEXEC, -EBADMSG (the file

@@ -181,22 +181,6 @@ static int open_pids(struct session *session)
 	return r;
 }
 
-/* Is the program that this process runs one whose runtime we know? */
-static bool runs_known(struct session *session, int pid)
-{
-	struct runtime_file *file = xcalloc(1, sizeof(*file));
-	int fd = process_open_exe(pid);
-	bool known = false;
-	uint32_t id;
-
-	if (fd >= 0 && parser_identify(session->parser, fd, &id, file) == 0)
-		known = file->runtime[0] != 0;
-	if (fd >= 0)
-		close(fd);
-	free(file);
-	return known;
-}
-
 void session_launch_over(struct session *session, int status)
 {
 	session->launch_ended = true;
@@ -237,7 +221,9 @@ static int open_launched(struct session *session)
 	while (!session_stopped(session)) {
 		switch (launch_wait(launch, LAUNCH_STEP_MS, &status)) {
 		case LAUNCH_AT_EXEC:
-			if (runs_known(session, launch_pid(launch)))
+			/* Its libraries must be there to be known, and none of its code have run. */
+			launch_load(launch);
+			if (reader_would_know(launch_pid(launch), session->parser))
 				return open_pid(session, launch_pid(launch));
 			/* All that comes of it is wanted: its probes must be there before it runs. */
 			if (session->options->follow) {
@@ -344,7 +330,7 @@ static enum wanted_answer ask(const struct process_info *info, uint64_t since_ns
 
 	if (is_target(session, &info->id))
 		return WANTED_TAKEN;
-	if (!runs_known(session, info->id.pid)) {
+	if (!reader_would_know(info->id.pid, session->parser)) {
 		if (!session->options->read_only && MIN(seen_ns, info->age_ns) < STAYS_NS)
 			return WANTED_LATER;
 		process_read_usage(info->id.pid, &usage);

@@ -55,20 +55,6 @@ struct gathered {
 	size_t count;
 };
 
-struct symbolizer *symbolizer_new(struct parser *parser, struct modules *modules, int pid,
-	struct model *model, uint32_t target)
-{
-	struct symbolizer *symbolizer = xcalloc(1, sizeof(*symbolizer));
-
-	symbolizer->parser = parser;
-	symbolizer->modules = modules;
-	symbolizer->pid = pid;
-	symbolizer->model = model;
-	symbolizer->target = target;
-	symbolizer->refresh_ns = REFRESH_MIN_NS;
-	return symbolizer;
-}
-
 void symbolizer_free(struct symbolizer *symbolizer)
 {
 	if (!symbolizer)
@@ -95,6 +81,22 @@ static void refresh(struct symbolizer *symbolizer)
 		return;
 	symbolizer->refresh_ns = REFRESH_MIN_NS;
 	modules_refresh(symbolizer->modules);
+}
+
+struct symbolizer *symbolizer_new(struct parser *parser, struct modules *modules, int pid,
+	struct model *model, uint32_t target)
+{
+	struct symbolizer *symbolizer = xcalloc(1, sizeof(*symbolizer));
+
+	symbolizer->parser = parser;
+	symbolizer->modules = modules;
+	symbolizer->pid = pid;
+	symbolizer->model = model;
+	symbolizer->target = target;
+	symbolizer->refresh_ns = REFRESH_MIN_NS;
+	/* Now: the records of a short program may be read when it is no more. */
+	refresh(symbolizer);
+	return symbolizer;
 }
 
 static enum code_kind find_code(struct symbolizer *symbolizer, uint64_t addr)
