@@ -11,7 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = "package main\n\nfunc fill() {\n\tm[i] = i // SITE\n\tother()\n}\n"
 REPORT = {
     "schema_version": 1, "complete": True, "events": {"produced": 5, "delivered": 5, "lost": 0},
-    "targets": [{"id": 0, "runtimes": ["go"], "gc": {"cycles": 4}}],
+    "targets": [{"id": 0, "runtimes": [{"name": "go", "version": "go1.23"}], "gc": {"cycles": 4}}],
     "sites": [{"id": 7, "family": "map", "type": "map[int]int", "function": "main.fill", "file": "/src/prog.go",
                "line": 4, "growths": 18, "open_share": 1.0}],
     "containers": [{"id": 1, "site": 7, "family": "map", "length": 10, "length_at_growth": None, "held_bytes": 1000}],
