@@ -20,6 +20,10 @@ loud = [f for f in r["findings"] if f["severity"] != "INFO"]
 print(json.dumps(eval(sys.argv[2])))' "$scratch/report.json" "$1"
 }
 
+# Chosen by their name, so that whoever runs a program of the same name is not: comm is that of the link.
+ln -s "$PWD/$leak" "$scratch/t$$-leak"
+ln -s "$PWD/$idle" "$scratch/t$$-idle"
+
 # A memory cgroup of version 1 or 2, with a limit: its directory is in $cgroup.
 cgroup_make() {
 	local top=/sys/fs/cgroup/memory limit=memory.limit_in_bytes
@@ -47,10 +51,10 @@ declare -A outputs holds
 cgroups= programs=0
 trap 'cleanup; for cgroup in $cgroups; do rmdir "$cgroup" 2>/dev/null; done' EXIT
 if cgroup_make a 1073741824 && a=$cgroup && cgroup_make b 536870912 && b=$cgroup; then
-	for _ in 1 2 3 4 5 6 7 8 9 10 11; do in_cgroup "$a" "$idle"; done
-	in_cgroup "$a" "$leak" && leaker=$started_pid
-	in_cgroup "$b" "$idle" && other=$started_pid
-	memtrace_start -q --format json -o "$scratch/report.json" -d 8 --comm 'map_*' \
+	for _ in 1 2 3 4 5 6 7 8 9 10 11; do in_cgroup "$a" "$scratch/t$$-idle"; done
+	in_cgroup "$a" "$scratch/t$$-leak" && leaker=$started_pid
+	in_cgroup "$b" "$scratch/t$$-idle" && other=$started_pid
+	memtrace_start -q --format json -o "$scratch/report.json" -d 8 --comm "t$$-*" \
 		--set unbounded-growth.startup_seconds=0 --set unbounded-growth.seconds=3 --set unbounded-growth.slots=5
 	memtrace_attached && ok "attaches to all" || not_ok "attaches to all" "$(cat "$scratch/memtrace.err")"
 	tell "$leaker" go
@@ -60,7 +64,7 @@ if cgroup_make a 1073741824 && a=$cgroup && cgroup_make b 536870912 && b=$cgroup
 	# Its exit is told before its cgroup is left
 	for _ in $(seq 100); do rmdir "$b" 2>/dev/null && break; memtrace_ended 0.05 && break; done
 	[ ! -d "$b" ] && ok "a cgroup is removed while it is looked at" || not_ok "a cgroup is removed while it is looked at"
-	in_cgroup "$a" "$idle" && late=$started_pid
+	in_cgroup "$a" "$scratch/t$$-idle" && late=$started_pid
 	memtrace_wait 8
 	is "memtrace ends well" "$status" 0
 	is "thirteen processes, and the one that came" "$(field 'len(r["targets"])')" 14
