@@ -21,8 +21,8 @@ print(json.dumps(eval(sys.argv[2])))' "$scratch/report.json" "$1"
 }
 
 # Chosen by their name, so that whoever runs a program of the same name is not: comm is that of the link.
-ln -s "$PWD/$leak" "$scratch/t$$-leak"
-ln -s "$PWD/$idle" "$scratch/t$$-idle"
+ln -s "$(realpath "$leak")" "$scratch/t$$-leak"
+ln -s "$(realpath "$idle")" "$scratch/t$$-idle"
 
 # A memory cgroup of version 1 or 2, with a limit: its directory is in $cgroup.
 cgroup_make() {
