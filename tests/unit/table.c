@@ -145,6 +145,19 @@ Test(table, hash_is_stable)
 		hash_string(hash_string(0, "ab"), "c"), hash_string(hash_string(0, "a"), "bc"));
 }
 
+Test(table, every_byte_of_words_counts)
+{
+	uint8_t bytes[48] = {0};
+	uint64_t hash = hash_words(bytes, sizeof(bytes));
+
+	for (size_t i = 0; i < sizeof(bytes); i++) {
+		bytes[i] = 1;
+		cr_expect_neq(hash_words(bytes, sizeof(bytes)), hash, "byte %zu", i);
+		bytes[i] = 0;
+	}
+	cr_expect_eq(hash_words(bytes, sizeof(bytes)), hash);
+}
+
 Test(table, clear_keeps_room)
 {
 	struct table table = {0};

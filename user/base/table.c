@@ -121,6 +121,18 @@ uint64_t hash_bytes(uint64_t seed, const void *bytes, size_t count)
 	return hash;
 }
 
+uint64_t hash_words(const void *bytes, size_t count)
+{
+	uint64_t hash = 0xcbf29ce484222325ull, word;
+
+	for (size_t i = 0; i + sizeof(word) <= count; i += sizeof(word)) {
+		memcpy(&word, (const char *)bytes + i, sizeof(word));
+		hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
+		hash ^= hash >> 32;
+	}
+	return hash;
+}
+
 uint64_t hash_string(uint64_t seed, const char *s)
 {
 	/* The NUL separates fields, so that "ab","c" and "a","bc" differ. */

@@ -34,4 +34,7 @@ bool table_next(const struct table *table, size_t *cursor, uint64_t *ret_key, ui
 uint64_t hash_bytes(uint64_t seed, const void *bytes, size_t count);
 uint64_t hash_string(uint64_t seed, const char *s);
 
+/* For what changes all the time: eight bytes at once (what is left of them is not hashed). Of this run only. */
+uint64_t hash_words(const void *bytes, size_t count);
+
 #endif

@@ -153,7 +153,7 @@ static void try_map(struct census *census, uint64_t key, const uint8_t *raw, str
 {
 	struct candidate candidate = {.family = FAMILY_MAP, .key = key};
 
-	if (go_map_parse(census->process, raw, &candidate.map) &&
+	if (go_map_parse_numbers(census->process, raw, &candidate.map) &&
 		map_possible(census, &candidate.map))
 		add_candidate(ret, &candidate);
 }
@@ -174,8 +174,7 @@ typedef void try_fn(
 static try_fn *span_try(const struct census *census, const struct census_span *span)
 {
 	bool noscan = span->class & 1;
-	uint64_t channel = go_size_alloc(
-		&census->process->facts, census->process->facts.layout.chan_header, false);
+	uint64_t channel = census->channel_bytes;
 
 	if (!noscan && span->elemsize == GO_MAP_HEADER_BYTES)
 		return try_map;
@@ -590,6 +589,8 @@ int go_census(struct runtime_process *process, const struct runtime_census_optio
 	int r;
 
 	census.buffer = xcalloc(1, CENSUS_SLICE_BYTES + GO_PAGE_BYTES);
+	census.channel_bytes =
+		go_size_alloc(&process->facts, process->facts.layout.chan_header, false);
 	census.has_profile = go_profile_enabled(process);
 	go_typecache_maps(
 		process, &types); /* the parser's work, not the target's: before the first slice */

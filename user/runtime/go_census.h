@@ -67,6 +67,7 @@ struct census {
 	uint8_t *buffer;         /* CENSUS_SLICE_BYTES and a page */
 	struct target_piece pages[CENSUS_PAGES]; /* of pieces that are not all present */
 	size_t page_piece_count;
+	uint64_t channel_bytes; /* of a slot that holds a channel's header alone */
 	bool has_profile;
 };
 

@@ -50,7 +50,7 @@ bool go_chan_parse(const struct runtime_process *process, uint64_t key,
 			       : send || receive) ||
 		ret->elem_type < process->facts.types || ret->elem_type >= process->facts.etypes)
 		return false;
-	ret->stamp = hash_bytes(0, raw, GO_CHAN_HEADER_BYTES);
+	ret->stamp = hash_words(raw, GO_CHAN_HEADER_BYTES);
 	if (!ret->capacity || !elem_bytes)
 		return ret->ring == key + CHAN_RING; /* hchan.raceaddr() */
 	return ret->ring && ret->ring < GO_MAX_BYTES;

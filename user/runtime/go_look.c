@@ -251,6 +251,12 @@ static void judge(struct runtime_process *process, struct look_item *item)
 	go_container_verify(container, &item->object);
 }
 
+/* Most containers that one variable leads to (a slice, a struct) follow each other: it is read once for all. */
+static bool same_slot(const struct look_item *items, size_t i)
+{
+	return i && items[i].container->root.slot == items[i - 1].container->root.slot;
+}
+
 /* Does the global variable still lead to it? Asked at every look: a map may be dropped between two. */
 static int read_roots(struct runtime_process *process, struct look_item *items, size_t count)
 {
@@ -264,8 +270,9 @@ static int read_roots(struct runtime_process *process, struct look_item *items, 
 		items[i].slot_value = items[i].hop_value = 0;
 		if (!root->slot)
 			continue;
-		pieces[piece_count++] =
-			(struct target_piece){root->slot, &items[i].slot_value, 8, false};
+		if (!same_slot(items, i))
+			pieces[piece_count++] =
+				(struct target_piece){root->slot, &items[i].slot_value, 8, false};
 		if (root->hop)
 			pieces[piece_count++] =
 				(struct target_piece){root->hop, &items[i].hop_value, 8, false};
@@ -275,6 +282,8 @@ static int read_roots(struct runtime_process *process, struct look_item *items, 
 		struct go_container *container = items[i].container;
 		const struct go_root *root = &container->root;
 
+		if (same_slot(items, i))
+			items[i].slot_value = items[i - 1].slot_value;
 		if (root->slot)
 			container->rooted = items[i].slot_value == root->value &&
 					    (root->hop ? items[i].hop_value

@@ -69,17 +69,23 @@ static bool parse_swiss(const uint8_t *raw, struct go_map_header *ret)
 	       ret->length <= ret->tables * GO_MAP_TABLE_CAPACITY;
 }
 
+bool go_map_parse_numbers(const struct runtime_process *process,
+	const uint8_t raw[GO_MAP_HEADER_BYTES], struct go_map_header *ret)
+{
+	return process->facts.swiss ? parse_swiss(raw, ret) : parse_classic(raw, ret);
+}
+
 bool go_map_parse(const struct runtime_process *process, const uint8_t raw[GO_MAP_HEADER_BYTES],
 	struct go_map_header *ret)
 {
 	uint8_t copy[GO_MAP_HEADER_BYTES];
 
-	if (!(process->facts.swiss ? parse_swiss(raw, ret) : parse_classic(raw, ret)))
+	if (!go_map_parse_numbers(process, raw, ret))
 		return false;
 	memcpy(copy, raw, sizeof(copy));
 	if (!process->facts.swiss)
 		copy[HMAP_FLAGS] &= (uint8_t)~HMAP_ITERATING;
-	ret->stamp = hash_bytes(0, copy, sizeof(copy));
+	ret->stamp = hash_words(copy, sizeof(copy));
 	return true;
 }
 

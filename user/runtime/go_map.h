@@ -42,7 +42,11 @@ struct go_map_guesses {
 	size_t count;
 };
 
-/* False where the numbers alone are impossible. */
+/* False where the numbers alone are impossible. Without the stamp: for many slots, few of them maps. */
+bool go_map_parse_numbers(const struct runtime_process *process,
+	const uint8_t raw[GO_MAP_HEADER_BYTES], struct go_map_header *ret);
+
+/* As above, and the header's stamp, which differs where the program has written to it. */
 bool go_map_parse(const struct runtime_process *process, const uint8_t raw[GO_MAP_HEADER_BYTES],
 	struct go_map_header *ret);
 

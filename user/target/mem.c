@@ -27,6 +27,7 @@
 #define PAGEMAP_WORDS     512        /* words read from pagemap at once */
 #define PAGE_GAP          32         /* pages: cheaper to read over than to start anew */
 #define SLICE_PIECES      1024       /* UIO_MAXIOV */
+#define MAX_GAP           512        /* bytes: cheaper to read over than to look up a page */
 #define SLICE_BYTES       (2u << 20) /* about 1 ms of copying: our share of the target's mmap_lock */
 #define TASK_END          0x7ffffffff000ull /* x86_64, 4-level page tables: TASK_SIZE_MAX */
 #define IMAGE_MAGIC       "mtimage1"
@@ -120,11 +121,11 @@ struct piece_pages {
 	struct target_piece *piece;
 };
 
-static int compare_pages(const void *a, const void *b)
+static int compare_pieces(const void *a, const void *b)
 {
 	const struct piece_pages *x = a, *y = b;
 
-	return x->first < y->first ? -1 : x->first > y->first;
+	return x->piece->addr < y->piece->addr ? -1 : x->piece->addr > y->piece->addr;
 }
 
 /* Sets done where all pages of a piece are present. Neighbouring pieces share a pagemap read. */
@@ -163,10 +164,15 @@ static int live_check_pieces(struct target_mem *mem, struct piece_pages *sorted,
 	return 0;
 }
 
-/* Local and remote sides of one process_vm_readv; neighbours in memory are one. */
+/*
+ * Local and remote sides of one process_vm_readv; neighbours in memory are one. The kernel looks up the pages
+ * of each remote vector anew, so that small pieces of one page are one, too: what lies between is read to
+ * nowhere.
+ */
 struct vectors {
 	struct iovec local[SLICE_PIECES], remote[SLICE_PIECES];
-	size_t locals, remotes;
+	size_t locals, remotes, bytes;
+	uint8_t nowhere[MAX_GAP];
 };
 
 static void add_vector(struct iovec *list, size_t *count, void *start, size_t bytes, bool join)
@@ -179,15 +185,32 @@ static void add_vector(struct iovec *list, size_t *count, void *start, size_t by
 		list[(*count)++] = (struct iovec){.iov_base = start, .iov_len = bytes};
 }
 
+/* Reads over what lies between two pieces, where that is cheaper and left vectors leave room for it. */
+static void add_gap(struct vectors *vectors, const struct target_piece *before,
+	const struct target_piece *next, size_t left)
+{
+	uint64_t end = before->addr + before->bytes, gap = next->addr - end;
+
+	if (next->addr <= end || gap > MAX_GAP || page_of(end - 1) != page_of(next->addr) ||
+		vectors->locals + left >= SLICE_PIECES)
+		return;
+	add_vector(vectors->local, &vectors->locals, vectors->nowhere, gap, false);
+	vectors->remote[vectors->remotes - 1].iov_len += gap;
+	vectors->bytes += gap;
+}
+
 static void set_vectors(
 	struct vectors *vectors, struct target_piece **pieces, size_t count, bool join)
 {
-	vectors->locals = vectors->remotes = 0;
+	vectors->locals = vectors->remotes = vectors->bytes = 0;
 	for (size_t i = 0; i < count; i++) {
+		if (join && i)
+			add_gap(vectors, pieces[i - 1], pieces[i], count - i);
 		add_vector(
 			vectors->local, &vectors->locals, pieces[i]->buf, pieces[i]->bytes, join);
 		add_vector(vectors->remote, &vectors->remotes, (void *)(uintptr_t)pieces[i]->addr,
 			pieces[i]->bytes, join);
+		vectors->bytes += pieces[i]->bytes;
 	}
 }
 
@@ -214,12 +237,15 @@ static int live_read_marked(struct target_mem *mem, struct target_piece **marked
 		}
 		if (got < 0 && errno != EFAULT)
 			return -errno;
-		for (got = MAX(got, 0); start < count && (size_t)got >= marked[start]->bytes;
-			start++)
+		if (got == (ssize_t)vectors.bytes)
+			return 0;
+		if (join) {
+			join = false;
+			continue;
+		}
+		for (got = MAX(got, 0); (size_t)got >= marked[start]->bytes; start++)
 			got -= (ssize_t)marked[start]->bytes;
-		if (start < count && !join)
-			marked[start++]->done = false;
-		join = false;
+		marked[start++]->done = false;
 	}
 	for (; start < count; start++) {
 		struct target_piece *piece = marked[start];
@@ -248,11 +274,12 @@ static int live_read_slice(struct target_mem *mem, struct target_piece *pieces, 
 		pieces[i].done = false;
 		if (!pages || pieces[i].addr > INT64_MAX)
 			continue;
-		in_order = in_order && (!usable || sorted[usable - 1].first <= first);
+		in_order =
+			in_order && (!usable || sorted[usable - 1].piece->addr <= pieces[i].addr);
 		sorted[usable++] = (struct piece_pages){first, first + pages - 1, &pieces[i]};
 	}
 	if (!in_order)
-		qsort(sorted, usable, sizeof(*sorted), compare_pages);
+		qsort(sorted, usable, sizeof(*sorted), compare_pieces);
 	r = live_check_pieces(mem, sorted, usable);
 	if (r < 0)
 		return r;
