@@ -3,15 +3,11 @@
  * diff: what got better and what got worse from one recording to another. Reads files, and needs no more.
  */
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "cli/command.h"
 #include "cli/destination.h"
-#include "cli/help.h"
 #include "cli/notice.h"
-#include "cli/options.h"
 #include "cli/read_recording.h"
 #include "cli/write_diff.h"
 #include "model/model.h"
@@ -96,26 +92,7 @@ static int diff_files(struct options *options, struct notice *notice)
 
 static int run_diff(int argc, char **argv)
 {
-	char error[OPTIONS_ERROR_BYTES];
-	struct options options;
-	struct notice notice;
-	int r = options_parse(&options, OPTIONS_DIFF, argc, argv, error), code;
-
-	signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write(2) */
-	notice_init(&notice, options.quiet, options.verbose);
-	if (r) {
-		notice_error(&notice, "%s", error);
-		fputs("Try 'memtrace --help'.\n", stderr);
-		code = EXIT_USAGE;
-	} else if (options.help) {
-		code = help_print();
-	} else if (options.version) {
-		code = version_print();
-	} else {
-		code = diff_files(&options, &notice);
-	}
-	options_done(&options);
-	return code;
+	return run_on_recordings(OPTIONS_DIFF, argc, argv, diff_files);
 }
 
 const struct command command_diff = {

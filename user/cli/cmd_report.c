@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* report: what trace would have reported, of sessions that were recorded. Reads files, and needs no more. */
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "cli/command.h"
 #include "cli/destination.h"
-#include "cli/help.h"
 #include "cli/notice.h"
-#include "cli/options.h"
 #include "cli/read_recording.h"
 #include "cli/write_report.h"
 #include "model/model.h"
@@ -50,26 +46,7 @@ static int report_files(struct options *options, struct notice *notice)
 
 static int run_report(int argc, char **argv)
 {
-	char error[OPTIONS_ERROR_BYTES];
-	struct options options;
-	struct notice notice;
-	int r = options_parse(&options, OPTIONS_REPORT, argc, argv, error), code;
-
-	signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write(2) */
-	notice_init(&notice, options.quiet, options.verbose);
-	if (r) {
-		notice_error(&notice, "%s", error);
-		fputs("Try 'memtrace --help'.\n", stderr);
-		code = EXIT_USAGE;
-	} else if (options.help) {
-		code = help_print();
-	} else if (options.version) {
-		code = version_print();
-	} else {
-		code = report_files(&options, &notice);
-	}
-	options_done(&options);
-	return code;
+	return run_on_recordings(OPTIONS_REPORT, argc, argv, report_files);
 }
 
 const struct command command_report = {

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/read_recording.h"
 
+#include <signal.h>
+#include <stdio.h>
+
+#include "cli/command.h"
+#include "cli/help.h"
 #include "cli/notice.h"
-#include "cli/options.h"
 #include "recording/replay.h"
 
 /* One that this memtrace does not know any more is left out. */
@@ -34,4 +38,29 @@ size_t read_recordings(struct options *options, char **files, size_t count, stru
 	for (size_t i = 0; i < options->setting_count; i++)
 		on_setting(options->settings[i], options->thresholds);
 	return read;
+}
+
+int run_on_recordings(enum options_use use, int argc, char **argv,
+	int (*work)(struct options *options, struct notice *notice))
+{
+	char error[OPTIONS_ERROR_BYTES];
+	struct options options;
+	struct notice notice;
+	int r = options_parse(&options, use, argc, argv, error), code;
+
+	signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write(2) */
+	notice_init(&notice, options.quiet, options.verbose);
+	if (r) {
+		notice_error(&notice, "%s", error);
+		fputs("Try 'memtrace --help'.\n", stderr);
+		code = EXIT_USAGE;
+	} else if (options.help) {
+		code = help_print();
+	} else if (options.version) {
+		code = version_print();
+	} else {
+		code = work(&options, &notice);
+	}
+	options_done(&options);
+	return code;
 }
