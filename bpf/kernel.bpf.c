@@ -4,7 +4,7 @@
  * and the OOM killer's choice. Tracepoints only; the four used here have had the same arguments at
  * the places we read since Linux 5.10.
  */
-#include "memtrace.bpf.h"
+#include "rss.bpf.h"
 
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
@@ -30,12 +30,23 @@ volatile __u32 fault_tgid = 0;
 volatile __u8 fault_others = 0; /* there have been targets besides */
 volatile __u64 fault_base = 0;  /* sum of all slots when the target was added */
 struct mt_fault_slot fault_slots[MT_FAULT_CPUS] __attribute__((aligned(64))) = {};
+struct mt_rss fault_rss __attribute__((aligned(64))) = {};
 
 /* Exec is told of every process: there are more to come whose numbers nobody knows yet. */
 volatile __u8 all_execs = 0;
 
 /* Set by identify_self(), core.bpf.c. */
 extern volatile __u32 pid_level;
+
+/* A single fault that gains as much has got a huge page: it is worth a sample of its own. */
+#define HUGE_PAGES 256
+
+/* What a record stands for is taken with it. */
+static __always_inline void take_rss(struct mt_rss *rss, struct mt_record *record)
+{
+	record->val[1] = __sync_lock_test_and_set(&rss->gained, 0);
+	record->val[2] = __sync_lock_test_and_set(&rss->lost, 0);
+}
 
 /*
  * The next threshold is spread over half to one and a half periods: programs touch memory in strides,
@@ -72,17 +83,6 @@ static __always_inline struct mt_stacked *begin_sample(__u64 addr)
 	return stacked;
 }
 
-static __always_inline void end_sample(void *ctx, struct mt_stacked *stacked)
-{
-	long bytes = bpf_get_stack(ctx, stacked->stack, STACK_BYTES, BPF_F_USER_STACK);
-
-	if (bytes > 0) {
-		stacked->record.stack_bytes = bytes;
-		stacked->record.flags |= MT_HAS_STACK;
-	}
-	event_submit(&stacked->record);
-}
-
 static __always_inline bool wants_copy(void)
 {
 	struct mt_target *target = target_find(current_ids() >> 32);
@@ -116,6 +116,7 @@ static __noinline int sample_slot(void *ctx, struct mt_fault_slot *slot, __u64 a
 		if (!copied)
 			return 0;
 		copied->record.val[0] = slot->faults - slot->sampled;
+		take_rss(&fault_rss, &copied->record);
 		slot->sampled = slot->faults;
 		return event_end_copied(copied);
 	}
@@ -123,8 +124,9 @@ static __noinline int sample_slot(void *ctx, struct mt_fault_slot *slot, __u64 a
 	if (!stacked)
 		return 0;
 	stacked->record.val[0] = slot->faults - slot->sampled;
+	take_rss(&fault_rss, &stacked->record);
 	slot->sampled = slot->faults;
-	end_sample(ctx, stacked);
+	event_end_stacked(ctx, stacked);
 	return 0;
 }
 
@@ -139,13 +141,15 @@ static __noinline int sample_target(void *ctx, struct mt_target *target, __u64 a
 		if (!copied)
 			return 0;
 		copied->record.val[0] = take_unsampled(target, faults);
+		take_rss(&target->rss, &copied->record);
 		return event_end_copied(copied);
 	}
 	stacked = begin_sample(addr);
 	if (!stacked)
 		return 0;
 	stacked->record.val[0] = take_unsampled(target, faults);
-	end_sample(ctx, stacked);
+	take_rss(&target->rss, &stacked->record);
+	event_end_stacked(ctx, stacked);
 	return 0;
 }
 
@@ -154,14 +158,27 @@ static __noinline int fault_of_other(void *ctx, __u32 tgid, __u64 addr, __u64 co
 	struct mt_counters *counts = event_counters(MT_SRC_FAULT);
 	struct mt_target *target = target_find(tgid);
 	__u64 faults;
+	__s64 gained, pages;
 
 	if (!target || !counts)
 		return 0;
 	__sync_fetch_and_add(&counts->hits, count);
 	faults = __sync_fetch_and_add(&target->faults, count) + count;
-	if (faults >= target->threshold)
+	pages = rss_pages();
+	gained = pages == target->rss.last ? 0 : rss_move(&target->rss, pages);
+	if (faults >= target->threshold || gained >= HUGE_PAGES)
 		sample_target(ctx, target, addr, faults);
 	return 0;
+}
+
+__hidden struct mt_rss *rss_of(__u32 tgid)
+{
+	struct mt_target *target;
+
+	if (tgid == fault_tgid)
+		return &fault_rss;
+	target = target_find(tgid);
+	return target ? &target->rss : NULL;
 }
 
 static __always_inline int fault(void *ctx, __u64 addr, __u64 count)
@@ -169,13 +186,22 @@ static __always_inline int fault(void *ctx, __u64 addr, __u64 count)
 	__u32 tgid = (pid_level ? current_ids() : bpf_get_current_pid_tgid()) >> 32;
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct mt_fault_slot *slot;
+	__s64 gained, pages;
+	__u64 before;
 
 	if (tgid != fault_tgid || cpu >= MT_FAULT_CPUS)
 		return tgid == fault_tgid || fault_others ? fault_of_other(ctx, tgid, addr, count)
 							  : 0;
 	slot = &fault_slots[cpu];
 	slot->faults += count;
-	if (slot->faults >= slot->threshold)
+	before = slot->addr;
+	slot->addr = addr;
+	pages = rss_pages();
+	gained = pages == fault_rss.last ? 0 : rss_move(&fault_rss, pages);
+	/* This fault has gained nothing yet: a huge page was got by the one before. */
+	if (gained >= HUGE_PAGES)
+		sample_slot(ctx, slot, before);
+	else if (slot->faults >= slot->threshold)
 		sample_slot(ctx, slot, addr);
 	return 0;
 }

@@ -142,6 +142,18 @@ static __always_inline int event_end_copied(struct mt_copied *copied)
 	return 0;
 }
 
+/* Adds the user stack as the kernel walks it by frame pointers, and hands the record over. */
+static __always_inline void event_end_stacked(void *ctx, struct mt_stacked *stacked)
+{
+	long bytes = bpf_get_stack(ctx, stacked->stack, STACK_BYTES, BPF_F_USER_STACK);
+
+	if (bytes > 0) {
+		stacked->record.stack_bytes = bytes;
+		stacked->record.flags |= MT_HAS_STACK;
+	}
+	event_submit(&stacked->record);
+}
+
 /* Writes a record to the control ring, whose reader is woken at once. */
 void control_report(__u8 kind, __u32 tgid, __u64 value, __u64 faults);
 
@@ -150,5 +162,8 @@ __u64 current_ids(void);
 
 /* The process's entry in the targets map, or NULL. */
 struct mt_target *target_find(__u32 tgid);
+
+/* Where the RSS of a target is kept, or NULL of any other process. */
+struct mt_rss *rss_of(__u32 tgid);
 
 #endif

@@ -23,18 +23,32 @@ enum mt_kind {
 	MT_GROW = 1, /* a container replaced its array, or is about to */
 	MT_CREATE,   /* a container was made */
 	MT_CLEAR,    /* a container was emptied at once */
-	MT_FAULT, /* a page fault, sampled: val[0] = faults of this process since its last sample */
-	MT_EXEC,  /* control ring: the process, a target or any, runs another program from now on */
-	MT_EXIT,  /* control ring: the last thread has gone; val[0] = status as wait(2) gives it,
+	MT_FAULT,  /* a page fault, sampled: val[0] = faults of this process since its last sample,
+		     val[1], val[2] = pages that its RSS gained and lost meanwhile */
+	MT_MEMORY, /* a system call has changed the address space: addr, val[0] = enum mt_call,
+		      val[1] = bytes, val[2] = pages that RSS lost by it, val[3] = protection or
+		      advice; mremap: the bytes it had before */
+	MT_EXEC, /* control ring: the process, a target or any, runs another program from now on */
+	MT_EXIT, /* control ring: the last thread has gone; val[0] = status as wait(2) gives it,
 			val[1] = its page faults since it became a target */
-	MT_FORK,  /* control ring: val[0] = tgid of the child, which is followed from now on */
-	MT_OOM,   /* control ring: chosen by the OOM killer, comes right before its MT_EXIT */
+	MT_FORK, /* control ring: val[0] = tgid of the child, which is followed from now on */
+	MT_OOM,  /* control ring: chosen by the OOM killer, comes right before its MT_EXIT */
 };
 
 enum mt_flags {
 	MT_UNREAD = 1,    /* a value could not be read from the target; it is 0 */
 	MT_HAS_STACK = 2, /* stack[] holds stack_bytes bytes of return addresses, innermost first */
 	MT_HAS_COPY = 4,  /* stack[] holds a struct mt_stack_copy of stack_bytes bytes */
+};
+
+enum mt_call {
+	MT_CALL_MMAP,
+	MT_CALL_MUNMAP,
+	MT_CALL_MREMAP,
+	MT_CALL_BRK, /* addr = end of the heap, bytes = 0 */
+	MT_CALL_MPROTECT,
+	MT_CALL_MADVISE,
+	MT_CALLS,
 };
 
 /* A record on the ring. 8-aligned; size says where stack[] ends. */
@@ -82,6 +96,7 @@ struct mt_stack_copy {
 /* Sources of the kernel itself, counted in the same table, above the attachments. */
 enum mt_source_id {
 	MT_SRC_FAULT = MT_MAX_ATTACHMENTS,
+	MT_SRC_MEMORY,
 	MT_SRC_CONTROL,
 	MT_SRC_CALIBRATE,
 	MT_SRC_MAX,
@@ -93,18 +108,32 @@ enum mt_source_id {
  */
 struct mt_fault_slot {
 	__u64 faults, sampled, threshold;
-	__u64 pad[5]; /* a cache line of its own */
+	__u64 addr;   /* of the fault before */
+	__u64 pad[4]; /* a cache line of its own */
 };
 
 #define MT_FAULT_CPUS 256
+
+/* System calls that one CPU has seen while they are traced: all of them pay. */
+struct mt_call_slot {
+	__u64 own, others; /* of the target that has the short way; of everybody else */
+	__u64 pad[6];
+};
+
+/* Pages of a process's RSS, as seen at its faults. What was gained is given out to samples. */
+struct mt_rss {
+	__s64 last; /* 0 = not seen yet */
+	__u64 gained, lost;
+};
 
 /* A process whose kernel events are wanted: value of the targets map, key = tgid. */
 struct mt_target {
 	__u64 faults;    /* user page faults since it became a target */
 	__u64 sampled;   /* of these, faults that a sample stands for */
 	__u64 threshold; /* faults at which to take the next sample */
-	__u8 follow;     /* its children become targets too */
-	__u8 copy;       /* samples carry a copy of the stack: it keeps no frame pointers */
+	struct mt_rss rss;
+	__u8 follow; /* its children become targets too */
+	__u8 copy;   /* samples carry a copy of the stack: it keeps no frame pointers */
 	__u8 pad[6];
 };
 

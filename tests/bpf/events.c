@@ -312,6 +312,152 @@ Test(faults, counted_exactly_and_sampled)
 	rig_close(&rig);
 }
 
+#define HUGE_BYTES (2ul << 20)
+
+/* Huge pages where the kernel gives some, then small ones. */
+static void touch_huge_and_exit(void)
+{
+	size_t bytes = 9 * HUGE_BYTES;
+	char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *first = (char *)(((uintptr_t)p + HUGE_BYTES - 1) & -HUGE_BYTES);
+
+	madvise(p, bytes, MADV_HUGEPAGE);
+	for (size_t i = 0; i < 8 * HUGE_BYTES; i += HUGE_BYTES)
+		first[i] = 1;
+	touch_and_exit();
+}
+
+struct gains {
+	uint64_t pages, faults, largest;
+};
+
+static struct gains sum_gains(struct rig *rig)
+{
+	const struct mt_record *record;
+	struct gains gains = {0};
+
+	drain_flush(rig->drain);
+	while ((record = drain_next(rig->drain))) {
+		if (record->kind != MT_FAULT)
+			continue;
+		gains.pages += record->val[1];
+		gains.faults += record->val[0];
+		gains.largest = MAX(gains.largest, record->val[1]);
+	}
+	return gains;
+}
+
+static struct gains gains_of(void (*body)(void))
+{
+	struct child child = start(body);
+	struct gains gains;
+	const char *faults;
+	struct rig rig;
+
+	rig_open(&rig, &(struct trace_bpf_options){0}, 0);
+	cr_assert(eq(int, trace_bpf_attach_kernel(rig.bpf, true, &faults), 0));
+	cr_assert(eq(int, trace_bpf_add_target(rig.bpf, child.pid, false), 0));
+	let_go(&child);
+	waitpid(child.pid, NULL, 0);
+	gains = sum_gains(&rig);
+	rig_close(&rig);
+	return gains;
+}
+
+/* What the CPUs hold back of the counters, and what the last sample was too early for. */
+#define PAGES_OPEN 240
+
+Test(faults, samples_stand_for_the_pages_that_rss_gained)
+{
+	struct gains gains = gains_of(touch_and_exit);
+
+	cr_assert(gt(u64, gains.pages + PAGES_OPEN, TOUCH_PAGES));
+	cr_assert(lt(u64, gains.pages, TOUCH_PAGES + PAGES_OPEN));
+}
+
+Test(faults, a_huge_page_has_a_sample_of_its_own)
+{
+	struct gains gains = gains_of(touch_huge_and_exit);
+
+	if (gains.faults > 8 * 512)
+		cr_skip("the kernel gave no huge pages");
+	cr_assert(ge(u64, gains.largest, 512));
+	cr_assert(lt(u64, gains.largest, 2 * 512), "never two in one sample");
+	cr_assert(gt(u64, gains.pages + PAGES_OPEN, 8 * 512 + TOUCH_PAGES));
+	cr_assert(lt(u64, gains.pages, 8 * 512 + TOUCH_PAGES + PAGES_OPEN));
+}
+
+#define CALL_BYTES (1ul << 20)
+
+static void call_and_exit(void)
+{
+	char *p =
+		mmap(NULL, CALL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (size_t i = 0; i < CALL_BYTES; i += 4096)
+		p[i] = 1;
+	madvise(p, CALL_BYTES / 2, MADV_DONTNEED);
+	mprotect(p, 4096, PROT_READ); /* too small to matter */
+	mprotect(p, CALL_BYTES, PROT_READ);
+	p = mremap(p, CALL_BYTES, 2 * CALL_BYTES, MREMAP_MAYMOVE);
+	munmap(p, 2 * CALL_BYTES);
+	munmap(p + 1, CALL_BYTES); /* refused: not a page */
+	sbrk(128 << 10);
+	_exit(0);
+}
+
+static const struct mt_record *next_call(struct rig *rig, enum mt_call call)
+{
+	const struct mt_record *record = next(rig);
+
+	while (record->kind != MT_MEMORY)
+		record = next(rig);
+	cr_assert(eq(u64, record->val[0], call));
+	return record;
+}
+
+/* Half a megabyte, as far as the counters are up to date. */
+static bool is_half(uint64_t pages)
+{
+	return pages + 64 >= CALL_BYTES / 2 / 4096 && pages <= CALL_BYTES / 2 / 4096 + 64;
+}
+
+Test(memory, calls_are_told_with_what_they_gave_back)
+{
+	struct child child = start(call_and_exit);
+	const struct mt_record *record;
+	const char *faults;
+	struct rig rig;
+	uint64_t addr;
+
+	rig_open(&rig, &(struct trace_bpf_options){0}, 0);
+	cr_assert(eq(int, trace_bpf_attach_kernel(rig.bpf, true, &faults), 0));
+	cr_assert(eq(int, trace_bpf_want_calls(rig.bpf, true), 0));
+	cr_assert(eq(int, trace_bpf_add_target(rig.bpf, child.pid, false), 0));
+	let_go(&child);
+	record = next_call(&rig, MT_CALL_MMAP);
+	addr = record->addr;
+	cr_assert(eq(u64, record->val[1], CALL_BYTES));
+	cr_assert(ne(int, record->flags &MT_HAS_STACK, 0));
+	record = next_call(&rig, MT_CALL_MADVISE);
+	cr_assert(eq(u64, record->addr, addr));
+	cr_assert(eq(u64, record->val[3], MADV_DONTNEED));
+	cr_assert(is_half(record->val[2]), "%llu pages", record->val[2]);
+	record = next_call(&rig, MT_CALL_MPROTECT);
+	cr_assert(eq(u64, record->val[1], CALL_BYTES));
+	record = next_call(&rig, MT_CALL_MREMAP);
+	cr_assert(eq(u64, record->val[1], 2 * CALL_BYTES));
+	cr_assert(eq(u64, record->val[3], CALL_BYTES));
+	addr = record->addr;
+	record = next_call(&rig, MT_CALL_MUNMAP);
+	cr_assert(eq(u64, record->addr, addr));
+	cr_assert(is_half(record->val[2]), "%llu pages", record->val[2]);
+	next_call(&rig, MT_CALL_BRK); /* sbrk() asks first: that is no record */
+	waitpid(child.pid, NULL, 0);
+	cr_assert(eq(int, trace_bpf_want_calls(rig.bpf, false), 0));
+	rig_close(&rig);
+}
+
 /* Faults that its exit reports. */
 static uint64_t faults_until_exit(struct rig *rig, int pid)
 {

@@ -154,7 +154,8 @@ MINIMAL = {
         "rss_peak_bytes": None, "limit_bytes": None, "exit": {"status": None, "signal": 9},
         "execs": 0, "growths": 0, "faults": 0,
         "containers_seen": {"map": 1, "slice": 0, "channel": 0, "buffer": 0, "dropped": 0},
-        "waterfall": {"kept_by_findings": 4, "other_live_heap": 0, "garbage": 0, "free_heap": 8,
+        "waterfall": {"kept_by_findings": 4, "entries_in_use": 0, "native_heap": 0, "other_anonymous": 0,
+                      "shared": 0, "other_live_heap": 0, "garbage": 0, "free_heap": 8,
                       "stacks": 0, "files": 0, "runtime": 0, "unexplained": -2},
         "gc": None, "heap": None, "census": None,
     }],
@@ -187,7 +188,9 @@ MINIMAL = {
     "candidates": [],
     "spikes": [{
         "target": 0, "pid": 1, "start_ns": 1, "end_ns": 2, "delta_bytes": 3, "explained_bytes": 1,
-        "avoidable_bytes": 0, "start_up": False, "causes": [{"site": 1, "family": None, "bytes": 1}],
+        "returned_bytes": 0, "avoidable_bytes": 0, "start_up": False,
+        "causes": [{"what": "w", "site": 1, "family": None, "bytes": 1, "mapping": None,
+                    "file": None, "mapped_site": None}],
     }],
     "allocations": [{
         "target": 0, "pid": 1, "function": "main.f", "file": "/f.go", "line": 2, "in_use_bytes": 8,

@@ -33,7 +33,9 @@
  *	look     at= target= family= key= live=(dead|allocated|marked|rooted) cycle= length= capacity=
  *	         load_limit= held= need= need_peak= resident= tombstones= old= old_resident= scannable=
  *	         stamp=
- *	faults   at= target= addr= site= faults= key=
+ *	faults   at= target= addr= site= faults= bytes= lost= key= mapping= file=
+ *	memory   at= target= call=(mmap|munmap|...) addr= site= mapped= unmapped= lost=
+ *	resident at= target= rss= file= shared= heap= stack= runtime= anonymous= off_heap=
  *	heap     at= target= gc= running= pause= last_pause= live= goal= allocated= total= in_use=
  *	         free= released= stacks= runtime= scannable= pauses= pause_min= pause_median=
  *	         pause_max= mark= mark_cpu= assist=
@@ -490,14 +492,54 @@ static void read_look(struct replay *replay, const struct line *line, struct eve
 	};
 }
 
+static enum mapping mapping_of(const struct line *line)
+{
+	for (enum mapping i = MAPPING_UNKNOWN; i < MAPPING_MAX; i++)
+		if (!strcmp(text(line, "mapping"), mapping_name(i)))
+			return i;
+	die(line, "mapping= is file, shared, heap, stack, runtime or anonymous");
+}
+
 static void read_faults(struct replay *replay, const struct line *line, struct event *ret)
 {
 	ret->faults = (struct event_faults){
 		.addr = number(line, "addr"),
 		.site = site_of(replay, line),
 		.faults = number(line, "faults"),
+		.bytes = number(line, "bytes"),
+		.lost_bytes = number(line, "lost"),
 		.key = number(line, "key"),
+		.mapping = mapping_of(line),
+		.name = string_of(replay, line, "file"),
 	};
+}
+
+static void read_memory(struct replay *replay, const struct line *line, struct event *ret)
+{
+	enum memory_call call = MEMORY_MMAP;
+
+	while (call < MEMORY_CALLS && strcmp(text(line, "call"), memory_call_name(call)))
+		call++;
+	if (call == MEMORY_CALLS)
+		die(line, "call= is mmap, munmap, mremap, brk, mprotect or madvise");
+	ret->memory = (struct event_memory){
+		.call = call,
+		.site = site_of(replay, line),
+		.addr = number(line, "addr"),
+		.bytes = (int64_t)(number(line, "mapped") - number(line, "unmapped")),
+		.lost_bytes = number(line, "lost"),
+	};
+}
+
+static void read_resident(struct replay *replay, const struct line *line, struct event *ret)
+{
+	(void)replay;
+	ret->resident = (struct event_resident){
+		.off_heap_bytes = number(line, "off_heap"),
+		.rss_bytes = number(line, "rss"),
+	};
+	for (enum mapping i = MAPPING_FILE; i < MAPPING_MAX; i++)
+		ret->resident.bytes[i] = number(line, mapping_name(i));
 }
 
 static void read_heap(struct replay *replay, const struct line *line, struct event *ret)
@@ -645,6 +687,8 @@ static const struct verb {
 	{"create", NULL, read_create, EVENT_CREATE},
 	{"look", NULL, read_look, EVENT_LOOK},
 	{"faults", NULL, read_faults, EVENT_FAULTS},
+	{"memory", NULL, read_memory, EVENT_MEMORY},
+	{"resident", NULL, read_resident, EVENT_RESIDENT},
 	{"heap", NULL, read_heap, EVENT_HEAP},
 	{"usage", NULL, read_usage, EVENT_USAGE},
 	{"share", NULL, read_share, EVENT_SHARE},

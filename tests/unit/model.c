@@ -614,23 +614,140 @@ Test(model, spike_of_a_growth_is_explained)
 	world_done(&w);
 }
 
-Test(model, rest_of_a_spike_follows_the_faults)
+static void fault(struct world *w, const struct event_faults *faults)
+{
+	apply(w, (struct event){.kind = EVENT_FAULTS, .faults = *faults});
+}
+
+/* A sample stands for the bytes that RSS gained, not for so many faults. */
+Test(model, causes_of_a_spike_are_the_bytes_of_its_faults)
 {
 	struct world w = world_new();
 	const struct target *target = model_target(w.model, w.target);
 	uint32_t other = world_site(&w, FAMILY_NONE, "", "main.load", 9);
+	const struct spike *spike;
 
 	quiet(&w, 50);
-	apply(&w, (struct event){.kind = EVENT_FAULTS,
-			  .faults = {.addr = 1, .site = other, .faults = 60}});
-	apply(&w, (struct event){.kind = EVENT_FAULTS, .faults = {.addr = 2, .faults = 40}});
+	fault(&w, &(struct event_faults){.addr = 1, .site = other, .faults = 1, .bytes = MIB(30)});
+	fault(&w, &(struct event_faults){
+			  .addr = 2, .faults = 40, .bytes = MIB(15), .mapping = MAPPING_BRK});
+	fault(&w, &(struct event_faults){.addr = 3, .faults = 59, .bytes = MIB(5)});
 	w.rss_bytes += MIB(50);
 	quiet(&w, 50);
 	cr_assert_eq(target->spike_count, 1);
+	spike = &target->spikes[0];
 	cr_assert_eq(target->faults, 100);
-	cr_assert_eq(target->spikes[0].causes[0].site, other);
-	cr_assert_eq(target->spikes[0].causes[0].family, FAMILY_NONE);
-	cr_assert_eq(target->spikes[0].explained_bytes, MIB(30));
+	cr_assert_eq(spike->cause_count, 2, "what nobody knows anything of is no cause");
+	cr_assert_eq(spike->causes[0].site, other);
+	cr_assert_eq(spike->causes[0].family, FAMILY_NONE);
+	cr_assert_eq(spike->causes[0].bytes, MIB(30));
+	cr_assert_eq(spike->causes[1].mapping, MAPPING_BRK);
+	cr_assert_eq(spike->explained_bytes, MIB(45));
+	world_done(&w);
+}
+
+Test(model, touching_an_array_is_its_growth_whoever_does_it)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+	uint32_t toucher = world_site(&w, FAMILY_NONE, "", "main.evacuates", 9);
+	const struct spike *spike;
+
+	open_all(&w);
+	grow_map(&w, w.site, 0xc000, 1048576);
+	quiet(&w, 100);
+	fault(&w,
+		&(struct event_faults){
+			.addr = 1, .site = toucher, .key = 0xc000, .faults = 10, .bytes = MIB(20)});
+	/* of a container that is gone, only the growth is known */
+	fault(&w, &(struct event_faults){.addr = 2,
+			  .site = toucher,
+			  .grown_site = w.site,
+			  .faults = 10,
+			  .bytes = MIB(4)});
+	w.rss_bytes += MIB(24);
+	quiet(&w, 50);
+	spike = &target->spikes[target->spike_count - 1];
+	cr_assert_eq(spike->cause_count, 1);
+	cr_assert_eq(spike->causes[0].site, w.site);
+	cr_assert_eq(spike->causes[0].family, FAMILY_MAP);
+	cr_assert_eq(spike->causes[0].bytes, MIB(24));
+	cr_assert_eq(model_site(w.model, w.site)->fault_bytes, MIB(24));
+	world_done(&w);
+}
+
+Test(model, what_was_given_back_meanwhile_is_told_beside_the_causes)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+	const struct spike *spike;
+
+	quiet(&w, 50);
+	fault(&w, &(struct event_faults){
+			  .addr = 1, .faults = 1, .bytes = MIB(30), .mapping = MAPPING_ANON});
+	apply(&w, (struct event){.kind = EVENT_MEMORY,
+			  .memory = {.call = MEMORY_MUNMAP,
+				  .bytes = -(int64_t)MIB(16),
+				  .lost_bytes = MIB(10)}});
+	w.rss_bytes += MIB(20);
+	quiet(&w, 50);
+	spike = &target->spikes[0];
+	cr_assert_eq(spike->causes[0].bytes, MIB(30));
+	cr_assert_eq(spike->lost_bytes, MIB(10));
+	cr_assert_eq(spike->explained_bytes, MIB(20), "never more than the step");
+	cr_assert_eq(target->memory[MEMORY_MUNMAP].unmapped_bytes, MIB(16));
+	cr_assert_eq(target->lost_bytes, MIB(10));
+	world_done(&w);
+}
+
+/* A fault is told when the containers have been looked at: that may be after the spike is over. */
+Test(model, a_cause_that_comes_late_is_still_counted)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+	uint64_t then_ns;
+
+	quiet(&w, 50);
+	w.rss_bytes += MIB(20);
+	usage(&w);
+	then_ns = target->last_ns;
+	wait_ms(&w, 100);
+	quiet(&w, 50);
+	cr_assert_eq(target->spikes[0].cause_count, 0);
+	model_apply(w.model, &(struct event){.kind = EVENT_FAULTS,
+				     .target = w.target,
+				     .time_ns = then_ns,
+				     .faults = {.addr = 1,
+					     .faults = 1,
+					     .bytes = MIB(20),
+					     .mapping = MAPPING_STACK}});
+	cr_assert_eq(target->spikes[0].cause_count, 1);
+	cr_assert_eq(target->spikes[0].explained_bytes, MIB(20));
+	world_done(&w);
+}
+
+Test(model, causes_are_bounded_and_the_rest_is_summed_up)
+{
+	struct world w = world_new();
+	struct cause causes[3];
+	uint64_t lost, sum = 0;
+	size_t count;
+
+	for (uint32_t i = 1; i <= 2 * MODEL_CAUSE_SLOTS; i++, wait_ms(&w, 1))
+		fault(&w, &(struct event_faults){.addr = i,
+				  .faults = 1,
+				  .bytes = i,
+				  .lost_bytes = 1,
+				  .mapping = MAPPING_FILE,
+				  .name = i});
+	count = model_causes(w.model, w.target, 0, UINT64_MAX, causes, 3, &lost);
+	cr_assert_eq(count, 3);
+	cr_assert_eq(lost, MODEL_CAUSE_SLOTS, "the oldest are forgotten");
+	cr_assert_eq(causes[0].bytes, 2 * MODEL_CAUSE_SLOTS);
+	cr_assert_eq(causes[2].mapping, MAPPING_UNKNOWN);
+	for (size_t i = 0; i < count; i++)
+		sum += causes[i].bytes;
+	cr_assert_eq(sum, (uint64_t)MODEL_CAUSE_SLOTS * (3 * MODEL_CAUSE_SLOTS + 1) / 2);
 	world_done(&w);
 }
 

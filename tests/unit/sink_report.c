@@ -365,9 +365,86 @@ Test(sink_report, what_is_not_resident_is_no_part_of_rss)
 			     .usage = {.rss_bytes = 90}});
 	cr_assert_geq(model_container_count(model), 1);
 	cr_assert(summary_waterfall(&report, model_target(model, target), &waterfall));
-	cr_assert_eq(waterfall.bytes[WATERFALL_OTHER_LIVE], 60);
+	cr_assert_eq(waterfall.bytes[WATERFALL_ENTRIES], 10);
+	cr_assert_eq(waterfall.bytes[WATERFALL_OTHER_LIVE], 50);
 	cr_assert_eq(waterfall.bytes[WATERFALL_GARBAGE], 20);
 	cr_assert_eq(waterfall.unexplained_bytes, 10);
+	model_free(model);
+}
+
+static const uint64_t mib = 1 << 20;
+
+static void apply_resident(struct model *model, uint32_t target, const struct event_heap *heap,
+	const struct event_resident *resident, uint64_t rss_bytes)
+{
+	if (heap)
+		apply(model,
+			&(struct event){
+				.kind = EVENT_HEAP, .target = target, .time_ns = 5, .heap = *heap});
+	apply(model, &(struct event){.kind = EVENT_RESIDENT,
+			     .target = target,
+			     .time_ns = 6,
+			     .resident = *resident});
+	apply(model, &(struct event){.kind = EVENT_USAGE,
+			     .target = target,
+			     .time_ns = 7,
+			     .usage = {.rss_bytes = rss_bytes}});
+}
+
+Test(sink_report, every_mapping_has_its_part)
+{
+	struct model *model = model_new();
+	struct report report = report_of(model, NULL, 0);
+	uint32_t target = add_target(model, "mapped");
+	struct waterfall waterfall;
+
+	/* 60 MiB of free heap by the counters, of which 30 are in RAM; 9 MiB nobody accounts for. */
+	apply_resident(model, target,
+		&(struct event_heap){.live_bytes = 40 * mib,
+			.allocated_bytes = 50 * mib,
+			.in_use_bytes = 50 * mib,
+			.free_bytes = 60 * mib,
+			.runtime_bytes = 3 * mib},
+		&(struct event_resident){.bytes = {[MAPPING_RUNTIME] = 80 * mib,
+						 [MAPPING_ANON] = 20 * mib,
+						 [MAPPING_BRK] = mib,
+						 [MAPPING_FILE] = 4 * mib,
+						 [MAPPING_SHARED] = 2 * mib},
+			.off_heap_bytes = 8 * mib,
+			.rss_bytes = 107 * mib},
+		107 * mib);
+	cr_assert(summary_waterfall(&report, model_target(model, target), &waterfall));
+	cr_assert_eq(waterfall.bytes[WATERFALL_OTHER_LIVE], 40 * mib);
+	cr_assert_eq(waterfall.bytes[WATERFALL_GARBAGE], 10 * mib);
+	cr_assert_eq(waterfall.bytes[WATERFALL_FREE_HEAP], 30 * mib);
+	cr_assert_eq(waterfall.bytes[WATERFALL_RUNTIME], 3 * mib);
+	cr_assert_eq(waterfall.bytes[WATERFALL_ANON], 17 * mib);
+	cr_assert_eq(waterfall.bytes[WATERFALL_NATIVE], mib);
+	cr_assert_eq(waterfall.bytes[WATERFALL_FILES], 4 * mib);
+	cr_assert_eq(waterfall.bytes[WATERFALL_SHARED], 2 * mib);
+	cr_assert_eq(waterfall.unexplained_bytes, 0);
+	model_free(model);
+}
+
+Test(sink_report, a_measurement_that_is_too_old_is_not_used)
+{
+	struct model *model = model_new();
+	struct report report = report_of(model, NULL, 0);
+	uint32_t target = add_target(model, "moved");
+	struct event_resident resident = {
+		.bytes = {[MAPPING_BRK] = 90 * mib, [MAPPING_FILE] = 10 * mib},
+		.rss_bytes = 100 * mib};
+	struct waterfall waterfall;
+
+	apply_resident(model, target, NULL, &resident, 102 * mib);
+	cr_assert_not(summary_waterfall(&report, model_target(model, target), &waterfall));
+	apply(model, &(struct event){.kind = EVENT_USAGE,
+			     .target = target,
+			     .time_ns = 8,
+			     .usage = {.rss_bytes = 99 * mib + mib / 2}});
+	cr_assert(summary_waterfall(&report, model_target(model, target), &waterfall));
+	cr_assert_eq(waterfall.bytes[WATERFALL_NATIVE], 90 * mib);
+	cr_assert_eq(waterfall.unexplained_bytes, -(int64_t)mib / 2);
 	model_free(model);
 }
 

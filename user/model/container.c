@@ -519,27 +519,14 @@ void container_apply_look(
 	look_at(container, &target->pub.heap, look, event->time_ns);
 }
 
-void container_apply_faults(
-	struct model *model, struct target_state *target, const struct event *event)
+/* The site of the living container with that key, whatever its family; NULL = none is known. */
+struct site *container_site(struct model *model, struct target_state *target, uint64_t key)
 {
-	const struct event_faults *faults = &event->faults;
-	struct site *site = site_find(model, target->pub.id, faults->site);
-	struct rate_slot *slot = rate_slot_at(target->fault_rates, event->time_ns);
 	struct container *container = NULL;
 
-	target->pub.faults += faults->faults;
-	if (slot)
-		slot->faults += (uint32_t)faults->faults;
-	if (site)
-		site->fault_count += faults->faults;
-	for (enum family family = FAMILY_NONE + 1; family < FAMILY_MAX && faults->key; family++)
-		container = container ? container : find(model, target, family, faults->key);
-	/* The place where the container grew explains the pages of its array, not who touched them. */
-	if (container && first_site(model, container))
-		site = first_site(model, container);
-	slot = site ? rate_slot_at(site->rates, event->time_ns) : NULL;
-	if (slot)
-		slot->faults += (uint32_t)faults->faults;
+	for (enum family family = FAMILY_NONE + 1; family < FAMILY_MAX && key; family++)
+		container = container ? container : find(model, target, family, key);
+	return container ? first_site(model, container) : NULL;
 }
 
 void container_end_all(struct model *model, struct target_state *target, uint64_t time_ns)

@@ -58,6 +58,8 @@ enum event_kind {
 	EVENT_CREATE,     /* a container was made, or the census found it */
 	EVENT_LOOK,       /* a container was looked at from outside */
 	EVENT_FAULTS,     /* page faults, sampled */
+	EVENT_MEMORY,     /* a system call has changed the address space */
+	EVENT_RESIDENT,   /* where the RSS is mapped, page by page */
 	EVENT_HEAP,       /* state of the runtime's heap and GC */
 	EVENT_USAGE,      /* RSS and CPU time */
 	EVENT_SHARE,      /* the governor opened or closed a family's probes */
@@ -136,11 +138,64 @@ struct event_look {
 	uint64_t stamp; /* changes with every write the header shows (count, evacuation, seed) */
 };
 
+/* What a page is mapped as. */
+enum mapping {
+	MAPPING_UNKNOWN,
+	MAPPING_FILE,    /* of a file, and the data of programs and libraries */
+	MAPPING_SHARED,  /* shared memory: tmpfs, memfd, System V, shared anonymous */
+	MAPPING_BRK,     /* the heap that brk(2) grows */
+	MAPPING_STACK,   /* of the first thread */
+	MAPPING_RUNTIME, /* the heap of a known runtime */
+	MAPPING_ANON,    /* other anonymous memory */
+	MAPPING_MAX,
+};
+
+/* "file", "shared", "heap", "stack", "runtime", "anonymous"; "" = unknown */
+const char *mapping_name(enum mapping mapping);
+
+/*
+ * Page faults. What they brought into RSS belongs to the container whose array holds addr, whatever
+ * code touched it; else to the site; else to what is mapped there.
+ */
 struct event_faults {
-	uint64_t addr;   /* of the sampled fault */
-	uint32_t site;   /* where it happened, 0 = unknown */
-	uint64_t faults; /* this sample stands for so many */
-	uint64_t key;    /* container whose array holds addr, 0 = none known */
+	uint64_t addr;        /* of the sampled fault */
+	uint32_t site;        /* where it happened, 0 = unknown */
+	uint64_t faults;      /* this sample stands for so many */
+	uint64_t bytes;       /* that RSS gained by them */
+	uint64_t lost_bytes;  /* that RSS lost since the sample before */
+	uint64_t key;         /* container whose array holds addr, 0 = none known */
+	uint32_t grown_site;  /* the growth that made the array, where its container is gone */
+	enum mapping mapping; /* what addr is mapped as */
+	uint32_t name;        /* of the file, interned; 0 = none */
+	uint32_t mapped_site; /* where the program mapped it, 0 = unknown */
+};
+
+enum memory_call {
+	MEMORY_MMAP,
+	MEMORY_MUNMAP,
+	MEMORY_MREMAP,
+	MEMORY_BRK,
+	MEMORY_MPROTECT,
+	MEMORY_MADVISE,
+	MEMORY_CALLS,
+};
+
+/* "mmap", ... */
+const char *memory_call_name(enum memory_call call);
+
+struct event_memory {
+	enum memory_call call;
+	uint32_t site; /* 0 = unknown */
+	uint64_t addr;
+	int64_t bytes;       /* that the address space grew by; mprotect, madvise: 0 */
+	uint64_t lost_bytes; /* that went back to the kernel */
+};
+
+/* RSS by what is mapped. Private pages were counted one by one, files and shared memory by the kernel. */
+struct event_resident {
+	uint64_t bytes[MAPPING_MAX];
+	uint64_t off_heap_bytes; /* of ANON: mapped by the program's own code, as far as seen */
+	uint64_t rss_bytes;      /* at that moment */
 };
 
 struct event_heap {
@@ -232,6 +287,8 @@ struct event {
 		struct event_create create;
 		struct event_look look;
 		struct event_faults faults;
+		struct event_memory memory;
+		struct event_resident resident;
 		struct event_heap heap;
 		struct event_usage usage;
 		struct event_share share;

@@ -26,6 +26,7 @@ static void free_target(struct target_state *target)
 		table_done(&target->keys[i]);
 	free(target->containers);
 	free(target->sites);
+	free(target->causes);
 	free(pub->comm);
 	free(pub->exe);
 	free(pub->cgroup);
@@ -206,7 +207,7 @@ static void apply_exec(struct model *model, struct target_state *target, const s
 
 static void apply_exit(struct model *model, struct target_state *target, const struct event *event)
 {
-	(void)model;
+	spike_end(model, target);
 	target->pub.exited = true;
 	target->pub.exit = event->exit;
 }
@@ -228,7 +229,9 @@ static void (*const apply[EVENT_KINDS])(
 	[EVENT_GROWTH] = container_apply_growth,
 	[EVENT_CREATE] = container_apply_create,
 	[EVENT_LOOK] = container_apply_look,
-	[EVENT_FAULTS] = container_apply_faults,
+	[EVENT_FAULTS] = cause_apply_faults,
+	[EVENT_MEMORY] = cause_apply_memory,
+	[EVENT_RESIDENT] = cause_apply_resident,
 	[EVENT_HEAP] = apply_heap,
 	[EVENT_USAGE] = timeline_apply_usage,
 	[EVENT_SHARE] = apply_share,
@@ -259,6 +262,10 @@ static bool is_valid(const struct model *model, const struct event *event)
 		return is_container_family(event->look.family) && event->look.key;
 	case EVENT_SHARE:
 		return is_container_family(event->share.family);
+	case EVENT_FAULTS:
+		return event->faults.mapping < MAPPING_MAX;
+	case EVENT_MEMORY:
+		return event->memory.call < MEMORY_CALLS;
 	case EVENT_WAITERS:
 		return event->waiters.wait > WAIT_NONE && event->waiters.wait < WAIT_MAX;
 	default:

@@ -29,6 +29,8 @@
 #define MODEL_MAX_STACKS     4096   /* per target, of its allocation profile; then stack 0 */
 #define MODEL_MAX_ARRAYS     64     /* per target: sizes and types of large arrays */
 #define MODEL_MAX_SPIKES     64     /* per target; the smallest make room */
+#define MODEL_SPIKE_CAUSES   8      /* the largest */
+#define MODEL_CAUSE_SLOTS    4096   /* per target; the oldest make room */
 #define MODEL_MAX_STRINGS    131072 /* interned; then unknown */
 #define MODEL_MAX_RUNTIMES   8      /* per target */
 
@@ -70,6 +72,24 @@ struct gc_view {
 		products; /* for the trend; seconds since the first */
 };
 
+/* Bytes of RSS, and why they are there: the container that grew, else the site, else the mapping. */
+struct cause {
+	uint64_t bytes;
+	uint32_t site; /* 0 = unknown */
+	enum family
+		family; /* of the container; NONE = who touched the pages is all that is known */
+	enum mapping mapping; /* where neither is known */
+	uint32_t name;        /* of the mapped file, interned */
+	uint32_t mapped_site; /* where the program mapped it, 0 = unknown */
+};
+
+/* A cause at work: what a few neighbouring samples said. */
+struct cause_slot {
+	uint64_t first_ns, last_ns;
+	struct cause cause;
+	uint64_t lost_bytes;
+};
+
 /* One step of RSS: up from start to end. */
 struct spike {
 	uint64_t start_ns, end_ns;
@@ -77,12 +97,10 @@ struct spike {
 	bool start_up;            /* before the target had settled */
 	uint64_t explained_bytes; /* <= after - before */
 	uint64_t avoidable_bytes; /* of them arrays that growth replaced: a size hint saves them */
+	uint64_t lost_bytes;      /* given back to the kernel meanwhile: causes may pass the step */
+	uint32_t first_cause;     /* causes[]: the one that set it off */
 	uint32_t cause_count;
-	struct spike_cause {
-		uint32_t site; /* 0 = unknown */
-		uint64_t bytes;
-		enum family family; /* NONE: faults at the site, no container known */
-	} causes[8];
+	struct cause causes[MODEL_SPIKE_CAUSES];
 };
 
 /* Large arrays of one size and type, reading after reading. */
@@ -139,7 +157,17 @@ struct target {
 	bool exited;
 	struct event_exit exit;
 	uint32_t execs;
-	uint64_t faults; /* sampled faults, weighted */
+	uint64_t faults;                  /* sampled faults, weighted */
+	uint64_t fault_bytes, lost_bytes; /* RSS gained and lost, as the samples saw it */
+
+	/* What system calls did to the address space, since attach */
+	struct memory_total {
+		uint64_t calls, mapped_bytes, unmapped_bytes, lost_bytes;
+	} memory[MEMORY_CALLS];
+
+	/* Where the RSS was mapped: at attach and now; time 0 = not known */
+	struct event_resident resident_first, resident;
+	uint64_t resident_ns;
 
 	/* The newest look at all goroutines; times are 0 where there was none */
 	struct event_goroutines goroutines;
@@ -190,6 +218,7 @@ struct rate_slot {
 	uint32_t growths;
 	uint32_t faults; /* weighted samples */
 	uint64_t allocated_bytes, garbage_bytes;
+	uint64_t fault_bytes; /* of RSS that came with the faults */
 };
 
 /* A container that has ended, or was followed by the next one of its site. */
@@ -215,6 +244,7 @@ struct site {
 	uint64_t containers; /* distinct, as far as followed */
 	uint64_t allocated_bytes, garbage_bytes;
 	uint64_t fault_count; /* weighted samples at this site */
+	uint64_t fault_bytes; /* of RSS that this site is the cause of */
 	uint64_t first_ns, last_ns;
 	struct rate_slot rates[MODEL_RATE_SLOTS]; /* ring by second % MODEL_RATE_SLOTS */
 	uint64_t lengths[32]; /* histogram of final lengths: [i] counts lengths in [2^i, 2^(i+1)) */
@@ -509,6 +539,18 @@ double model_open_share_between(const struct model *model, uint32_t target, enum
  */
 uint64_t model_scale(
 	const struct model *model, uint32_t target, enum family family, uint64_t counted);
+
+/*
+ * What made the RSS grow in [from_ns, to_ns], as far as page faults were sampled: fills in up to max
+ * causes, largest first; what does not fit is summed up as one unknown cause. Returns their number;
+ * ret_lost gets the bytes that were given back meanwhile.
+ */
+size_t model_causes(const struct model *model, uint32_t target, uint64_t from_ns, uint64_t to_ns,
+	struct cause *ret, size_t max, uint64_t *ret_lost);
+
+/* A cause in words: "maps at prices.go:77", "pages of libfoo.so"; names as they are, sinks escape. */
+void model_describe_cause(
+	const struct model *model, const struct cause *cause, char *buf, size_t bytes);
 
 /* RSS slope in bytes per second over the last window_ns (least squares); 0 where too few samples. */
 double model_rss_slope(const struct target *target, uint64_t window_ns);

@@ -100,6 +100,22 @@ const char *wait_name(enum wait wait)
 	return NAME_OF(names, wait);
 }
 
+const char *mapping_name(enum mapping mapping)
+{
+	static const char *const names[] = {
+		"", "file", "shared", "heap", "stack", "runtime", "anonymous"};
+
+	return NAME_OF(names, mapping);
+}
+
+const char *memory_call_name(enum memory_call call)
+{
+	static const char *const names[] = {
+		"mmap", "munmap", "mremap", "brk", "mprotect", "madvise"};
+
+	return NAME_OF(names, call);
+}
+
 const char *class_name(enum finding_class class)
 {
 	static const char *const names[] = {"growing", "held", "churn", "one-time"};

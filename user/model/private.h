@@ -43,7 +43,9 @@ struct target_state {
 	bool spike_open;           /* the newest spike may still rise */
 	uint64_t spike_floor_ns;   /* samples before belong to spikes already told */
 	uint64_t spike_counted_ns; /* when the causes of the open spike were last counted */
-	struct rate_slot fault_rates[MODEL_RATE_SLOTS]; /* all sampled faults, known place or not */
+	struct cause_slot *causes; /* ring, newest at (cause_count - 1) % MODEL_CAUSE_SLOTS */
+	size_t cause_cap;
+	uint64_t cause_count;
 	struct model_census census;
 	struct model_unwound unwound;
 };
@@ -103,8 +105,7 @@ void container_apply_create(
 	struct model *model, struct target_state *target, const struct event *event);
 void container_apply_look(
 	struct model *model, struct target_state *target, const struct event *event);
-void container_apply_faults(
-	struct model *model, struct target_state *target, const struct event *event);
+struct site *container_site(struct model *model, struct target_state *target, uint64_t key);
 void container_end_all(struct model *model, struct target_state *target, uint64_t time_ns);
 
 void timeline_apply_usage(
@@ -126,8 +127,19 @@ void allocated_apply_profile(
 void allocated_apply(struct model *model, struct target_state *target, const struct event *event);
 void allocated_end(struct target_state *target);
 void stacks_done(struct model *model);
+void cause_apply_faults(
+	struct model *model, struct target_state *target, const struct event *event);
+void cause_apply_memory(
+	struct model *model, struct target_state *target, const struct event *event);
+void cause_apply_resident(
+	struct model *model, struct target_state *target, const struct event *event);
+bool cause_is_same(const struct cause *a, const struct cause *b);
+bool cause_is_named(const struct model *model, const struct cause *cause);
 
 void spike_apply_usage(struct model *model, struct target_state *target, uint64_t now_ns);
+/* A cause has come to light that was at work at time_ns; and: the program has ended. */
+void spike_take_late(const struct model *model, struct target_state *target, uint64_t time_ns);
+void spike_end(const struct model *model, struct target_state *target);
 void spike_count_causes(
 	const struct model *model, struct target_state *target, struct spike *spike);
 

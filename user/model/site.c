@@ -158,6 +158,7 @@ void rate_window(const struct rate_slot slots[MODEL_RATE_SLOTS], uint64_t from_n
 			continue;
 		ret->growths += slots[i].growths;
 		ret->faults += slots[i].faults;
+		ret->fault_bytes += slots[i].fault_bytes;
 		ret->allocated_bytes += slots[i].allocated_bytes;
 		ret->garbage_bytes += slots[i].garbage_bytes;
 	}

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Spikes: steps of RSS, and which sites grew while they happened.
+ * Spikes: steps of RSS, and what made them.
  *
  * A step begins at the lowest sample of the last 1, 10 or 60 seconds once RSS is max(8 MiB, 10 %) above
- * it, and ends where RSS makes no new maximum for two seconds, or after a minute. Bytes that growth
- * allocated meanwhile explain it first. The rest goes to the places of the sampled page faults, by their
- * weight: a fault is not a number of bytes (huge pages), but shares of faults are shares of pages.
+ * it, and ends where RSS makes no new maximum for two seconds, or after a minute. Its causes are those
+ * of the page faults of that time, in bytes. Where faults were not sampled (no permission, or the budget
+ * did not allow it) the bytes that growth allocated stand in for what is missing.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +14,12 @@
 #include "base/mem.h"
 #include "model/private.h"
 
-#define STEP_BYTES  (8ull << 20)
-#define STEP_PCT    10
-#define QUIET_NS    (2 * NSEC_PER_SEC)
-#define LONGEST_NS  (60 * NSEC_PER_SEC)
-#define RECOUNT_NS  NSEC_PER_SEC
-#define PLACES_SEEN 64 /* growing sites that fault sites are compared with */
+#define STEP_BYTES (8ull << 20)
+#define STEP_PCT   10
+#define QUIET_NS   (2 * NSEC_PER_SEC)
+#define LONGEST_NS (60 * NSEC_PER_SEC)
+#define RECOUNT_NS NSEC_PER_SEC
+#define MAX_CAUSES 64 /* of one step, before the small ones are summed up */
 
 static bool is_step(uint64_t before, uint64_t after)
 {
@@ -29,14 +29,14 @@ static bool is_step(uint64_t before, uint64_t after)
 /* ---- causes ---- */
 
 struct causes {
-	struct spike_cause *items;
+	struct cause items[MAX_CAUSES];
 	size_t count;
-	uint64_t bytes, garbage_bytes;
+	uint64_t bytes; /* sum */
 };
 
 static int compare_causes(const void *a, const void *b)
 {
-	const struct spike_cause *x = a, *y = b;
+	const struct cause *x = a, *y = b;
 
 	return x->bytes == y->bytes ? (x->site > y->site) - (x->site < y->site)
 				    : (x->bytes < y->bytes) - (x->bytes > y->bytes);
@@ -48,106 +48,134 @@ static uint64_t part(uint64_t whole, uint64_t of, uint64_t all)
 }
 
 /* An array is allocated before its pages are touched: one second more. */
-static uint64_t window_start(const struct spike *spike)
+static uint64_t growth_start(const struct spike *spike)
 {
 	return spike->start_ns > NSEC_PER_SEC ? spike->start_ns - NSEC_PER_SEC : 0;
 }
 
-static void add_growth(const struct model *model, const struct target_state *target,
-	const struct spike *spike, struct causes *causes)
+static uint64_t bounded(uint64_t bytes)
 {
-	uint64_t delta = spike->after_bytes - spike->before_bytes;
+	return MIN(bytes, (uint64_t)1 << 50);
+}
+
+/* Bytes of arrays that growth has replaced during the step. */
+static uint64_t count_garbage(
+	const struct model *model, const struct target_state *target, const struct spike *spike)
+{
+	uint64_t garbage = 0;
 
 	for (size_t i = 0; i < target->site_count; i++) {
 		const struct site *site = model->sites[target->sites[i] - 1];
 		struct rate_slot window;
-		uint64_t bytes;
 
-		model_site_window(site, window_start(spike), spike->end_ns, &window);
-		if (!window.allocated_bytes)
-			continue;
-		bytes = model_scale(model, site->target, site->family, window.allocated_bytes);
-		bytes = MIN(bytes, (uint64_t)1 << 50);
-		causes->items[causes->count++] =
-			(struct spike_cause){site->id, bytes, site->family};
-		causes->bytes += bytes;
-		causes->garbage_bytes += MIN((uint64_t)1 << 50,
-			model_scale(model, site->target, site->family, window.garbage_bytes));
+		model_site_window(site, growth_start(spike), spike->end_ns, &window);
+		if (window.garbage_bytes)
+			garbage += bounded(model_scale(
+				model, site->target, site->family, window.garbage_bytes));
 	}
-	/* What grew twice reused pages: it cannot explain more than there was. */
-	for (size_t i = 0; causes->bytes > delta && i < causes->count; i++)
-		causes->items[i].bytes = part(delta, causes->items[i].bytes, causes->bytes);
-	causes->bytes = MIN(causes->bytes, delta);
+	return garbage;
 }
 
-/* Bytes that growth at the same place of the source already explains. */
-static uint64_t explained_at(
-	const struct model *model, const struct causes *causes, const struct site *site)
+/* Adds what growth at the site allocated beyond what its faults explain; a bound keeps the largest. */
+static void add_growth(const struct model *model, const struct site *site,
+	const struct spike *spike, struct causes *growth)
 {
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < MIN(causes->count, (size_t)PLACES_SEEN); i++) {
-		const struct site *other = model->sites[causes->items[i].site - 1];
-
-		if (other == site ||
-			(other->function == site->function && other->file == site->file &&
-				other->line == site->line))
-			bytes += causes->items[i].bytes;
-	}
-	return bytes;
-}
-
-static struct spike_cause fault_cause(const struct model *model, const struct spike *spike,
-	const struct causes *growth, const struct site *site, uint32_t all_faults)
-{
-	uint64_t delta = spike->after_bytes - spike->before_bytes, bytes, own;
 	struct rate_slot window;
+	struct cause cause = {.site = site->id, .family = site->family};
+	size_t at = growth->count;
 
-	model_site_window(site, window_start(spike), spike->end_ns, &window);
-	bytes = part(delta, window.faults, all_faults);
-	own = window.faults ? explained_at(model, growth, site) : 0;
-	return (struct spike_cause){site->id, bytes > own ? bytes - own : 0, FAMILY_NONE};
+	model_site_window(site, growth_start(spike), spike->end_ns, &window);
+	if (!window.allocated_bytes)
+		return;
+	cause.bytes =
+		bounded(model_scale(model, site->target, site->family, window.allocated_bytes));
+	if (at == MAX_CAUSES)
+		for (size_t i = at = 0; i < MAX_CAUSES; i++)
+			if (growth->items[i].bytes < growth->items[at].bytes)
+				at = i;
+	if (at < growth->count && growth->items[at].bytes >= cause.bytes)
+		return;
+	growth->bytes += cause.bytes - (at < growth->count ? growth->items[at].bytes : 0);
+	growth->items[at] = cause;
+	growth->count = MAX(growth->count, at + 1);
 }
 
-static void add_faults(const struct model *model, const struct target_state *target,
-	const struct spike *spike, struct causes *causes)
+/* What grew twice reused pages: it cannot explain more than there was. */
+static void count_growth(const struct model *model, const struct target_state *target,
+	const struct spike *spike, uint64_t rest, struct causes *ret)
 {
-	uint64_t rest = spike->after_bytes - spike->before_bytes - causes->bytes, sum = 0;
-	size_t growing = causes->count;
-	struct rate_slot all;
+	ret->count = 0;
+	ret->bytes = 0;
+	for (size_t i = 0; i < target->site_count; i++)
+		add_growth(model, model->sites[target->sites[i] - 1], spike, ret);
+	for (size_t i = 0; ret->bytes > rest && i < ret->count; i++)
+		ret->items[i].bytes = part(rest, ret->items[i].bytes, ret->bytes);
+	ret->bytes = MIN(ret->bytes, rest);
+}
 
-	rate_window(target->fault_rates, window_start(spike), spike->end_ns, &all);
-	for (size_t i = 0; all.faults && i < target->site_count; i++) {
-		const struct site *site = model->sites[target->sites[i] - 1];
-		struct spike_cause cause = fault_cause(model, spike,
-			&(struct causes){causes->items, growing, 0, 0}, site, all.faults);
+static void count_faults(
+	const struct model *model, struct spike *spike, uint32_t target, struct causes *ret)
+{
+	ret->count = model_causes(model, target, spike->start_ns, spike->end_ns, ret->items,
+		MAX_CAUSES, &spike->lost_bytes);
+	ret->bytes = 0;
+	for (size_t i = 0; i < ret->count; i++)
+		ret->bytes += ret->items[i].bytes;
+}
 
-		if (cause.bytes) {
-			sum += cause.bytes;
-			causes->items[causes->count++] = cause;
-		}
+static void take_causes(const struct model *model, struct spike *spike, const struct causes *causes)
+{
+	uint64_t delta = spike->after_bytes - spike->before_bytes, named = 0;
+	size_t count = 0;
+
+	for (size_t i = 0; i < causes->count; i++) {
+		const struct cause *cause = &causes->items[i];
+
+		if (!cause_is_named(model, cause))
+			continue;
+		named += cause->bytes;
+		if (count < MODEL_SPIKE_CAUSES && cause->bytes)
+			spike->causes[count++] = *cause;
 	}
-	for (size_t i = growing; i < causes->count; i++) {
-		if (sum > rest)
-			causes->items[i].bytes = part(rest, causes->items[i].bytes, sum);
-		causes->bytes += causes->items[i].bytes;
+	spike->cause_count = (uint32_t)count;
+	spike->explained_bytes = MIN(named, delta);
+}
+
+/* The cause of the first bytes of the step. */
+static void find_trigger(const struct model *model, uint32_t target, struct spike *spike)
+{
+	struct cause first[2];
+	uint64_t lost;
+
+	spike->first_cause = 0;
+	for (uint64_t ns = 100 * NSEC_PER_MSEC; ns < spike->end_ns - spike->start_ns; ns *= 2) {
+		if (!model_causes(
+			    model, target, spike->start_ns, spike->start_ns + ns, first, 2, &lost))
+			continue;
+		for (uint32_t i = 0; i < spike->cause_count; i++)
+			if (cause_is_same(&spike->causes[i], &first[0]))
+				spike->first_cause = i;
+		return;
 	}
 }
 
 void spike_count_causes(const struct model *model, struct target_state *target, struct spike *spike)
 {
-	uint64_t delta = spike->after_bytes - spike->before_bytes;
-	struct causes causes = {.items = xcalloc(2 * target->site_count, sizeof(*causes.items))};
+	uint64_t delta = spike->after_bytes - spike->before_bytes, garbage;
+	struct causes *causes = xcalloc(2, sizeof(*causes)), *growth = &causes[1];
 
-	add_growth(model, target, spike, &causes);
-	qsort(causes.items, causes.count, sizeof(*causes.items), compare_causes);
-	add_faults(model, target, spike, &causes);
-	qsort(causes.items, causes.count, sizeof(*causes.items), compare_causes);
-	spike->cause_count = (uint32_t)MIN(causes.count, ARRAY_SIZE(spike->causes));
-	memcpy(spike->causes, causes.items, spike->cause_count * sizeof(*causes.items));
-	spike->explained_bytes = MIN(causes.bytes, delta);
-	spike->avoidable_bytes = MIN(causes.garbage_bytes, delta);
-	free(causes.items);
+	count_faults(model, spike, target->pub.id, causes);
+	if (causes->bytes < delta / 2) {
+		count_growth(model, target, spike, delta - causes->bytes, growth);
+		for (size_t i = 0; i < growth->count && causes->count < MAX_CAUSES; i++)
+			causes->items[causes->count++] = growth->items[i];
+	}
+	qsort(causes->items, causes->count, sizeof(*causes->items), compare_causes);
+	take_causes(model, spike, causes);
+	find_trigger(model, target->pub.id, spike);
+	garbage = count_garbage(model, target, spike);
+	spike->avoidable_bytes = MIN(garbage, delta);
+	free(causes);
 }
 
 /* ---- steps ---- */
@@ -248,4 +276,22 @@ void spike_apply_usage(struct model *model, struct target_state *target, uint64_
 		follow(model, target, now_ns);
 	else
 		detect(model, target, now_ns);
+}
+
+void spike_take_late(const struct model *model, struct target_state *target, uint64_t time_ns)
+{
+	struct target *pub = &target->pub;
+	struct spike *last = pub->spike_count ? &pub->spikes[pub->spike_count - 1] : NULL;
+
+	if (last && !target->spike_open && time_ns <= last->end_ns)
+		spike_count_causes(model, target, last);
+}
+
+void spike_end(const struct model *model, struct target_state *target)
+{
+	struct target *pub = &target->pub;
+
+	if (target->spike_open)
+		spike_count_causes(model, target, &pub->spikes[pub->spike_count - 1]);
+	target->spike_open = false;
 }

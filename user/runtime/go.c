@@ -162,6 +162,7 @@ const struct runtime runtime_go = {
 	.look = go_look,
 	.heap = go_heap_read_state,
 	.owner_of = go_owner_of,
+	.is_heap = go_heap_is_arena,
 	.goroutines = go_goroutines,
 	.profile = go_allocated,
 };

@@ -185,6 +185,13 @@ out:
 	return 0;
 }
 
+bool go_heap_is_arena(struct runtime_process *process, uint64_t addr)
+{
+	uint64_t arena;
+
+	return find_arena(process, addr, &arena) == 0 && arena;
+}
+
 static int read_mspan_pointers(struct runtime_process *process, struct batch *batch)
 {
 	int r;

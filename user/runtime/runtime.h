@@ -208,6 +208,9 @@ struct runtime {
 	/* The container whose array holds addr, or 0: only among those looked at lately. */
 	uint64_t (*owner_of)(struct runtime_process *process, uint64_t addr);
 
+	/* Whether addr lies in memory that the runtime keeps for its heap. NULL = has none of its own. */
+	bool (*is_heap)(struct runtime_process *process, uint64_t addr);
+
 	/*
 	 * Counts all goroutines, and calls found for every stack with which at least floor of them wait for
 	 * a channel or a lock. 0, -ENOTSUP where this binary does not say how, -EFAULT, -ESRCH.

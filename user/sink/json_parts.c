@@ -79,12 +79,16 @@ static void add_runtime_of(
 
 static const char *const waterfall_keys[WATERFALL_PARTS] = {
 	[WATERFALL_KEPT] = "kept_by_findings",
+	[WATERFALL_ENTRIES] = "entries_in_use",
 	[WATERFALL_OTHER_LIVE] = "other_live_heap",
 	[WATERFALL_GARBAGE] = "garbage",
 	[WATERFALL_FREE_HEAP] = "free_heap",
 	[WATERFALL_STACKS] = "stacks",
-	[WATERFALL_FILES] = "files",
 	[WATERFALL_RUNTIME] = "runtime",
+	[WATERFALL_NATIVE] = "native_heap",
+	[WATERFALL_ANON] = "other_anonymous",
+	[WATERFALL_FILES] = "files",
+	[WATERFALL_SHARED] = "shared",
 };
 
 static struct json_object *waterfall_of(const struct report *report, const struct target *target)
@@ -521,17 +525,23 @@ struct json_object *json_next_candidate(struct json_cursor *cursor)
 
 /* ---- spikes, skips ---- */
 
-static struct json_object *causes_of(const struct spike *spike)
+static struct json_object *causes_of(const struct model *model, const struct spike *spike)
 {
 	struct json_object *causes = json_object_new_array();
+	char what[256];
 
 	for (uint32_t i = 0; i < spike->cause_count; i++) {
-		const struct spike_cause *cause = &spike->causes[i];
+		const struct cause *cause = &spike->causes[i];
 		struct json_object *object = json_object_new_object();
 
+		model_describe_cause(model, cause, what, sizeof(what));
+		json_add_name(object, "what", what);
+		json_add_uint(object, "bytes", cause->bytes);
 		json_add_known(object, "site", cause->site, cause->site);
 		add_family(object, cause->family);
-		json_add_uint(object, "bytes", cause->bytes);
+		json_add_name(object, "mapping", mapping_name(cause->mapping));
+		json_add_name(object, "file", model_string(model, cause->name));
+		json_add_known(object, "mapped_site", cause->mapped_site, cause->mapped_site);
 		json_object_array_add(causes, object);
 	}
 	return causes;
@@ -547,9 +557,10 @@ static struct json_object *spike_object(
 	json_add_uint(object, "end_ns", spike->end_ns);
 	json_add_int(object, "delta_bytes", (int64_t)(spike->after_bytes - spike->before_bytes));
 	json_add_uint(object, "explained_bytes", spike->explained_bytes);
+	json_add_uint(object, "returned_bytes", spike->lost_bytes);
 	json_add_uint(object, "avoidable_bytes", spike->avoidable_bytes);
 	json_add_bool(object, "start_up", spike->start_up);
-	json_add(object, "causes", causes_of(spike));
+	json_add(object, "causes", causes_of(model, spike));
 	return object;
 }
 

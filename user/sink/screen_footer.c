@@ -41,17 +41,12 @@ say(struct sentences *sentences, const char *format, ...)
 }
 
 static void say_cause(struct sentences *sentences, const struct model *model,
-	const struct spike_cause *cause, const char *before)
+	const struct cause *cause, const char *before)
 {
-	const struct site *site = model_site(model, cause->site);
-	char size[TEXT_NUMBER_BYTES], place[PAGE_TEXT_BYTES];
-	const char *family = cause->family ? family_name(cause->family) : "page faults";
+	char size[TEXT_NUMBER_BYTES], words[PAGE_TEXT_BYTES];
 
-	screen_place(site, place, sizeof(place));
-	if (!place[0] && site && site->function)
-		text_copy(place, sizeof(place), site->function);
-	say(sentences, "%s %s %s%s%s%.80s", before, text_bytes(size, cause->bytes), family,
-		cause->family ? "s" : "", place[0] ? " at " : "", place);
+	model_describe_cause(model, cause, words, sizeof(words));
+	say(sentences, "%s %s %.120s", before, text_bytes(size, cause->bytes), words);
 }
 
 /* "RSS rose by 64.0 MiB within 1.0 s, 70 s after attach: 48.0 MiB maps at prices.go:77, ..." */

@@ -37,12 +37,16 @@ struct chart {
 
 static const char *const part_labels[WATERFALL_PARTS] = {
 	[WATERFALL_KEPT] = "kept by other findings",
+	[WATERFALL_ENTRIES] = "entries in use",
 	[WATERFALL_OTHER_LIVE] = "other live heap",
 	[WATERFALL_GARBAGE] = "garbage not yet collected",
 	[WATERFALL_FREE_HEAP] = "free heap, GC headroom",
-	[WATERFALL_STACKS] = "goroutine stacks",
-	[WATERFALL_FILES] = "files",
+	[WATERFALL_STACKS] = "stacks",
 	[WATERFALL_RUNTIME] = "runtime",
+	[WATERFALL_NATIVE] = "native heap",
+	[WATERFALL_ANON] = "other anonymous memory",
+	[WATERFALL_FILES] = "files",
+	[WATERFALL_SHARED] = "shared memory",
 };
 
 /* "71.7", "-1,204.3": MiB with one decimal, grouped. */
@@ -178,11 +182,27 @@ static double settle_rest(struct waterfall *waterfall, const struct target *targ
 {
 	double rest = (double)waterfall->unexplained_bytes;
 
-	if (!target->heap.runtime_bytes || rest < 0 || rest >= UNEXPLAINED_BYTES ||
+	if ((target->has_heap && !target->heap.runtime_bytes) || rest < 0 ||
+		rest >= UNEXPLAINED_BYTES ||
 		rest >= UNEXPLAINED_SHARE * (double)waterfall->rss_bytes)
 		return rest;
 	waterfall->bytes[WATERFALL_RUNTIME] += (uint64_t)waterfall->unexplained_bytes;
 	return 0;
+}
+
+/* What fixing the first finding leaves. */
+static void put_without_first(
+	struct page *page, const struct report *report, const struct target *target)
+{
+	const struct finding *first = report->finding_count ? &report->findings[0] : NULL;
+	uint64_t bytes = first ? summary_gives_back(first) : 0;
+	char left[TEXT_NUMBER_BYTES];
+
+	if (!bytes || first->target != target->id || !summary_gates(first) ||
+		bytes > target->rss_bytes)
+		return;
+	format_mib(left, (double)(target->rss_bytes - bytes));
+	page_add(page, STYLE_PLAIN, "   (without #1: %s MiB)", left);
 }
 
 void screen_waterfall(struct page *page, const struct report *report, const struct target *target)
@@ -205,10 +225,12 @@ void screen_waterfall(struct page *page, const struct report *report, const stru
 	/* Where the runtime's own memory is not known, it is in the rest. */
 	if (rest != 0)
 		chart_add(&chart, rest,
-			target->heap.runtime_bytes ? "unexplained" : "runtime and unexplained")
+			!target->has_heap || target->heap.runtime_bytes ? "unexplained"
+									: "runtime and unexplained")
 			->bar = 0;
 	format_mib(total, chart.rss_bytes);
 	page_add(page, STYLE_PLAIN, "Where %s MiB of RSS is", total);
+	put_without_first(page, report, target);
 	page_end(page);
 	put_chart(page, &chart);
 }

@@ -10,7 +10,10 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define CPU_KNOWN_NS (100 * NSEC_PER_MSEC)
+#define CPU_KNOWN_NS   (100 * NSEC_PER_MSEC)
+#define OFF_HEAP_BYTES (4ull << 20)
+#define MEASURED_PART  100 /* a measurement holds while RSS moves by less than this part, or */
+#define MEASURED_BYTES (1ull << 20)
 
 bool summary_gates(const struct finding *finding)
 {
@@ -53,27 +56,33 @@ static uint64_t at_least_zero(uint64_t from, uint64_t taken)
 	return from > taken ? from - taken : 0;
 }
 
-/*
- * Heap that was allocated but never touched, as far as it was looked at: a made but empty map or
- * channel is no part of RSS.
- */
-static uint64_t absent_bytes(const struct model *model, uint32_t target)
+/* What the looks say of a target's containers. */
+struct contents {
+	uint64_t absent_bytes; /* allocated but never touched: no part of RSS */
+	uint64_t entry_bytes;  /* resident, and needed for the entries; slices: all of it */
+};
+
+static struct contents read_contents(const struct model *model, uint32_t target)
 {
-	uint64_t absent = 0;
+	struct contents contents = {0};
 
 	for (size_t i = 0; i < model_container_count(model); i++) {
 		const struct container *container = model_container(model, (uint32_t)i);
 		const struct event_look *look = &container->look;
 
-		if (container->target == target && !container->dead && container->looked &&
-			look->has_resident)
-			absent += at_least_zero(look->held_bytes, look->resident_bytes);
+		if (container->target != target || container->dead || !container->looked ||
+			!look->has_resident)
+			continue;
+		contents.absent_bytes += at_least_zero(look->held_bytes, look->resident_bytes);
+		contents.entry_bytes += look->need_bytes
+						? MIN(look->resident_bytes, look->need_bytes)
+						: look->resident_bytes;
 	}
-	return absent;
+	return contents;
 }
 
 /*
- * The heap's own counters say what is allocated, not what is resident. Where they pass RSS, the part
+ * The heap's own counters say what is allocated, not what is resident. Where they pass what is, the part
  * that is missing most likely was taken for allocations still to come, then allocated and not yet
  * used; what pagemap or the kernel has counted stays as it is.
  */
@@ -90,36 +99,123 @@ static void take_excess(struct waterfall *waterfall, uint64_t excess)
 	}
 }
 
+static uint64_t sum_parts(const struct waterfall *waterfall)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < WATERFALL_PARTS; i++)
+		sum += waterfall->bytes[i];
+	return sum;
+}
+
+/* Free heap is what the counters call so; what there is in RSS may be less. */
+static uint64_t free_heap(const struct event_heap *heap)
+{
+	return heap->free_bytes + at_least_zero(heap->in_use_bytes, heap->allocated_bytes);
+}
+
+/* What lies in the heap, by the heap's own counters and the looks at containers. */
+static void add_heap(
+	const struct report *report, const struct target *target, struct waterfall *waterfall)
+{
+	const struct event_heap *heap = &target->heap;
+	struct contents contents = read_contents(report->model, target->id);
+	uint64_t kept = kept_by_findings(report, target->id);
+	uint64_t stacks = kept_stacks(report, target->id), known;
+
+	waterfall->bytes[WATERFALL_KEPT] = kept;
+	known = at_least_zero(kept, stacks) + contents.absent_bytes;
+	waterfall->bytes[WATERFALL_ENTRIES] =
+		MIN(contents.entry_bytes, at_least_zero(heap->allocated_bytes, known));
+	known += waterfall->bytes[WATERFALL_ENTRIES];
+	waterfall->bytes[WATERFALL_OTHER_LIVE] = at_least_zero(heap->live_bytes, known);
+	/* What grew after the last GC is kept without being marked: it is no garbage. */
+	waterfall->bytes[WATERFALL_GARBAGE] =
+		at_least_zero(heap->allocated_bytes, MAX(heap->live_bytes, known));
+	waterfall->bytes[WATERFALL_FREE_HEAP] = free_heap(heap);
+	waterfall->bytes[WATERFALL_STACKS] = at_least_zero(heap->stack_bytes, stacks);
+}
+
+/*
+ * The arenas hold what the heap's counters count and no more: free heap is what is left of their
+ * resident pages, as far as the counters have so much.
+ */
+static void fit_heap(struct waterfall *waterfall, uint64_t arena_bytes)
+{
+	uint64_t sum = sum_parts(waterfall);
+
+	if (sum > arena_bytes)
+		take_excess(waterfall, sum - arena_bytes);
+}
+
+/* Anonymous memory outside the heap: the runtime's own, and what the program has mapped itself. */
+static void add_anon(const struct target *target, struct waterfall *waterfall)
+{
+	const struct event_resident *resident = &target->resident;
+	uint64_t anon = resident->bytes[MAPPING_ANON], rest;
+
+	if (!target->has_heap) {
+		waterfall->bytes[WATERFALL_ANON] = anon;
+		return;
+	}
+	waterfall->bytes[WATERFALL_ANON] = resident->off_heap_bytes;
+	rest = at_least_zero(anon, resident->off_heap_bytes);
+	waterfall->bytes[WATERFALL_RUNTIME] = MIN(rest, target->heap.runtime_bytes);
+	rest -= waterfall->bytes[WATERFALL_RUNTIME];
+	/* Less than this is within what the runtime's own figures leave open. */
+	if (target->heap.runtime_bytes && rest > MAX(OFF_HEAP_BYTES, target->rss_bytes / 50))
+		waterfall->bytes[WATERFALL_ANON] += rest;
+}
+
+static void add_mapped(const struct target *target, struct waterfall *waterfall)
+{
+	const struct event_resident *resident = &target->resident;
+
+	if (target->has_heap)
+		fit_heap(waterfall, resident->bytes[MAPPING_RUNTIME]);
+	add_anon(target, waterfall);
+	waterfall->bytes[WATERFALL_NATIVE] = resident->bytes[MAPPING_BRK];
+	waterfall->bytes[WATERFALL_STACKS] += resident->bytes[MAPPING_STACK];
+	waterfall->bytes[WATERFALL_FILES] = resident->bytes[MAPPING_FILE];
+	waterfall->bytes[WATERFALL_SHARED] = resident->bytes[MAPPING_SHARED];
+}
+
+/* Where nothing was measured, or the RSS has moved since. */
+static void add_unmapped(const struct target *target, struct waterfall *waterfall)
+{
+	uint64_t sum;
+
+	waterfall->bytes[WATERFALL_FILES] = target->file_bytes;
+	waterfall->bytes[WATERFALL_RUNTIME] = target->heap.runtime_bytes;
+	sum = sum_parts(waterfall);
+	if (sum > target->rss_bytes)
+		take_excess(waterfall, sum - target->rss_bytes);
+}
+
+static bool is_measured(const struct target *target)
+{
+	uint64_t measured = target->resident.rss_bytes, rss = target->rss_bytes;
+	uint64_t moved = measured > rss ? measured - rss : rss - measured;
+
+	return target->resident_ns && moved <= MAX(rss / MEASURED_PART, MEASURED_BYTES);
+}
+
 bool summary_waterfall(
 	const struct report *report, const struct target *target, struct waterfall *ret)
 {
-	const struct event_heap *heap = &target->heap;
-	uint64_t kept = kept_by_findings(report, target->id);
-	uint64_t stacks = kept_stacks(report, target->id);
-	uint64_t live = at_least_zero(kept, stacks) + absent_bytes(report->model, target->id);
-	uint64_t sum = 0;
+	bool measured = is_measured(target);
 
-	if (!target->has_heap || !target->rss_bytes)
+	if ((!target->has_heap && !measured) || !target->rss_bytes)
 		return false;
 	memset(ret, 0, sizeof(*ret));
 	ret->rss_bytes = target->rss_bytes;
-	ret->bytes[WATERFALL_KEPT] = kept;
-	ret->bytes[WATERFALL_OTHER_LIVE] = at_least_zero(heap->live_bytes, live);
-	/* What grew after the last GC is kept without being marked: it is no garbage. */
-	ret->bytes[WATERFALL_GARBAGE] =
-		at_least_zero(heap->allocated_bytes, MAX(heap->live_bytes, live));
-	ret->bytes[WATERFALL_FREE_HEAP] =
-		heap->free_bytes + at_least_zero(heap->in_use_bytes, heap->allocated_bytes);
-	ret->bytes[WATERFALL_STACKS] = at_least_zero(heap->stack_bytes, stacks);
-	ret->bytes[WATERFALL_FILES] = target->file_bytes;
-	ret->bytes[WATERFALL_RUNTIME] = heap->runtime_bytes;
-	for (size_t i = 0; i < WATERFALL_PARTS; i++)
-		sum += ret->bytes[i];
-	if (sum > target->rss_bytes)
-		take_excess(ret, sum - target->rss_bytes);
-	for (size_t i = sum = 0; i < WATERFALL_PARTS; i++)
-		sum += ret->bytes[i];
-	ret->unexplained_bytes = (int64_t)(target->rss_bytes - sum);
+	if (target->has_heap)
+		add_heap(report, target, ret);
+	if (measured)
+		add_mapped(target, ret);
+	else
+		add_unmapped(target, ret);
+	ret->unexplained_bytes = (int64_t)(target->rss_bytes - sum_parts(ret));
 	return true;
 }
 

@@ -8,12 +8,16 @@
 /* Where a target's RSS is. The parts and the rest sum to rss_bytes exactly. */
 enum waterfall_part {
 	WATERFALL_KEPT,       /* what the findings would give back */
-	WATERFALL_OTHER_LIVE, /* live heap that no finding names */
+	WATERFALL_ENTRIES,    /* containers, as far as their entries need it */
+	WATERFALL_OTHER_LIVE, /* live heap that no container explains */
 	WATERFALL_GARBAGE,    /* allocated, not yet collected */
 	WATERFALL_FREE_HEAP, /* spans kept for the next allocations, and the gaps inside used ones */
-	WATERFALL_STACKS,
-	WATERFALL_FILES, /* mapped files, shared memory */
+	WATERFALL_STACKS,    /* of goroutines and of the first thread */
 	WATERFALL_RUNTIME,
+	WATERFALL_NATIVE, /* the heap that brk(2) grows */
+	WATERFALL_ANON,   /* other anonymous memory: outside the heap of a known runtime */
+	WATERFALL_FILES,  /* mapped files, data of programs and libraries */
+	WATERFALL_SHARED,
 	WATERFALL_PARTS,
 };
 
@@ -23,7 +27,7 @@ struct waterfall {
 	int64_t unexplained_bytes; /* below 0 only where what was measured passes RSS */
 };
 
-/* False where RSS or the state of the heap is unknown. */
+/* False where RSS is unknown, or neither the state of the heap nor where RSS is mapped is known. */
 bool summary_waterfall(
 	const struct report *report, const struct target *target, struct waterfall *ret);
 

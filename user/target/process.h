@@ -112,6 +112,9 @@ int process_read_usage(int pid, struct process_usage *ret);
 /* VmHWM and VmRSS exactly (status). */
 int process_read_peak(int pid, uint64_t *ret_peak_bytes);
 
+/* Shared memory in RSS (RssShmem): part of process_usage.file_bytes. */
+int process_read_shared(int pid, uint64_t *ret_bytes);
+
 /* Child processes, for "the pid is a launcher". Fills up to max pids; returns how many there are. */
 int process_list_children(int pid, int *ret_pids, int max);
 

@@ -38,10 +38,10 @@ struct numbers {
 
 struct trace_bpf {
 	struct memtrace_bpf *skel;
-	struct bpf_link *exec, *exit, *fork, *fault;
+	struct bpf_link *exec, *exit, *fork, *fault, *call;
 	struct bpf_link **cpu_faults; /* perf fallback: one a CPU */
 	int cpus;
-	int faults_wanted;
+	int faults_wanted, calls_wanted;
 	bool has_kernel;
 	uint64_t adapted_ns, adapted_hits; /* when the fault period was last adapted */
 	struct numbers attachments, links;
@@ -127,6 +127,7 @@ static void choose_programs(struct memtrace_bpf *skel, const struct load_choice 
 	bpf_program__set_autoload(skel->progs.mt_exec, choice->kernel);
 	bpf_program__set_autoload(skel->progs.mt_exit, choice->kernel);
 	bpf_program__set_autoload(skel->progs.mt_fork, choice->kernel);
+	bpf_program__set_autoload(skel->progs.mt_call, choice->kernel);
 }
 
 static int load_once(const struct trace_bpf_options *options, const struct load_choice *choice,
@@ -305,14 +306,37 @@ int trace_bpf_want_faults(struct trace_bpf *bpf, bool wanted)
 	bpf->faults_wanted += wanted ? 1 : -1;
 	if (!bpf->faults_wanted)
 		detach_faults(bpf);
-	else if (!attached && !strcmp(attach_faults(bpf), "none"))
-		return -EOPNOTSUPP;
-	return 0;
+	if (!bpf->faults_wanted || attached)
+		return 0;
+	/* What RSS gained while nobody looked belongs to no fault that comes now. */
+	bpf->skel->bss->fault_rss.last = 0;
+	return strcmp(attach_faults(bpf), "none") ? 0 : -EOPNOTSUPP;
+}
+
+int trace_bpf_want_calls(struct trace_bpf *bpf, bool wanted)
+{
+	bpf->calls_wanted += wanted ? 1 : -1;
+	if (!bpf->calls_wanted) {
+		bpf_link__destroy(bpf->call);
+		bpf->call = NULL;
+	}
+	if (!bpf->calls_wanted || bpf->call)
+		return 0;
+	return bpf->has_kernel ? attach(bpf->skel->progs.mt_call, &bpf->call) : -EOPNOTSUPP;
+}
+
+void trace_bpf_read_calls(struct trace_bpf *bpf, uint64_t *ret_own, uint64_t *ret_others)
+{
+	*ret_own = *ret_others = 0;
+	for (int cpu = 0; cpu < MIN(bpf->cpus, MT_FAULT_CPUS); cpu++) {
+		*ret_own += bpf->skel->bss->call_slots[cpu].own;
+		*ret_others += bpf->skel->bss->call_slots[cpu].others;
+	}
 }
 
 void trace_bpf_detach_kernel(struct trace_bpf *bpf)
 {
-	struct bpf_link **links[] = {&bpf->exec, &bpf->exit, &bpf->fork};
+	struct bpf_link **links[] = {&bpf->exec, &bpf->exit, &bpf->fork, &bpf->call};
 
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
 		bpf_link__destroy(*links[i]);
@@ -347,6 +371,7 @@ static void shorten_way(struct trace_bpf *bpf, int pid)
 		slot->sampled = slot->faults;
 		slot->threshold = slot->faults + TRACE_BPF_FAULT_PERIOD;
 	}
+	bss->fault_rss = (struct mt_rss){0};
 	bss->fault_tgid = pid;
 }
 

@@ -45,6 +45,15 @@ void trace_bpf_detach_kernel(struct trace_bpf *bpf);
  */
 int trace_bpf_want_faults(struct trace_bpf *bpf, bool wanted);
 
+/*
+ * The same for the system calls that change address spaces. While anybody wants them, every system call
+ * of every process takes the kernel's slower way. Returns 0 or -errno.
+ */
+int trace_bpf_want_calls(struct trace_bpf *bpf, bool wanted);
+
+/* System calls that paid for it so far: of the first target, and of everybody else. */
+void trace_bpf_read_calls(struct trace_bpf *bpf, uint64_t *ret_own, uint64_t *ret_others);
+
 /* Whose kernel events are wanted (pid: in our namespace); follow: its children's too. */
 int trace_bpf_add_target(struct trace_bpf *bpf, int pid, bool follow);
 

@@ -26,6 +26,8 @@
 #define BATCH_CALLS 64
 #define DEPTH       14
 
+#define CALL_BATCHES  8
+#define CALLS         1000
 #define FAULT_BATCHES 16
 #define FAULT_PAGES   256
 #define PAGE_BYTES    4096
@@ -174,6 +176,31 @@ static void measure_faults(struct calibration *run, struct calibrate_fault_price
 	munmap(memory, bytes);
 }
 
+/* The quickest batch's nanoseconds for a system call that does next to nothing. */
+static uint64_t measure_getppid(void)
+{
+	uint64_t quickest = UINT64_MAX;
+
+	for (size_t i = 0; i < CALL_BATCHES; i++) {
+		uint64_t start = clock_thread_cpu_ns();
+
+		for (size_t call = 0; call < CALLS; call++)
+			getppid();
+		quickest = MIN(quickest, (clock_thread_cpu_ns() - start) / CALLS);
+	}
+	return quickest;
+}
+
+static uint64_t measure_calls(struct calibration *run)
+{
+	uint64_t bare = measure_getppid(), traced = bare;
+
+	if (!trace_bpf_want_calls(run->bpf, true))
+		traced = measure_getppid();
+	trace_bpf_want_calls(run->bpf, false);
+	return traced - MIN(traced, bare);
+}
+
 static uint64_t wait_grace(struct closer *closer)
 {
 	struct closer_done done;
@@ -194,6 +221,7 @@ static int measure_all(struct calibration *run, struct calibrate_prices *ret)
 	if (!err)
 		ret->grace_ns = wait_grace(run->closer);
 	measure_faults(run, &ret->fault);
+	ret->call_ns = measure_calls(run);
 	return err;
 }
 

@@ -32,6 +32,7 @@ struct calibrate_prices {
 	struct calibrate_price emulated; /* probes on instructions that the kernel emulates */
 	struct calibrate_price stepped;  /* on any other */
 	struct calibrate_fault_price fault;
+	uint64_t call_ns;  /* any system call of any process, while they are traced */
 	uint64_t grace_ns; /* closing one descriptor */
 };
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -27,6 +28,9 @@
 #define TARGETS_PER_TICK 8
 
 /* The probes of one family and runtime in one file. */
+/* What tracing system calls may cost the other processes besides their part. */
+#define OTHERS_ALLOWANCE_NS (20 * NSEC_PER_MSEC)
+
 struct strand {
 	struct attach_link *attach;
 	size_t part; /* of the reader */
@@ -55,9 +59,11 @@ struct traced {
 	bool counts_only;
 	struct governor *governor;
 	struct link links[FAMILY_MAX];
-	size_t parts_taken;  /* so many of the reader's have their probes in links */
-	int faults_governed; /* the number of its page faults at the governor, < 0 = none */
-	bool faults_open;
+	size_t parts_taken; /* so many of the reader's have their probes in links */
+	struct feed {
+		int governed; /* its number at the governor, < 0 = none */
+		bool open;
+	} faults, calls;
 	uint64_t cost_ns; /* of links already freed */
 };
 
@@ -82,7 +88,7 @@ struct prober {
 	enum family family_of[MT_MAX_ATTACHMENTS]; /* kept after detaching, for the counters */
 	uint64_t added;                            /* targets so far */
 	size_t traced_count;
-	uint64_t attach_ns, detach_ns;
+	uint64_t begin_ns, attach_ns, detach_ns;
 	double price_sum_ns; /* probe cost of targets that were removed */
 	bool finished;
 };
@@ -120,6 +126,7 @@ int prober_open(const struct prober_options *options, struct model *model, struc
 
 	prober->model = model;
 	prober->options = *options;
+	prober->begin_ns = clock_mono_ns();
 	r = trace_bpf_load(&load, &prober->bpf, error);
 	if (r < 0)
 		goto out;
@@ -340,6 +347,26 @@ static uint64_t fault_cost_ns(struct prober *prober, const struct traced *traced
 			  ((double)faults / (double)all.hits));
 }
 
+/* What tracing system calls has cost the target. */
+static uint64_t call_cost_ns(const struct prober *prober)
+{
+	uint64_t own, others;
+
+	trace_bpf_read_calls(prober->bpf, &own, &others);
+	return own * prober->prices.call_ns;
+}
+
+/* Every process of the machine pays for it: together they may pay the budget's part of all CPUs. */
+static bool others_pay_too_much(const struct prober *prober, uint64_t now_ns)
+{
+	double allowed_ns = (double)(now_ns - prober->begin_ns) * prober->options.budget_pct / 100 *
+			    (double)sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t own, others;
+
+	trace_bpf_read_calls(prober->bpf, &own, &others);
+	return (double)(others * prober->prices.call_ns) > allowed_ns + OTHERS_ALLOWANCE_NS;
+}
+
 /* ---- the governor's hands ---- */
 
 /* While its gate is open every hit takes of its credit: as long as that is whole, nothing was hit. */
@@ -392,9 +419,12 @@ static void measure(struct prober *prober, struct traced *traced, uint64_t now_n
 
 	if (process_read_usage(traced->pid, &usage) == 0)
 		governor_measure_cpu(traced->governor, now_ns, usage.cpu_ns);
-	if (traced->faults_governed >= 0)
-		governor_measure_link(traced->governor, (uint32_t)traced->faults_governed, now_ns,
+	if (traced->faults.governed >= 0)
+		governor_measure_link(traced->governor, (uint32_t)traced->faults.governed, now_ns,
 			fault_cost_ns(prober, traced));
+	if (traced->calls.governed >= 0)
+		governor_measure_link(traced->governor, (uint32_t)traced->calls.governed, now_ns,
+			call_cost_ns(prober));
 	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++)
 		if (traced->links[family].strand_count)
 			measure_link(prober, traced, &traced->links[family], now_ns);
@@ -448,13 +478,17 @@ static int open_link(struct prober *prober, struct traced *traced, struct link *
 	return 0;
 }
 
-/* Page faults of all targets come from one place, which is there while any of their governors pays. */
-static void switch_faults(struct prober *prober, struct traced *traced, bool open)
+/*
+ * Page faults of all targets come from one place, which is there while any of their governors pays; so
+ * do system calls.
+ */
+static void switch_feed(struct prober *prober, struct traced *traced, struct feed *feed,
+	int (*want)(struct trace_bpf *bpf, bool wanted), bool open)
 {
-	uint32_t number = (uint32_t)traced->faults_governed;
-	int r = trace_bpf_want_faults(prober->bpf, open);
+	uint32_t number = (uint32_t)feed->governed;
+	int r = want(prober->bpf, open);
 
-	traced->faults_open = open;
+	feed->open = open;
 	if (r < 0)
 		governor_failed(traced->governor, number);
 	else if (open)
@@ -463,13 +497,35 @@ static void switch_faults(struct prober *prober, struct traced *traced, bool ope
 		governor_closed(traced->governor, number, clock_mono_ns());
 }
 
+static void spare_others(struct prober *prober, struct traced *traced, uint64_t now_ns)
+{
+	struct feed *calls = &traced->calls;
+
+	if (!calls->open || !others_pay_too_much(prober, now_ns))
+		return;
+	switch_feed(prober, traced, calls, trace_bpf_want_calls, false);
+	governor_failed(traced->governor, (uint32_t)calls->governed);
+	model_add_skip(prober->model, "system calls that map memory",
+		"the other processes make so many calls that tracing these would slow them down");
+}
+
+static void switch_feeds(
+	struct prober *prober, struct traced *traced, const struct governor_action *action)
+{
+	bool open = action->verb == GOVERNOR_OPEN;
+
+	if ((int)action->link == traced->faults.governed)
+		switch_feed(prober, traced, &traced->faults, trace_bpf_want_faults, open);
+	if ((int)action->link == traced->calls.governed)
+		switch_feed(prober, traced, &traced->calls, trace_bpf_want_calls, open);
+}
+
 static int carry_out(
 	struct prober *prober, struct traced *traced, const struct governor_action *action)
 {
 	struct link *link = link_of(traced, action->link);
 
-	if ((int)action->link == traced->faults_governed)
-		switch_faults(prober, traced, action->verb == GOVERNOR_OPEN);
+	switch_feeds(prober, traced, action);
 	if (!link)
 		return 0;
 	if (action->verb == GOVERNOR_OPEN)
@@ -519,6 +575,7 @@ static int govern(struct prober *prober, struct traced *traced, uint64_t now_ns)
 	int r = 0;
 
 	measure(prober, traced, now_ns);
+	spare_others(prober, traced, now_ns);
 	count = governor_decide(traced->governor, now_ns, actions);
 	give_credit(prober, traced, now_ns);
 	for (size_t i = 0; i < count && r != -ESRCH; i++)
@@ -576,9 +633,10 @@ int prober_add(struct prober *prober, struct reader *reader, bool counts_only)
 	prober->traced_count++;
 	traced->pid = reader_info(reader)->id.pid;
 	traced->governor = governor_new(&config, clock_mono_ns());
-	traced->faults_governed = strcmp(prober->fault_mode, "none")
+	traced->faults.governed = strcmp(prober->fault_mode, "none")
 					  ? governor_add_link(traced->governor, 0, clock_mono_ns())
 					  : -1;
+	traced->calls.governed = governor_add_link(traced->governor, 0, clock_mono_ns());
 	r = trace_bpf_add_target(prober->bpf, traced->pid, prober->options.follow);
 	if (r == 0 && !reader_keeps_frame_pointers(reader))
 		r = trace_bpf_copy_stacks(prober->bpf, traced->pid);
@@ -672,8 +730,10 @@ void prober_remove(struct prober *prober, struct reader *reader)
 
 		if (traced->reader != reader)
 			continue;
-		if (traced->faults_open)
+		if (traced->faults.open)
 			trace_bpf_want_faults(prober->bpf, false);
+		if (traced->calls.open)
+			trace_bpf_want_calls(prober->bpf, false);
 		if (is_newest_of_pid(prober, traced))
 			trace_bpf_remove_target(prober->bpf, traced->pid);
 		free_links(prober, traced);
@@ -782,7 +842,7 @@ static void report_source(struct prober *prober, const char *name, const struct 
 
 static uint64_t report_sources(struct prober *prober)
 {
-	struct tally families[FAMILY_MAX] = {0}, faults = {0}, control = {0};
+	struct tally families[FAMILY_MAX] = {0}, faults = {0}, memory = {0}, control = {0};
 	uint64_t misses = trace_bpf_read_misses(prober->bpf), hits = 0;
 
 	for (uint32_t id = 0; id < MT_MAX_ATTACHMENTS; id++)
@@ -793,6 +853,8 @@ static uint64_t report_sources(struct prober *prober)
 	}
 	tally_source(prober, MT_SRC_FAULT, &faults);
 	report_source(prober, "faults", &faults);
+	tally_source(prober, MT_SRC_MEMORY, &memory);
+	report_source(prober, "memory calls", &memory);
 	tally_source(prober, MT_SRC_CONTROL, &control);
 	report_source(prober, "control", &control);
 	if (misses && prober->finished)
@@ -818,14 +880,17 @@ void prober_report(struct prober *prober, struct model_overhead *overhead)
 {
 	double cost_ns = probe_cost_ns(prober);
 	struct mt_counters faults = {0};
+	uint64_t own_calls, other_calls;
 
 	trace_bpf_read_counters(prober->bpf, MT_SRC_FAULT, &faults);
+	trace_bpf_read_calls(prober->bpf, &own_calls, &other_calls);
 	overhead->budget_pct = prober->options.budget_pct;
 	overhead->attach_ns = prober->attach_ns;
 	overhead->detach_ns = prober->detach_ns;
 	overhead->probe_hits = report_sources(prober);
-	overhead->probe_cpu_ns =
-		(uint64_t)cost_ns + calibrate_fault_cost_ns(&prober->prices, &faults);
+	overhead->probe_cpu_ns = (uint64_t)cost_ns +
+				 calibrate_fault_cost_ns(&prober->prices, &faults) +
+				 own_calls * prober->prices.call_ns;
 	overhead->ns_per_hit = overhead->probe_hits ? cost_ns / (double)overhead->probe_hits
 						    : (double)prober->prices.emulated.stack_ns;
 }

@@ -20,6 +20,7 @@
 #include "runtime/list.h"
 #include "target/mem.h"
 #include "trace/allocated.h"
+#include "trace/attribution.h"
 
 #define LOOK_BATCH 512
 #define DEATH_NS   (300 * NSEC_PER_MSEC)
@@ -51,6 +52,7 @@ struct reader {
 	size_t part_count;
 	bool last; /* this poll is the last one: no record is on its way */
 	struct symbolizer *symbolizer;
+	struct attribution *attribution;
 	struct unwinder *unwinder;
 	struct model_unwound unwound; /* as last told */
 	uint64_t goroutines_due_ns;   /* the next look at them; UINT64_MAX = cannot be read */
@@ -258,6 +260,34 @@ out:
 	return known;
 }
 
+static uint64_t owner_of(void *arg, uint64_t addr)
+{
+	struct reader *reader = arg;
+	uint64_t key = 0;
+
+	for (size_t i = 0; i < reader->part_count && !key; i++) {
+		const struct reader_part *part = &reader->parts[i];
+
+		if (part->process && part->runtime->owner_of)
+			key = part->runtime->owner_of(part->process, addr);
+	}
+	return key;
+}
+
+static bool is_heap(void *arg, uint64_t addr)
+{
+	struct reader *reader = arg;
+	bool is = false;
+
+	for (size_t i = 0; i < reader->part_count && !is; i++) {
+		const struct reader_part *part = &reader->parts[i];
+
+		if (part->process && part->runtime->is_heap)
+			is = part->runtime->is_heap(part->process, addr);
+	}
+	return is;
+}
+
 int reader_open(const struct process_info *process, struct parser *parser, struct model *model,
 	struct reader **ret)
 {
@@ -279,6 +309,8 @@ int reader_open(const struct process_info *process, struct parser *parser, struc
 	if (r < 0)
 		goto out;
 	take_modules(reader);
+	reader->attribution = attribution_new(process->id.pid, model, reader->target,
+		&(struct attribution_owners){owner_of, is_heap, reader});
 	reader->symbolizer =
 		symbolizer_new(parser, reader->modules, process->id.pid, model, reader->target);
 	reader->unwinder = unwinder_new(parser, reader->symbolizer);
@@ -331,6 +363,7 @@ void reader_close(struct reader *reader)
 			part->runtime->process_close(part->process);
 		free(part->file);
 	}
+	attribution_free(reader->attribution);
 	if (reader->unwinder)
 		tell_unwound(reader);
 	unwinder_free(reader->unwinder);
@@ -638,6 +671,9 @@ static void grown(struct reader *reader, const struct reader_part *part,
 	if (growth->old_key != growth->key)
 		watch_remove(reader, watch_find(reader, growth->family, growth->old_key));
 	model_apply(reader->model, event);
+	if (family_moves(growth->family)) /* its key is the address of its array */
+		attribution_add_array(
+			reader->attribution, growth->key, growth->allocated_bytes, growth->site);
 	if (!(growth->key & EVENT_KEY_ON_STACK)) /* what moves with a stack cannot be looked at */
 		watch_add(reader, part, growth->family, growth->key, type, grown_held(growth));
 }
@@ -678,18 +714,14 @@ void reader_record(struct reader *reader, size_t i, const struct runtime_probe *
 
 void reader_fault(struct reader *reader, const struct mt_record *record)
 {
-	struct event event = event_new(reader, EVENT_FAULTS, record->time_ns);
+	attribution_take_fault(
+		reader->attribution, record, record_site(reader, record, FAMILY_NONE, 0));
+}
 
-	event.faults.addr = record->addr;
-	event.faults.faults = record->val[0];
-	event.faults.site = record_site(reader, record, FAMILY_NONE, 0);
-	for (size_t i = 0; i < reader->part_count && !event.faults.key; i++) {
-		const struct reader_part *part = &reader->parts[i];
-
-		if (part->process && part->runtime->owner_of)
-			event.faults.key = part->runtime->owner_of(part->process, record->addr);
-	}
-	model_apply(reader->model, &event);
+void reader_call(struct reader *reader, const struct mt_record *record)
+{
+	attribution_take_call(
+		reader->attribution, record, record_site(reader, record, FAMILY_NONE, 0));
 }
 
 /* ---- polling ---- */
@@ -920,4 +952,18 @@ void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 	for (size_t i = 0; i < reader->part_count; i++)
 		if (reader->parts[i].process)
 			poll_part(reader, &reader->parts[i], now_ns);
+	attribution_settle(reader->attribution);
+}
+
+void reader_settle(struct reader *reader)
+{
+	attribution_settle(reader->attribution);
+}
+
+void reader_measure(struct reader *reader, uint64_t now_ns)
+{
+	int r = attribution_measure(reader->attribution, now_ns);
+
+	if (r && r != -ESRCH)
+		model_add_skip(reader->model, "where RSS is mapped", strerror(-r));
 }

@@ -106,6 +106,15 @@ void reader_record(struct reader *reader, size_t i, const struct runtime_probe *
 /* A sampled page fault. */
 void reader_fault(struct reader *reader, const struct mt_record *record);
 
+/* A system call that has changed the address space. */
+void reader_call(struct reader *reader, const struct mt_record *record);
+
+/* Faults that wait for a look that will not come get their causes by what is known now. */
+void reader_settle(struct reader *reader);
+
+/* Measures where the RSS is mapped: up to 10 ms a GiB of our time, at start and end. */
+void reader_measure(struct reader *reader, uint64_t now_ns);
+
 /*
  * Looks at all watched containers, heap and usage. all_deep: leave no table and no page unread, and take
  * every death for certain: only while no record is on its way.

@@ -90,12 +90,20 @@ static bool is_there(const struct session_slot *slot)
 	return slot->reader && !slot->exited_ns;
 }
 
+static void measure_all(struct session *session)
+{
+	for (size_t i = 0; i < session->slot_count; i++)
+		if (is_there(&session->slots[i]))
+			reader_measure(session->slots[i].reader, clock_mono_ns());
+}
+
 static void read_first(struct session *session)
 {
 	for (size_t i = 0; i < session->slot_count; i++) {
 		first_census(session, &session->slots[i]);
 		reader_poll(session->slots[i].reader, clock_mono_ns(), true);
 	}
+	measure_all(session);
 }
 
 static void census_all(struct session *session, uint64_t now_ns)
@@ -157,6 +165,9 @@ static void take_record(struct session *session, const struct prober_record *tak
 	switch (record->kind) {
 	case MT_FAULT:
 		reader_fault(taken->reader, record);
+		break;
+	case MT_MEMORY:
+		reader_call(taken->reader, record);
 		break;
 	case MT_EXEC:
 		session_target_execed(session, taken->reader, record->time_ns);
@@ -351,6 +362,7 @@ static void last_look(struct session *session)
 	if (now_ns + CENSUS_NS > session->next_census_ns + POLL_NS)
 		census_all(session, now_ns);
 	poll_all(session, clock_mono_ns(), true);
+	measure_all(session);
 }
 
 static int trace(struct session *session)
@@ -412,6 +424,8 @@ static void finish(struct session *session, uint64_t real_ns)
 		if (session->slots[i].unread)
 			model_add_incomplete(
 				session->model, "no census had time to read the whole heap");
+		if (session->slots[i].reader)
+			reader_settle(session->slots[i].reader);
 		reader_close(session->slots[i].reader);
 	}
 	wanted_free(session->wanted);

@@ -426,6 +426,7 @@ void session_target_exited(struct session *session, const struct reader *reader,
 	slot->exited_ns = time_ns;
 	if (record)
 		exit.status = (int)record->val[0];
+	reader_settle(slot->reader);
 	apply_plain(session, reader, EVENT_EXIT, time_ns, &exit);
 }
 

@@ -74,8 +74,27 @@ typedef struct {
 	int counter;
 } atomic_t;
 
-struct mm_struct;
 struct linux_binprm;
+
+/* include/linux/mm_types_task.h: MM_FILEPAGES 0, MM_ANONPAGES 1, MM_SWAPENTS 2, MM_SHMEMPAGES 3 */
+struct percpu_counter {
+	__s64 count;
+};
+
+struct mm_struct {
+	struct percpu_counter rss_stat[4];
+};
+
+/* Until Linux 6.1 */
+struct mm_rss_stat {
+	struct {
+		__s64 counter;
+	} count[4];
+};
+
+struct mm_struct___6_1 {
+	struct mm_rss_stat rss_stat;
+};
 
 struct upid {
 	int nr;
@@ -99,6 +118,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	struct signal_struct *signal;
+	struct mm_struct *mm;
 };
 
 #pragma clang attribute pop
