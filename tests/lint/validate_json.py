@@ -151,7 +151,7 @@ MINIMAL = {
     "targets": [{
         "id": 0, "pid": 1, "start_time": 1, "comm": "a", "exe": None, "build_id": None,
         "runtimes": [{"name": "go", "version": None}], "cgroup": None, "rss_bytes": 10,
-        "rss_peak_bytes": None, "limit_bytes": None, "exit": {"status": None, "signal": 9},
+        "rss_peak_bytes": None, "limit_bytes": None, "exit": {"status": None, "signal": 9, "oom": False},
         "execs": 0, "growths": 0, "faults": 0,
         "containers_seen": {"map": 1, "slice": 0, "channel": 0, "buffer": 0, "dropped": 0},
         "waterfall": {"kept_by_findings": 4, "entries_in_use": 0, "native_heap": 0, "other_anonymous": 0,

@@ -276,6 +276,7 @@ struct event_arrays {
 struct event_exit {
 	bool has_status;
 	int status; /* as wait(2) gives it */
+	bool oom;   /* the OOM killer had chosen it */
 };
 
 struct event {

@@ -210,6 +210,7 @@ static void apply_exit(struct model *model, struct target_state *target, const s
 	spike_end(model, target);
 	target->pub.exited = true;
 	target->pub.exit = event->exit;
+	target->pub.exit_ns = event->time_ns;
 }
 
 static void apply_heap(struct model *model, struct target_state *target, const struct event *event)

@@ -156,6 +156,7 @@ struct target {
 
 	bool exited;
 	struct event_exit exit;
+	uint64_t exit_ns;
 	uint32_t execs;
 	uint64_t faults;                  /* sampled faults, weighted */
 	uint64_t fault_bytes, lost_bytes; /* RSS gained and lost, as the samples saw it */

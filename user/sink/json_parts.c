@@ -147,6 +147,7 @@ static struct json_object *exit_of(const struct target *target)
 
 	json_add_known(object, "status", known && WIFEXITED(status), (uint64_t)WEXITSTATUS(status));
 	json_add_known(object, "signal", known && WIFSIGNALED(status), (uint64_t)WTERMSIG(status));
+	json_add_bool(object, "oom", target->exit.oom);
 	return object;
 }
 

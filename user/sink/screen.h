@@ -29,6 +29,9 @@ void screen_spikes(struct page *page, const struct report *report, const struct 
 /* "Where 156.4 MiB of RSS is". */
 void screen_waterfall(struct page *page, const struct report *report, const struct target *target);
 
+/* Of a process that was killed: what its RSS gained in its last seconds and what it held. */
+void screen_last(struct page *page, const struct report *report, const struct target *target);
+
 /* Below it: where the largest parts of the other live heap were allocated, where that is known. */
 void screen_allocated(struct page *page, const struct report *report, const struct target *target);
 

@@ -189,6 +189,8 @@ static void add_exit(struct page *page, const struct target *target)
 
 	if (!target->exit.has_status)
 		add_field(page, STYLE_PLAIN, "exited");
+	else if (target->exit.oom)
+		add_field(page, STYLE_RED, "killed by the OOM killer");
 	else if (WIFSIGNALED(status))
 		add_field(page, STYLE_RED, "killed by signal %d", WTERMSIG(status));
 	else

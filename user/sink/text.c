@@ -39,6 +39,7 @@ static void put_target(struct page *page, const struct report *report, const str
 	screen_rss(page, report, target);
 	screen_count(page, report, target);
 	screen_findings(page, report, target);
+	screen_last(page, report, target);
 	screen_spikes(page, report, target);
 	if (report->verbose || found) {
 		screen_waterfall(page, report, target);

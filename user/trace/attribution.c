@@ -161,7 +161,9 @@ static void settle_one(struct attribution *attribution, struct event *event)
 	faults->mapping = mapping_of(attribution, range, faults->addr);
 	if (range && range->as == MAPPED_FILE)
 		faults->name = model_intern(attribution->model, range->name);
-	faults->mapped_site = mapped_at(attribution, faults->addr);
+	/* A runtime maps its heap wherever it happens to run out of it: that says nothing. */
+	if (faults->mapping != MAPPING_RUNTIME)
+		faults->mapped_site = mapped_at(attribution, faults->addr);
 	model_apply(attribution->model, event);
 }
 

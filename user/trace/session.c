@@ -172,6 +172,9 @@ static void take_record(struct session *session, const struct prober_record *tak
 	case MT_EXEC:
 		session_target_execed(session, taken->reader, record->time_ns);
 		break;
+	case MT_OOM:
+		session_target_chosen(session, taken->reader);
+		break;
 	case MT_EXIT:
 		session_target_exited(session, taken->reader, record->time_ns, record);
 		break;

@@ -18,6 +18,7 @@ struct session_slot {
 	bool unread;           /* no census has read its whole heap */
 	bool census_due;       /* it came while tracing, and has had none */
 	uint64_t opened_ns;
+	bool oom; /* the OOM killer has chosen it */
 	uint64_t
 		exited_ns; /* not 0: nothing more to read, but its last records may be on their way */
 };
@@ -61,6 +62,9 @@ void session_take_wanted(struct session *session, uint64_t now_ns);
 void session_launch_over(struct session *session, int status);
 
 /* ---- what happens to targets while tracing ---- */
+
+/* The OOM killer has chosen it: its exit comes next. */
+void session_target_chosen(struct session *session, const struct reader *reader);
 
 /* record: what the kernel said of it, NULL where we only found it gone. */
 void session_target_exited(struct session *session, const struct reader *reader, uint64_t time_ns,

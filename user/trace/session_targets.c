@@ -414,6 +414,14 @@ static void drop(struct session *session, struct session_slot *slot)
 	*slot = (struct session_slot){0};
 }
 
+void session_target_chosen(struct session *session, const struct reader *reader)
+{
+	struct session_slot *slot = slot_of(session, reader);
+
+	if (slot)
+		slot->oom = true;
+}
+
 void session_target_exited(struct session *session, const struct reader *reader, uint64_t time_ns,
 	const struct mt_record *record)
 {
@@ -424,6 +432,7 @@ void session_target_exited(struct session *session, const struct reader *reader,
 	if (!slot || (slot->exited_ns && !record))
 		return;
 	slot->exited_ns = time_ns;
+	exit.oom = slot->oom;
 	if (record)
 		exit.status = (int)record->val[0];
 	reader_settle(slot->reader);
