@@ -526,7 +526,8 @@ static void read_memory(struct replay *replay, const struct line *line, struct e
 		.call = call,
 		.site = site_of(replay, line),
 		.addr = number(line, "addr"),
-		.bytes = (int64_t)(number(line, "mapped") - number(line, "unmapped")),
+		.mapped_bytes = number(line, "mapped"),
+		.unmapped_bytes = number(line, "unmapped"),
 		.lost_bytes = number(line, "lost"),
 	};
 }

@@ -687,7 +687,7 @@ Test(model, what_was_given_back_meanwhile_is_told_beside_the_causes)
 			  .addr = 1, .faults = 1, .bytes = MIB(30), .mapping = MAPPING_ANON});
 	apply(&w, (struct event){.kind = EVENT_MEMORY,
 			  .memory = {.call = MEMORY_MUNMAP,
-				  .bytes = -(int64_t)MIB(16),
+				  .unmapped_bytes = MIB(16),
 				  .lost_bytes = MIB(10)}});
 	w.rss_bytes += MIB(20);
 	quiet(&w, 50);
@@ -875,7 +875,7 @@ static struct event random_event(const uint32_t *sites, unsigned int *seed)
 			event.kind = EVENT_USAGE;
 		break;
 	case EVENT_EXIT:
-		event.exit = (struct event_exit){false, 0};
+		event.exit = (struct event_exit){.has_status = false};
 		break;
 	default:
 		break;

@@ -129,10 +129,8 @@ void cause_apply_memory(struct model *model, struct target_state *target, const 
 
 	(void)model;
 	total->calls++;
-	if (memory->bytes > 0)
-		total->mapped_bytes += (uint64_t)memory->bytes;
-	else
-		total->unmapped_bytes += (uint64_t)-memory->bytes;
+	total->mapped_bytes += memory->mapped_bytes;
+	total->unmapped_bytes += memory->unmapped_bytes;
 	total->lost_bytes += memory->lost_bytes;
 	target->pub.lost_bytes += memory->lost_bytes;
 	if (memory->lost_bytes)

@@ -187,8 +187,8 @@ struct event_memory {
 	enum memory_call call;
 	uint32_t site; /* 0 = unknown */
 	uint64_t addr;
-	int64_t bytes;       /* that the address space grew by; mprotect, madvise: 0 */
-	uint64_t lost_bytes; /* that went back to the kernel */
+	uint64_t mapped_bytes, unmapped_bytes; /* of address space; mprotect, madvise: 0 */
+	uint64_t lost_bytes;                   /* that went back to the kernel */
 };
 
 /* RSS by what is mapped. Private pages were counted one by one, files and shared memory by the kernel. */

@@ -40,8 +40,9 @@
 	AS(COLUMN_TARGET, struct event, target, "target", 0),                                      \
 		AS(COLUMN_TIME, struct event, time_ns, "time_ns", 0)
 
-#define COUNT(wait, name) AS(COLUMN_U64, struct event, goroutines.counts[wait], name, 0)
-#define INFO(type, name)  AS(type, struct target_row, info.name, #name, 0)
+#define COUNT(wait, name)     AS(COLUMN_U64, struct event, goroutines.counts[wait], name, 0)
+#define MAPPED(mapping, name) AS(COLUMN_U64, struct event, resident.bytes[mapping], name, 0)
+#define INFO(type, name)      AS(type, struct target_row, info.name, #name, 0)
 #define CENSUS(name)                                                                               \
 	AS(TYPE_OF(((struct census_row *)0)->census.name), struct census_row, census.name, #name, 0)
 
@@ -73,7 +74,20 @@ const struct table_shape recording_tables[TABLE_COUNT] = {
 			FIELD(look, scannable_bytes), FIELD(look, stamp)}},
 	[EVENT_FAULTS] = {EVENT_TABLE(faults),
 		{EVENT_COLUMNS, FIELD(faults, addr), FIELD_SITE(faults, site),
-			FIELD(faults, faults), FIELD(faults, key)}},
+			FIELD(faults, faults), FIELD(faults, bytes), FIELD(faults, lost_bytes),
+			FIELD(faults, key), FIELD_SITE(faults, grown_site),
+			FIELD_ENUM(faults, mapping, MAPPING_MAX), FIELD_STRING(faults, name),
+			FIELD_SITE(faults, mapped_site)}},
+	[EVENT_MEMORY] = {EVENT_TABLE(memory),
+		{EVENT_COLUMNS, FIELD_ENUM(memory, call, MEMORY_CALLS), FIELD_SITE(memory, site),
+			FIELD(memory, addr), FIELD(memory, mapped_bytes),
+			FIELD(memory, unmapped_bytes), FIELD(memory, lost_bytes)}},
+	[EVENT_RESIDENT] = {EVENT_TABLE(resident),
+		{EVENT_COLUMNS, MAPPED(MAPPING_UNKNOWN, "unknown"), MAPPED(MAPPING_FILE, "file"),
+			MAPPED(MAPPING_SHARED, "shared"), MAPPED(MAPPING_BRK, "heap"),
+			MAPPED(MAPPING_STACK, "stack"), MAPPED(MAPPING_RUNTIME, "runtime"),
+			MAPPED(MAPPING_ANON, "anonymous"), FIELD(resident, off_heap_bytes),
+			FIELD(resident, rss_bytes)}},
 	[EVENT_HEAP] = {EVENT_TABLE(heap),
 		{EVENT_COLUMNS, FIELD(heap, gc_cycles), FIELD(heap, gc_running),
 			FIELD(heap, pause_total_ns), FIELD(heap, pause_last_ns),
@@ -116,7 +130,7 @@ const struct table_shape recording_tables[TABLE_COUNT] = {
 			FIELD(arrays, count), FIELD(arrays, resident_bytes)}},
 	[EVENT_EXEC] = {EVENT_TABLE(exec), {EVENT_COLUMNS}},
 	[EVENT_EXIT] = {EVENT_TABLE(exit),
-		{EVENT_COLUMNS, FIELD(exit, has_status), FIELD(exit, status)}},
+		{EVENT_COLUMNS, FIELD(exit, has_status), FIELD(exit, status), FIELD(exit, oom)}},
 
 	[TABLE_STRING] = {"string", sizeof(struct string_row),
 		{MEMBER(struct string_row, id), MEMBER(struct string_row, text)}},

@@ -37,6 +37,8 @@
 --   event_create       a container was made, or found
 --   event_look         a container was looked at
 --   event_faults       page faults, sampled
+--   event_memory       a system call has changed the address space
+--   event_resident     where the RSS is mapped
 --   event_heap         heap and garbage collector of a runtime
 --   event_usage        RSS and CPU time
 --   event_share        probes of a family were opened or closed

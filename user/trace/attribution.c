@@ -223,17 +223,20 @@ void attribution_take_call(
 {
 	struct event event = {
 		.kind = EVENT_MEMORY, .target = attribution->target, .time_ns = record->time_ns};
+	int64_t grown;
 
 	if (record->val[0] >= MT_CALLS)
 		return;
+	grown = grown_by(attribution, record);
 	event.memory = (struct event_memory){
 		.call = (enum memory_call)record->val[0],
 		.site = site,
 		.addr = record->addr,
-		.bytes = grown_by(attribution, record),
+		.mapped_bytes = grown > 0 ? (uint64_t)grown : 0,
+		.unmapped_bytes = grown < 0 ? (uint64_t)-grown : 0,
 		.lost_bytes = record->val[2] * PAGE_BYTES,
 	};
-	if (event.memory.bytes > 0 && event.memory.call != MEMORY_BRK)
+	if (event.memory.mapped_bytes && event.memory.call != MEMORY_BRK)
 		add_mapped(attribution, record->addr, whole_pages(record->val[1]), site);
 	model_apply(attribution->model, &event);
 }
