@@ -776,22 +776,32 @@ Test(uprobe, spent_credit_shuts_the_gate)
 	rig_close(&rig);
 }
 
-/* A reader who does not come: the ring fills, the gate is shut before anything is lost. */
-static void expect_shut(struct rig *rig, uint32_t queue, bool flush)
+/*
+ * The gate is shut before anything is lost. late: the thread that empties the ring is started after all
+ * calls, since it may well keep up with them; otherwise it is there, and its queue is what is full.
+ */
+static void expect_shut(struct rig *rig, uint32_t queue, bool late)
 {
+	struct trace_bpf_options options = {.no_kernel = true, .ring_bytes = 4096};
+	char error[256] = "";
 	struct mt_attachment row = {.kind = MT_GROW};
 	struct attach_link *link;
 	struct mt_counters counters;
 	uint64_t taken = 0;
 	bool left;
 
-	rig_open(rig, &(struct trace_bpf_options){.no_kernel = true, .ring_bytes = 4096}, queue);
+	cr_assert(eq(int, trace_bpf_load(&options, &rig->bpf, error), 0), "%s", error);
+	cr_assert(eq(int, closer_start(&rig->closer), 0));
+	if (!late)
+		cr_assert(eq(int, drain_start(rig->bpf, queue, &rig->drain), 0));
 	link = attach_own_code(rig, own_code_push, &row);
 	for (int i = 0; i < 100; i++) {
 		own_code_call(own_code_push, 30, 0);
-		if (flush)
+		if (!late)
 			drain_flush(rig->drain);
 	}
+	if (late)
+		cr_assert(eq(int, drain_start(rig->bpf, queue, &rig->drain), 0));
 	cr_assert(gt(u64, trace_bpf_read_shut_ns(rig->bpf, attach_link_index(link)), 0));
 	do {
 		left = drain_flush(rig->drain);
@@ -812,7 +822,7 @@ Test(uprobe, full_ring_shuts_the_gate)
 {
 	struct rig rig;
 
-	expect_shut(&rig, 1 << 20, false);
+	expect_shut(&rig, 1 << 20, true);
 }
 
 /* The queue passes on that it is full: the ring is no longer emptied. */
@@ -820,7 +830,7 @@ Test(uprobe, full_queue_shuts_the_gate)
 {
 	struct rig rig;
 
-	expect_shut(&rig, 64 << 10, true);
+	expect_shut(&rig, 64 << 10, false);
 }
 
 /* Who opens the gate of a full ring again and again loses records, and they are counted. */

@@ -315,6 +315,7 @@ static int run_session(struct run *run)
 		.pid_count = options->pid_count,
 		.follow = options->follow,
 		.system = options->system,
+		.memory_calls = options->memory_calls,
 		.cgroup = options->cgroup,
 		.comm = options->comm,
 		.duration_ns = choose_duration(options),

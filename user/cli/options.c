@@ -150,6 +150,13 @@ static int take_follow(struct parse *parse, const char *value)
 	return 0;
 }
 
+static int take_memory_calls(struct parse *parse, const char *value)
+{
+	(void)value;
+	parse->options->memory_calls = true;
+	return 0;
+}
+
 static int take_system(struct parse *parse, const char *value)
 {
 	(void)value;
@@ -379,6 +386,10 @@ static const struct option_row rows[] = {
 	{"max-overhead", 0, "PCT",
 		"budget for probes, percent of the target's CPU time (default 1)",
 		take_max_overhead},
+	{"memory-calls", 0, NULL,
+		"mmap(2), brk(2), madvise(2) and the like, too; meanwhile every system\n"
+		"call of every process of the machine costs some 80 ns more",
+		take_memory_calls},
 	{"dry-run", 0, NULL, "say what would be attached and what it would cost, then end",
 		take_dry_run},
 	{"set", 0, "KIND.FIELD=VALUE", "change a threshold of a finding; may be repeated",

@@ -98,7 +98,6 @@ struct spike {
 	uint64_t explained_bytes; /* <= after - before */
 	uint64_t avoidable_bytes; /* of them arrays that growth replaced: a size hint saves them */
 	uint64_t lost_bytes;      /* given back to the kernel meanwhile: causes may pass the step */
-	uint32_t first_cause;     /* causes[]: the one that set it off */
 	uint32_t cause_count;
 	struct cause causes[MODEL_SPIKE_CAUSES];
 };

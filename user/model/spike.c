@@ -141,24 +141,6 @@ static void take_causes(const struct model *model, struct spike *spike, const st
 	spike->explained_bytes = MIN(named, delta);
 }
 
-/* The cause of the first bytes of the step. */
-static void find_trigger(const struct model *model, uint32_t target, struct spike *spike)
-{
-	struct cause first[2];
-	uint64_t lost;
-
-	spike->first_cause = 0;
-	for (uint64_t ns = 100 * NSEC_PER_MSEC; ns < spike->end_ns - spike->start_ns; ns *= 2) {
-		if (!model_causes(
-			    model, target, spike->start_ns, spike->start_ns + ns, first, 2, &lost))
-			continue;
-		for (uint32_t i = 0; i < spike->cause_count; i++)
-			if (cause_is_same(&spike->causes[i], &first[0]))
-				spike->first_cause = i;
-		return;
-	}
-}
-
 void spike_count_causes(const struct model *model, struct target_state *target, struct spike *spike)
 {
 	uint64_t delta = spike->after_bytes - spike->before_bytes, garbage;
@@ -172,7 +154,6 @@ void spike_count_causes(const struct model *model, struct target_state *target, 
 	}
 	qsort(causes->items, causes->count, sizeof(*causes->items), compare_causes);
 	take_causes(model, spike, causes);
-	find_trigger(model, target->pub.id, spike);
 	garbage = count_garbage(model, target, spike);
 	spike->avoidable_bytes = MIN(garbage, delta);
 	free(causes);

@@ -176,31 +176,6 @@ static void measure_faults(struct calibration *run, struct calibrate_fault_price
 	munmap(memory, bytes);
 }
 
-/* The quickest batch's nanoseconds for a system call that does next to nothing. */
-static uint64_t measure_getppid(void)
-{
-	uint64_t quickest = UINT64_MAX;
-
-	for (size_t i = 0; i < CALL_BATCHES; i++) {
-		uint64_t start = clock_thread_cpu_ns();
-
-		for (size_t call = 0; call < CALLS; call++)
-			getppid();
-		quickest = MIN(quickest, (clock_thread_cpu_ns() - start) / CALLS);
-	}
-	return quickest;
-}
-
-static uint64_t measure_calls(struct calibration *run)
-{
-	uint64_t bare = measure_getppid(), traced = bare;
-
-	if (!trace_bpf_want_calls(run->bpf, true))
-		traced = measure_getppid();
-	trace_bpf_want_calls(run->bpf, false);
-	return traced - MIN(traced, bare);
-}
-
 static uint64_t wait_grace(struct closer *closer)
 {
 	struct closer_done done;
@@ -221,7 +196,6 @@ static int measure_all(struct calibration *run, struct calibrate_prices *ret)
 	if (!err)
 		ret->grace_ns = wait_grace(run->closer);
 	measure_faults(run, &ret->fault);
-	ret->call_ns = measure_calls(run);
 	return err;
 }
 
@@ -263,6 +237,31 @@ int calibrate_run(struct trace_bpf *bpf, enum attach_mode mode, struct calibrate
 	if (!err)
 		*ret = prices;
 	return err;
+}
+
+/* The quickest batch's nanoseconds for a system call that does next to nothing. */
+static uint64_t measure_getppid(void)
+{
+	uint64_t quickest = UINT64_MAX;
+
+	for (size_t i = 0; i < CALL_BATCHES; i++) {
+		uint64_t start = clock_thread_cpu_ns();
+
+		for (size_t call = 0; call < CALLS; call++)
+			getppid();
+		quickest = MIN(quickest, (clock_thread_cpu_ns() - start) / CALLS);
+	}
+	return quickest;
+}
+
+void calibrate_calls(struct trace_bpf *bpf, struct calibrate_prices *prices)
+{
+	uint64_t bare = measure_getppid(), traced = bare;
+
+	if (!trace_bpf_want_calls(bpf, true))
+		traced = measure_getppid();
+	trace_bpf_want_calls(bpf, false);
+	prices->call_ns = traced - MIN(traced, bare);
 }
 
 static const struct calibrate_price *price_of(

@@ -32,7 +32,7 @@ struct calibrate_prices {
 	struct calibrate_price emulated; /* probes on instructions that the kernel emulates */
 	struct calibrate_price stepped;  /* on any other */
 	struct calibrate_fault_price fault;
-	uint64_t call_ns;  /* any system call of any process, while they are traced */
+	uint64_t call_ns;  /* any system call of any process, while they are traced: see below */
 	uint64_t grace_ns; /* closing one descriptor */
 };
 
@@ -41,6 +41,9 @@ struct calibrate_prices {
  * away here. Before trace_bpf_attach_kernel(), too. Uses TRACE_BPF_OWN_LINK and MT_SRC_CALIBRATE.
  */
 int calibrate_run(struct trace_bpf *bpf, enum attach_mode mode, struct calibrate_prices *ret);
+
+/* Measures prices->call_ns, for which system calls are traced for some milliseconds: only where asked for. */
+void calibrate_calls(struct trace_bpf *bpf, struct calibrate_prices *prices);
 
 /* What a hit on this probe costs while its gate is open, and while it is shut. */
 uint64_t calibrate_open_ns(

@@ -27,10 +27,10 @@
 /* More targets than so many share the calm ticks of one. */
 #define TARGETS_PER_TICK 8
 
-/* The probes of one family and runtime in one file. */
 /* What tracing system calls may cost the other processes besides their part. */
 #define OTHERS_ALLOWANCE_NS (20 * NSEC_PER_MSEC)
 
+/* The probes of one family and runtime in one file. */
 struct strand {
 	struct attach_link *attach;
 	size_t part; /* of the reader */
@@ -133,6 +133,8 @@ int prober_open(const struct prober_options *options, struct model *model, struc
 	r = choose_mode(prober);
 	if (r == 0 && prober->mode != ATTACH_NONE)
 		r = calibrate_run(prober->bpf, prober->mode, &prober->prices);
+	if (r == 0 && options->memory_calls)
+		calibrate_calls(prober->bpf, &prober->prices);
 	if (r == 0)
 		r = closer_start(&prober->closer);
 	if (r == 0)
@@ -636,7 +638,9 @@ int prober_add(struct prober *prober, struct reader *reader, bool counts_only)
 	traced->faults.governed = strcmp(prober->fault_mode, "none")
 					  ? governor_add_link(traced->governor, 0, clock_mono_ns())
 					  : -1;
-	traced->calls.governed = governor_add_link(traced->governor, 0, clock_mono_ns());
+	traced->calls.governed = prober->options.memory_calls
+					 ? governor_add_link(traced->governor, 0, clock_mono_ns())
+					 : -1;
 	r = trace_bpf_add_target(prober->bpf, traced->pid, prober->options.follow);
 	if (r == 0 && !reader_keeps_frame_pointers(reader))
 		r = trace_bpf_copy_stacks(prober->bpf, traced->pid);

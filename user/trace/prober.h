@@ -27,6 +27,7 @@ struct prober_record {
 struct prober_options {
 	double budget_pct; /* percent of each target's CPU time */
 	bool follow;       /* children of targets are told (MT_FORK), and their execs and exits */
+	bool memory_calls; /* MT_MEMORY is told; every system call of the machine pays for it */
 	bool all_execs;    /* MT_EXEC is told of every process of the machine */
 };
 

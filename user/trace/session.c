@@ -235,6 +235,7 @@ static int attach(struct session *session)
 	struct prober_options prober = {
 		.budget_pct = session->options->max_overhead_pct,
 		.follow = session->options->follow,
+		.memory_calls = session->options->memory_calls,
 		.all_execs = session->wanted && wanted_searches(session->wanted),
 	};
 	char error[256] = "";
