@@ -102,12 +102,11 @@ static int add_pages(struct census *census, const struct target_piece *piece)
 
 int census_read(struct census *census, struct target_piece *pieces, size_t count)
 {
-	int r = target_mem_read_pieces(census->process->mem, pieces, count);
+	int r = 0;
 
-	for (size_t i = 0; r >= 0 && i < count; i++)
-		if (!pieces[i].done)
-			r = add_pages(census, &pieces[i]);
-	return r < 0 ? r : read_pages(census);
+	for (size_t i = 0; !r && i < count; i++)
+		r = add_pages(census, &pieces[i]);
+	return r ? r : read_pages(census);
 }
 
 /* ---- candidates ---- */

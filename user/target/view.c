@@ -151,10 +151,16 @@ static int view_read_pieces(struct target_mem *mem, struct target_piece *pieces,
 static int view_read(struct target_mem *mem, uint64_t addr, void *buf, size_t bytes)
 {
 	struct target_piece piece = {addr, buf, (uint32_t)bytes, false};
+	const uint8_t *page;
 	int r;
 
 	if (!bytes)
 		return 0;
+	page = find_page(mem->view, page_of(addr));
+	if (page && bytes <= TARGET_PAGE_BYTES - addr % TARGET_PAGE_BYTES) {
+		memcpy(buf, page + addr % TARGET_PAGE_BYTES, bytes);
+		return 0;
+	}
 	if (bytes > LARGE_PAGES * TARGET_PAGE_BYTES)
 		return mem->view->base->ops->read(mem->view->base, addr, buf, bytes);
 	r = view_read_pieces(mem, &piece, 1);
