@@ -327,6 +327,7 @@ static enum wanted_answer ask(const struct process_info *info, uint64_t since_ns
 	struct session *session = arg;
 	struct process_usage usage = {0};
 	uint64_t seen_ns = clock_mono_ns() - since_ns;
+	struct process_info now;
 
 	if (is_target(session, &info->id))
 		return WANTED_TAKEN;
@@ -339,7 +340,10 @@ static enum wanted_answer ask(const struct process_info *info, uint64_t since_ns
 			return WANTED_SEARCH;
 		}
 	}
-	take(session, info);
+	/* What it was called may be older than what it runs. */
+	if (process_look(info->id.pid, &now) != PROCESS_OK)
+		return WANTED_LATER;
+	take(session, &now);
 	return WANTED_TAKEN;
 }
 
