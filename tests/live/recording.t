@@ -61,7 +61,8 @@ same_report() {
 	done
 	report "$recording" "$recording"
 	is "a report of two recordings" "$report_status" 0
-	is "has both processes" "$(grep -c 'pid [0-9]' "$scratch/report.out")" 2
+	report --format json "$recording" "$recording"
+	is "has both processes" "$(python3 -c 'import json, sys; print(len(json.load(sys.stdin)["targets"]))' <"$scratch/report.out")" 2
 }
 
 # Its bytes are those of the program, in the line that made them; live and from a recording.
