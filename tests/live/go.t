@@ -34,15 +34,6 @@ matrix() {
 	done
 }
 
-play() {
-	tests/live/scenario.sh "$1" "$2" >"$scratch/$1.$2" 2>&1
-	flock "$scratch/lock" sed "s/^\(not \)\{0,1\}ok - /&$1 $2: /" "$scratch/$1.$2"
-}
-export -f play
-export scratch
-
 matrix >"$scratch/matrix"
-while IFS= read -r line; do skip "${line%%:*}" "${line#*: }"; done < <(sed -n 's/^skip //p' "$scratch/matrix")
-while IFS= read -r line; do not_ok "$line"; done < <(sed -n 's/^broken //p' "$scratch/matrix")
-renumber < <(sed -n 's/^play //p' "$scratch/matrix" | xargs -r -P "${JOBS:-2}" -L 1 bash -c 'play "$0" "$1"')
+play_matrix "$scratch/matrix"
 done_testing

@@ -103,6 +103,20 @@ check() {
 	renumber < <("$live/check_expect.py" "$1" "workloads/go/$2.go" "$3" "${4:-$scratch/report.json}" "${truth:-TRUTH}")
 }
 
+play() {
+	tests/live/scenario.sh "$1" "$2" >"$scratch/$1.$2" 2>&1
+	flock "$scratch/lock" sed "s/^\(not \)\{0,1\}ok - /&$1 $2: /" "$scratch/$1.$2"
+}
+export -f play
+
+# play_matrix FILE: lines "play VARIANT NAME" (two play at a time), "skip WHAT: WHY" and "broken WHAT: WHY".
+play_matrix() {
+	export scratch
+	while IFS= read -r line; do skip "${line%%:*}" "${line#*: }"; done < <(sed -n 's/^skip //p' "$1")
+	while IFS= read -r line; do not_ok "$line"; done < <(sed -n 's/^broken //p' "$1")
+	renumber < <(sed -n 's/^play //p' "$1" | xargs -r -P "${JOBS:-2}" -L 1 bash -c 'play "$0" "$1"')
+}
+
 # Ends it the polite way and waits until it is gone.
 workload_end() {
 	[ -n "$workload_pid" ] || return 0

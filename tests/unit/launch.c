@@ -4,11 +4,13 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -202,6 +204,11 @@ Test(launch, child_gets_default_signals)
 	launch_close(launch);
 }
 
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
 /* Whether a process maps a file whose path contains part. */
 static bool maps_file(int pid, const char *part)
 {
@@ -234,6 +241,60 @@ Test(launch, load_stops_when_the_libraries_are_there)
 	cr_expect_eq(wait_for_end(launch), 0);
 	cr_expect_gt(read(fd, text, sizeof(text) - 1), 0, "it did its work afterwards");
 	close(fd);
+	launch_close(launch);
+}
+
+Test(launch, a_stop_while_loading_lasts_until_it_is_continued)
+{
+	char *argv[] = {"true", NULL};
+	struct launch *launch;
+	pid_t helper;
+
+	cr_assert_eq(launch_start(argv, &launch), 0);
+	kill(launch_pid(launch), SIGSTOP);
+	helper = fork();
+	if (!helper) {
+		/* As long as it is stopped by job control it does not load. */
+		while (kill(launch_pid(launch), SIGCONT) == 0)
+			poll(NULL, 0, 20);
+		_exit(0);
+	}
+	cr_expect_eq(launch_load(launch), 0);
+	cr_expect(maps_file(launch_pid(launch), "/libc.so"));
+	launch_release(launch);
+	cr_expect_eq(wait_for_end(launch), 0);
+	launch_close(launch);
+	kill(helper, SIGKILL);
+	waitpid(helper, NULL, 0);
+}
+
+Test(launch, a_signal_of_ours_ends_loading)
+{
+	char *argv[] = {"true", NULL};
+	struct launch *launch;
+	struct sigaction action = {.sa_handler = on_alarm};
+	struct itimerval soon = {.it_value.tv_usec = 50000};
+
+	cr_assert_eq(launch_start(argv, &launch), 0);
+	kill(launch_pid(launch), SIGSTOP); /* nobody continues it */
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	cr_expect_eq(launch_load(launch), -EINTR);
+	kill(launch_pid(launch), SIGCONT);
+	launch_release(launch);
+	cr_expect_eq(wait_for_end(launch), 0);
+	launch_close(launch);
+}
+
+Test(launch, load_of_one_whose_library_is_missing)
+{
+	char *argv[] = {"/lib64/ld-linux-x86-64.so.2", "--argv0", "x", "/nonexistent", NULL};
+	struct launch *launch;
+
+	cr_assert_eq(launch_start(argv, &launch), 0);
+	launch_load(launch); /* the loader is the program here: there is none to run through */
+	launch_release(launch);
+	cr_expect_eq(WEXITSTATUS(wait_for_end(launch)), 127);
 	launch_close(launch);
 }
 

@@ -635,7 +635,7 @@ static int match_loader(const struct process_map *map, void *arg)
 {
 	struct loader_search *search = arg;
 
-	if (map->start == search->base) {
+	if (map->start == search->base && !strstr(map->path, "/ld-musl-")) {
 		search->start = map->start;
 		search->inode = map->inode;
 	}

@@ -103,7 +103,8 @@ int process_find_exe_base(int pid, uint64_t *ret_start);
 
 /*
  * The mappings of the dynamic loader, as the kernel placed it at exec (AT_BASE): from its first byte to
- * the end of its last mapping. -ENOENT where the program has none (static), or -errno.
+ * the end of its last mapping. -ENOENT where the program has none (static), or one that is its C library as
+ * well (musl), or -errno.
  */
 int process_find_loader(int pid, uint64_t *ret_start, uint64_t *ret_end);
 

@@ -29,6 +29,8 @@
 #include "base/mem.h"
 #include "target/process.h"
 
+#define LOADER_MAX_CALLS 10000 /* some ten for each library */
+
 /* A SIGCHLD taken by another thread costs this much, no more. */
 #define WAIT_SLICE_NS (200 * NSEC_PER_MSEC)
 
@@ -83,16 +85,26 @@ static void __attribute__((noreturn)) run_child(char *const argv[], int go, int 
 
 /* ---- parent ---- */
 
-/* A stop that is neither an exec nor the end: passes the signal on and lets the child run. */
-static void resume_stop(struct launch *launch, int status)
+static bool is_call_stop(int status)
 {
-	int sig = WSTOPSIG(status), event = status >> 16;
+	return WSTOPSIG(status) == (SIGTRAP | 0x80); /* PTRACE_O_TRACESYSGOOD */
+}
 
-	if (event == PTRACE_EVENT_STOP && sig != SIGTRAP)
-		ptrace(PTRACE_LISTEN, launch->pid, 0,
-			0); /* job control: stays stopped till SIGCONT */
-	else
-		ptrace(PTRACE_CONT, launch->pid, 0, event ? 0 : (long)sig);
+/* The signal that made it stop and is to be passed on, or 0: events and system calls are ours alone. */
+static long signal_of_stop(int status)
+{
+	return status >> 16 || is_call_stop(status) ? 0 : WSTOPSIG(status);
+}
+
+/*
+ * A stop that is neither an exec nor the end: passes the signal on and lets the child run, as request
+ * (PTRACE_CONT, PTRACE_SYSCALL) says; by job control it stays stopped till SIGCONT.
+ */
+static long resume_stop(struct launch *launch, enum __ptrace_request request, int status)
+{
+	if (status >> 16 == PTRACE_EVENT_STOP && WSTOPSIG(status) != SIGTRAP)
+		return ptrace(PTRACE_LISTEN, launch->pid, 0, 0);
+	return ptrace(request, launch->pid, 0, signal_of_stop(status));
 }
 
 static void take_status(struct launch *launch, int status)
@@ -103,7 +115,7 @@ static void take_status(struct launch *launch, int status)
 	} else if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8)) {
 		launch->stopped = true;
 	} else {
-		resume_stop(launch, status);
+		resume_stop(launch, PTRACE_CONT, status);
 	}
 }
 
@@ -244,28 +256,30 @@ static int left_loader(const struct launch *launch, uint64_t start, uint64_t end
 /* Runs it to its next system call, its entry or its end; other stops pass. 0 = it is there. */
 static int run_to_call(struct launch *launch)
 {
-	int status = 0, sig = 0;
+	long r = ptrace(PTRACE_SYSCALL, launch->pid, 0, 0);
+	int status;
 
-	for (;;) {
-		if (ptrace(PTRACE_SYSCALL, launch->pid, 0, sig))
+	launch->stopped = false;
+	while (r == 0) {
+		/* A signal of ours may mean that nobody waits any more: it runs on, and is still traced. */
+		if (waitpid(launch->pid, &status, __WALL) < 0)
 			return -errno;
-		while (waitpid(launch->pid, &status, __WALL) < 0)
-			if (errno != EINTR)
-				return -errno;
 		if (!WIFSTOPPED(status)) {
 			take_status(launch, status);
-			launch->stopped = false;
 			return -ESRCH;
 		}
-		if (WSTOPSIG(status) == (SIGTRAP | 0x80))
+		launch->stopped = is_call_stop(status);
+		if (launch->stopped)
 			return 0;
-		sig = status >> 16 ? 0 : WSTOPSIG(status);
+		r = resume_stop(launch, PTRACE_SYSCALL, status);
 	}
+	return -errno;
 }
 
 int launch_load(struct launch *launch)
 {
 	uint64_t start, end;
+	unsigned calls = 0;
 	int r;
 
 	if (!launch->stopped || launch->exited)
@@ -277,7 +291,7 @@ int launch_load(struct launch *launch)
 		r = run_to_call(launch);
 		if (r == 0)
 			r = left_loader(launch, start, end);
-	} while (r == 0);
+	} while (r == 0 && ++calls < LOADER_MAX_CALLS);
 	return MIN(r, 0);
 }
 
@@ -298,7 +312,6 @@ int launch_continue(struct launch *launch)
 static int detach_running(struct launch *launch)
 {
 	int status;
-	long sig;
 
 	if (ptrace(PTRACE_INTERRUPT, launch->pid, 0, 0))
 		return -errno;
@@ -309,8 +322,7 @@ static int detach_running(struct launch *launch)
 		take_status(launch, status);
 		return 0;
 	}
-	sig = status >> 16 ? 0 : WSTOPSIG(status);
-	return ptrace(PTRACE_DETACH, launch->pid, 0, sig) ? -errno : 0;
+	return ptrace(PTRACE_DETACH, launch->pid, 0, signal_of_stop(status)) ? -errno : 0;
 }
 
 int launch_release(struct launch *launch)

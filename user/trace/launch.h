@@ -38,8 +38,9 @@ enum launch_state launch_wait(struct launch *launch, int timeout_ms, int *ret_st
 /*
  * Lets a child that is stopped at its exec run through its dynamic loader, to the first system call that
  * is not the loader's: its libraries are mapped then, and none of the program's own code has run, but
- * constructors of libraries may have. It stays stopped. Nothing is done to a static program. 0, -ESRCH
- * where it is not stopped at an exec or ends meanwhile, or another -errno; it is stopped then, or has ended.
+ * constructors of libraries may have. It stays stopped. Nothing is done to a program without a loader of
+ * its own (process_find_loader()). 0; -ESRCH where it is not stopped at an exec or ends meanwhile; -EINTR
+ * where a signal came that this thread catches (it runs on, until launch_release()); or another -errno.
  */
 int launch_load(struct launch *launch);
 

@@ -213,11 +213,17 @@ static int describe(struct reader *reader, const struct runtime_file *exe)
 /* Asks the modules that have come since for parts. */
 static void take_modules(struct reader *reader)
 {
+	bool late = reader->modules_asked > 0;
+
 	for (; reader->modules_asked < modules_count(reader->modules); reader->modules_asked++) {
 		const struct module *module = modules_get(reader->modules, reader->modules_asked);
 
 		if (reader->modules_asked && !is_wanted(module))
 			continue;
+		if (late)
+			model_add_skip(reader->model, module_name(module),
+				"was mapped while the program ran: growth before it was noticed "
+				"is not counted");
 		if (modules_load(reader->modules, reader->modules_asked) == 0)
 			add_parts(reader, module);
 		else
