@@ -1,193 +1,40 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Watching: a container gets on the list when a census finds it or a growth shows it, and leaves it
- * when a look says it is dead or when 4,096 larger ones have come. Headers are read at every poll in
- * one batch per family; what the header does not say (tables, residency) is read when a container is
- * new or has grown, every ten seconds where it was written to, and every minute where it was not.
+ * What is read and what records say becomes events. Watched containers have their headers read at every
+ * poll, in one batch per family; watch.h says when they are walked.
  */
 #include "trace/reader.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/table.h"
-#include "base/text.h"
-#include "runtime/list.h"
 #include "target/mem.h"
 #include "trace/allocated.h"
 #include "trace/attribution.h"
+#include "trace/goroutines.h"
+#include "trace/watch.h"
 
 #define LOOK_BATCH 512
 #define DEATH_NS   (300 * NSEC_PER_MSEC)
 
-struct watch {
-	enum family family;
-	uint8_t part; /* whose it is */
-	bool used;
-	bool deep; /* it is to be walked at this poll */
-	uint64_t key, type;
-	uint64_t length_peak, held_bytes;
-	uint64_t dead_ns;     /* first found dead then, 0 = alive at the last look */
-	uint64_t deep_due_ns; /* walk it at the first poll after this; 0 = now */
-	uint64_t deep_ns;     /* when that was done last */
-	uint64_t stamp,
-		deep_stamp; /* of the last look, and of the last one that walked it; 0 = it has none */
-};
-
 struct reader {
 	struct process_info info;
-	struct parser *parser;
 	struct model *model;
 	uint32_t target;
 	struct target_mem *mem;
 	struct modules *modules;
-	size_t modules_asked; /* so many of them were asked for parts */
-	uint64_t open_ns, refresh_due_ns;
-	struct reader_part parts[READER_MAX_PARTS];
-	size_t part_count;
+	struct parts *parts;
 	bool last; /* this poll is the last one: no record is on its way */
 	struct symbolizer *symbolizer;
 	struct attribution *attribution;
 	struct unwinder *unwinder;
 	struct model_unwound unwound; /* as last told */
 	uint64_t goroutines_due_ns;   /* the next look at them; UINT64_MAX = cannot be read */
-
-	struct watch watches[READER_MAX_CONTAINERS];
-	size_t watch_end; /* watches in use lie below */
-	size_t watch_count;
-	size_t deep_next;    /* where the next choice of whom to walk begins */
-	struct table by_key; /* watch_hash -> index */
+	struct watch_list watched;
 };
-
-static uint64_t watch_hash(enum family family, uint64_t key)
-{
-	return key ^ (uint64_t)family << 60;
-}
-
-/* ---- the list ---- */
-
-static struct watch *watch_find(struct reader *reader, enum family family, uint64_t key)
-{
-	uint64_t i;
-
-	return table_get(&reader->by_key, watch_hash(family, key), &i) ? &reader->watches[i] : NULL;
-}
-
-static void watch_remove(struct reader *reader, struct watch *watch)
-{
-	if (!watch)
-		return;
-	table_remove(&reader->by_key, watch_hash(watch->family, watch->key));
-	watch->used = false;
-	reader->watch_count--;
-	while (reader->watch_end && !reader->watches[reader->watch_end - 1].used)
-		reader->watch_end--;
-}
-
-static struct watch *watch_smallest(struct reader *reader)
-{
-	struct watch *smallest = &reader->watches[0];
-
-	for (size_t i = 1; i < reader->watch_end; i++)
-		if (reader->watches[i].held_bytes < smallest->held_bytes)
-			smallest = &reader->watches[i];
-	return smallest;
-}
-
-static struct watch *watch_free_slot(struct reader *reader, uint64_t held_bytes)
-{
-	if (reader->watch_count == READER_MAX_CONTAINERS) {
-		struct watch *smallest = watch_smallest(reader);
-
-		if (smallest->held_bytes >= held_bytes)
-			return NULL;
-		watch_remove(reader, smallest);
-	}
-	for (size_t i = 0; i < reader->watch_end; i++)
-		if (!reader->watches[i].used)
-			return &reader->watches[i];
-	return &reader->watches[reader->watch_end++];
-}
-
-/* Watches a container, or remembers that a watched one has grown. */
-static void watch_add(struct reader *reader, const struct reader_part *part, enum family family,
-	uint64_t key, uint64_t type, uint64_t held_bytes)
-{
-	struct watch *watch = watch_find(reader, family, key);
-
-	if (!watch) {
-		if (held_bytes < READER_FLOOR_BYTES)
-			return;
-		watch = watch_free_slot(reader, held_bytes);
-		if (!watch)
-			return;
-		*watch = (struct watch){.family = family, .used = true, .key = key};
-		watch->part = (uint8_t)(part - reader->parts);
-		table_set(&reader->by_key, watch_hash(family, key),
-			(uint64_t)(watch - reader->watches));
-		reader->watch_count++;
-	}
-	if (type)
-		watch->type = type;
-	watch->held_bytes = held_bytes;
-	watch->deep_due_ns = 0;
-}
-
-/* ---- open, close ---- */
-
-static const struct runtime *find_runtime(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
-		if (!strcmp(runtimes[i]->name, name))
-			return runtimes[i];
-	return NULL;
-}
-
-static bool is_wanted(const struct module *module)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
-		if (runtimes[i]->wants && runtimes[i]->wants(module_name(module)))
-			return true;
-	return false;
-}
-
-static void tell_skips(struct reader *reader, const struct runtime_file *file)
-{
-	for (uint32_t i = 0; i < file->skip_count && i < RUNTIME_MAX_SKIPS; i++)
-		model_add_skip(reader->model, file->skips[i].what, file->skips[i].reason);
-}
-
-/* One part for each runtime of a module. The model must know the target. */
-static void add_parts(struct reader *reader, const struct module *module)
-{
-	struct runtime_file *file = xcalloc(1, sizeof(*file));
-
-	for (size_t i = 0; parser_runtime(reader->parser, module->file_id, i, file) == 0; i++) {
-		const struct runtime *runtime = find_runtime(file->runtime);
-		struct reader_part *part = &reader->parts[reader->part_count];
-
-		tell_skips(reader, file);
-		if (!runtime)
-			continue;
-		if (reader->part_count == READER_MAX_PARTS) {
-			model_add_skip(reader->model, module_name(module),
-				"more libraries than are followed in one process");
-			break;
-		}
-		*part = (struct reader_part){.runtime = runtime, .module = module};
-		part->name = model_intern(reader->model, runtime->name);
-		part->file = xcalloc(1, sizeof(*file));
-		*part->file = *file;
-		reader->part_count++;
-		model_add_runtime(reader->model, reader->target, file->runtime, file->version);
-	}
-	free(file);
-}
 
 static int describe(struct reader *reader, const struct runtime_file *exe)
 {
@@ -210,90 +57,6 @@ static int describe(struct reader *reader, const struct runtime_file *exe)
 	return reader->target == UINT32_MAX ? -ENOSPC : 0;
 }
 
-/* Asks the modules that have come since for parts. */
-static void take_modules(struct reader *reader)
-{
-	bool late = reader->modules_asked > 0;
-
-	for (; reader->modules_asked < modules_count(reader->modules); reader->modules_asked++) {
-		const struct module *module = modules_get(reader->modules, reader->modules_asked);
-
-		if (reader->modules_asked && !is_wanted(module))
-			continue;
-		if (late)
-			model_add_skip(reader->model, module_name(module),
-				"was mapped while the program ran: growth before it was noticed "
-				"is not counted");
-		if (modules_load(reader->modules, reader->modules_asked) == 0)
-			add_parts(reader, module);
-		else
-			model_add_skip(reader->model, module_name(module),
-				"this library cannot be opened or parsed");
-	}
-}
-
-bool reader_refresh(struct reader *reader, uint64_t now_ns)
-{
-	size_t before = reader->part_count;
-	uint64_t age_ns = now_ns - reader->open_ns;
-
-	if (now_ns < reader->refresh_due_ns)
-		return false;
-	reader->refresh_due_ns = now_ns + MIN(MAX(age_ns / READER_REFRESH_PART, READER_REFRESH_NS),
-						  READER_REFRESH_SLOW_NS);
-	if (modules_refresh(reader->modules) == 0)
-		take_modules(reader);
-	return reader->part_count > before;
-}
-
-bool reader_would_know(int pid, struct parser *parser)
-{
-	struct runtime_file *file = xcalloc(1, sizeof(*file));
-	struct modules *modules = NULL;
-	bool known = false;
-
-	if (modules_open(pid, parser, &modules) < 0)
-		goto out;
-	for (size_t i = 0; i < modules_count(modules) && !known; i++) {
-		if (i && (!is_wanted(modules_get(modules, i)) || modules_load(modules, i)))
-			continue;
-		known = parser_runtime(parser, modules_get(modules, i)->file_id, 0, file) == 0 &&
-			file->runtime[0];
-	}
-out:
-	modules_close(modules);
-	free(file);
-	return known;
-}
-
-static uint64_t owner_of(void *arg, uint64_t addr)
-{
-	struct reader *reader = arg;
-	uint64_t key = 0;
-
-	for (size_t i = 0; i < reader->part_count && !key; i++) {
-		const struct reader_part *part = &reader->parts[i];
-
-		if (part->process && part->runtime->owner_of)
-			key = part->runtime->owner_of(part->process, addr);
-	}
-	return key;
-}
-
-static bool is_heap(void *arg, uint64_t addr)
-{
-	struct reader *reader = arg;
-	bool is = false;
-
-	for (size_t i = 0; i < reader->part_count && !is; i++) {
-		const struct reader_part *part = &reader->parts[i];
-
-		if (part->process && part->runtime->is_heap)
-			is = part->runtime->is_heap(part->process, addr);
-	}
-	return is;
-}
-
 int reader_open(const struct process_info *process, struct parser *parser, struct model *model,
 	struct reader **ret)
 {
@@ -302,9 +65,7 @@ int reader_open(const struct process_info *process, struct parser *parser, struc
 	int r;
 
 	reader->info = *process;
-	reader->parser = parser;
 	reader->model = model;
-	reader->open_ns = clock_mono_ns();
 	r = modules_open(process->id.pid, parser, &reader->modules);
 	if (r == 0)
 		r = target_mem_open(process->id.pid, &reader->mem);
@@ -314,9 +75,9 @@ int reader_open(const struct process_info *process, struct parser *parser, struc
 		r = describe(reader, exe);
 	if (r < 0)
 		goto out;
-	take_modules(reader);
+	reader->parts = parts_new(parser, reader->modules, reader->mem, model, reader->target);
 	reader->attribution = attribution_new(process->id.pid, model, reader->target,
-		&(struct attribution_owners){owner_of, is_heap, reader});
+		&(struct attribution_owners){parts_owner_of, parts_is_heap, reader->parts});
 	reader->symbolizer =
 		symbolizer_new(parser, reader->modules, process->id.pid, model, reader->target);
 	reader->unwinder = unwinder_new(parser, reader->symbolizer);
@@ -338,37 +99,11 @@ static void tell_unwound(struct reader *reader)
 	model_set_unwound(reader->model, reader->target, &unwound);
 }
 
-/* What was missed because the program could not be read, or only late. */
-static void tell_missed(struct reader *reader, const struct reader_part *part)
-{
-	char reason[160];
-
-	if (!part->file->reading || part->refused)
-		return;
-	if (!part->process)
-		model_add_skip(reader->model, "reading containers", part->not_yet);
-	if (!part->too_early)
-		return;
-	snprintf(reason, sizeof(reason), "%llu growths came before its heap could be read",
-		(unsigned long long)part->too_early);
-	if (part->process)
-		model_add_skip(reader->model, "growths at its start", reason);
-	else
-		model_add_incomplete(reader->model, reason);
-}
-
 void reader_close(struct reader *reader)
 {
 	if (!reader)
 		return;
-	for (size_t i = 0; i < reader->part_count; i++) {
-		struct reader_part *part = &reader->parts[i];
-
-		tell_missed(reader, part);
-		if (part->process)
-			part->runtime->process_close(part->process);
-		free(part->file);
-	}
+	parts_free(reader->parts);
 	attribution_free(reader->attribution);
 	if (reader->unwinder)
 		tell_unwound(reader);
@@ -376,18 +111,13 @@ void reader_close(struct reader *reader)
 	symbolizer_free(reader->symbolizer);
 	target_mem_close(reader->mem);
 	modules_close(reader->modules);
-	table_done(&reader->by_key);
+	watch_list_done(&reader->watched);
 	free(reader);
 }
 
-size_t reader_part_count(const struct reader *reader)
+struct parts *reader_parts(const struct reader *reader)
 {
-	return reader->part_count;
-}
-
-const struct reader_part *reader_part(const struct reader *reader, size_t i)
-{
-	return &reader->parts[i];
+	return reader->parts;
 }
 
 struct symbolizer *reader_symbolizer(const struct reader *reader)
@@ -397,8 +127,8 @@ struct symbolizer *reader_symbolizer(const struct reader *reader)
 
 bool reader_keeps_frame_pointers(const struct reader *reader)
 {
-	for (size_t i = 0; i < reader->part_count; i++)
-		if (reader->parts[i].runtime->frame_pointers)
+	for (size_t i = 0; i < parts_count(reader->parts); i++)
+		if (parts_get(reader->parts, i)->runtime->frame_pointers)
 			return true;
 	return false;
 }
@@ -418,47 +148,6 @@ const struct process_info *reader_info(const struct reader *reader)
 	return &reader->info;
 }
 
-static int start_part(struct reader *reader, struct reader_part *part)
-{
-	char reason[160] = "";
-	int r;
-
-	if (part->process)
-		return 0;
-	if (!part->file->reading || part->refused)
-		return -ENOTSUP;
-	r = part->runtime->process_open(part->file, reader->mem, reader->parser,
-		part->module->file_id, part->module->slide, &part->process, reason);
-	if (r == -EAGAIN)
-		text_copy(part->not_yet, sizeof(part->not_yet), reason);
-	if (r < 0 && r != -EAGAIN) {
-		part->refused = true;
-		model_add_skip(reader->model, "reading containers", reason);
-	}
-	return r;
-}
-
-int reader_start(struct reader *reader)
-{
-	int result = -ENOTSUP;
-
-	for (size_t i = 0; i < reader->part_count; i++) {
-		int r = start_part(reader, &reader->parts[i]);
-
-		if (r == -EAGAIN || (r == 0 && result != -EAGAIN))
-			result = r;
-	}
-	return result;
-}
-
-bool reader_has_census(const struct reader *reader)
-{
-	for (size_t i = 0; i < reader->part_count; i++)
-		if (reader->parts[i].runtime->census)
-			return true;
-	return false;
-}
-
 /* ---- events ---- */
 
 static struct event event_new(const struct reader *reader, enum event_kind kind, uint64_t time_ns)
@@ -474,19 +163,9 @@ static void apply_look(struct reader *reader, const struct event_look *look, uin
 	model_apply(reader->model, &event);
 }
 
-/* The runtime's type pointer of an event becomes the model's name. */
-static uint32_t intern_type(struct reader *reader, const struct reader_part *part, uint64_t type)
-{
-	char name[160] = "";
-
-	if (type)
-		part->runtime->type_name(part->process, type, name, sizeof(name));
-	return model_intern(reader->model, name);
-}
-
 struct census_run {
 	struct reader *reader;
-	const struct reader_part *part;
+	const struct part *part;
 	uint64_t now_ns;
 	bool before_attach;
 };
@@ -513,23 +192,16 @@ static void census_site(struct reader *reader, const struct runtime_container *f
 		reader->symbolizer, found->family, type, found->site_pcs, count, false);
 }
 
-static void walked(struct watch *watch, uint64_t now_ns, uint64_t rest_ns)
-{
-	watch->deep_stamp = watch->stamp;
-	watch->deep_ns = now_ns;
-	watch->deep_due_ns = now_ns + rest_ns;
-}
-
 /* The census has walked it: the next walks of all that it found are spread over the time between two. */
 static void census_walked(struct reader *reader, const struct event_look *look, uint64_t now_ns)
 {
-	struct watch *watch = watch_find(reader, look->family, look->key);
+	struct watch *watch = watch_find(&reader->watched, look->family, look->key);
 
 	if (!watch)
 		return;
 	watch->stamp = look->stamp;
-	walked(watch, now_ns,
-		READER_DEEP_NS / 2 + hash_bytes(0, &look->key, sizeof(look->key)) % READER_DEEP_NS);
+	watch_walked(watch, now_ns,
+		WATCH_DEEP_NS / 2 + hash_bytes(0, &look->key, sizeof(look->key)) % WATCH_DEEP_NS);
 }
 
 static void census_found(const struct runtime_container *found, void *arg)
@@ -548,8 +220,8 @@ static void census_found(const struct runtime_container *found, void *arg)
 	event.create.held_bytes = found->look.held_bytes;
 	census_site(reader, found, event.create.type, &event.create.site);
 	model_apply(reader->model, &event);
-	watch_add(
-		reader, run->part, found->family, found->key, found->type, found->look.held_bytes);
+	watch_add(&reader->watched, run->part->number, found->family, found->key, found->type,
+		found->look.held_bytes);
 	census_walked(reader, &found->look, run->now_ns);
 	apply_look(reader, &found->look, run->now_ns);
 }
@@ -589,7 +261,7 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 	struct runtime_census_options options = {
 		.deadline_ns = deadline_ns,
 		.find_owners = true,
-		.keep_bytes = READER_FLOOR_BYTES,
+		.keep_bytes = WATCH_FLOOR_BYTES,
 		.progress = progress,
 		.arg = arg,
 		.arrays = census_arrays,
@@ -598,8 +270,8 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 	struct model_census census = {.complete = true};
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < reader->part_count; i++) {
-		const struct reader_part *part = &reader->parts[i];
+	for (size_t i = 0; r == 0 && i < parts_count(reader->parts); i++) {
+		const struct part *part = parts_get(reader->parts, i);
 		struct runtime_census_stats stats = {0};
 
 		if (!part->process || !part->runtime->census)
@@ -648,11 +320,11 @@ static uint64_t grown_held(const struct event_growth *growth)
 	if (growth->held_bytes)
 		return growth->held_bytes;
 	return MAX(growth->allocated_bytes,
-		growth->family == FAMILY_MAP ? (uint64_t)READER_FLOOR_BYTES : 0);
+		growth->family == FAMILY_MAP ? (uint64_t)WATCH_FLOOR_BYTES : 0);
 }
 
 /* Where it was done: what the runtime has read from the stack, else what the kernel has walked. */
-static uint32_t probe_site(struct reader *reader, const struct reader_part *part,
+static uint32_t probe_site(struct reader *reader, const struct part *part,
 	const struct runtime_probe *probe, const struct mt_record *record, enum family family,
 	uint32_t type)
 {
@@ -665,46 +337,48 @@ static uint32_t probe_site(struct reader *reader, const struct reader_part *part
 	return record_site(reader, record, family, type);
 }
 
-static void grown(struct reader *reader, const struct reader_part *part,
-	const struct runtime_probe *probe, struct event *event, uint64_t type,
-	const struct mt_record *record)
+static void grown(struct reader *reader, const struct part *part, const struct runtime_probe *probe,
+	struct event *event, uint64_t type, const struct mt_record *record)
 {
 	struct event_growth *growth = &event->growth;
 
 	growth->runtime = part->name;
-	growth->type = intern_type(reader, part, type);
+	growth->type = part_intern_type(reader->parts, part, type);
 	growth->site = probe_site(reader, part, probe, record, growth->family, growth->type);
 	if (growth->old_key != growth->key)
-		watch_remove(reader, watch_find(reader, growth->family, growth->old_key));
+		watch_remove(&reader->watched,
+			watch_find(&reader->watched, growth->family, growth->old_key));
 	model_apply(reader->model, event);
 	if (family_moves(growth->family)) /* its key is the address of its array */
 		attribution_add_array(
 			reader->attribution, growth->key, growth->allocated_bytes, growth->site);
 	if (!(growth->key & EVENT_KEY_ON_STACK)) /* what moves with a stack cannot be looked at */
-		watch_add(reader, part, growth->family, growth->key, type, grown_held(growth));
+		watch_add(&reader->watched, part->number, growth->family, growth->key, type,
+			grown_held(growth));
 }
 
-static void created(struct reader *reader, const struct reader_part *part,
+static void created(struct reader *reader, const struct part *part,
 	const struct runtime_probe *probe, struct event *event, uint64_t type,
 	const struct mt_record *record)
 {
 	struct event_create *create = &event->create;
 
 	create->runtime = part->name;
-	create->type = intern_type(reader, part, type);
+	create->type = part_intern_type(reader->parts, part, type);
 	create->site = probe_site(reader, part, probe, record, create->family, create->type);
 	model_apply(reader->model, event);
-	watch_add(reader, part, create->family, create->key, type, create->held_bytes);
+	watch_add(&reader->watched, part->number, create->family, create->key, type,
+		create->held_bytes);
 }
 
 void reader_record(struct reader *reader, size_t i, const struct runtime_probe *probe,
 	const struct mt_record *record)
 {
 	struct event event = event_new(reader, EVENT_GROWTH, record->time_ns);
-	struct reader_part *part = &reader->parts[i];
+	struct part *part = parts_get(reader->parts, i);
 	uint64_t type = 0;
 
-	if (start_part(reader, part) < 0) {
+	if (part_start(reader->parts, part) < 0) {
 		part->too_early++;
 		return;
 	}
@@ -733,7 +407,7 @@ void reader_call(struct reader *reader, const struct mt_record *record)
 /* ---- polling ---- */
 
 struct look_batch {
-	const struct reader_part *part;
+	const struct part *part;
 	enum family family;
 	bool deep;
 	size_t count;
@@ -754,7 +428,7 @@ static void died(
 	if (now_ns - watch->dead_ns < DEATH_NS && !reader->last)
 		return;
 	apply_look(reader, look, now_ns);
-	watch_remove(reader, watch);
+	watch_remove(&reader->watched, watch);
 }
 
 static void looked(struct reader *reader, struct watch *watch, const struct event_look *look,
@@ -772,7 +446,7 @@ static void looked(struct reader *reader, struct watch *watch, const struct even
 		watch->held_bytes = look->held_bytes;
 	watch->stamp = look->stamp;
 	if (deep)
-		walked(watch, now_ns, READER_DEEP_NS);
+		watch_walked(watch, now_ns, WATCH_DEEP_NS);
 }
 
 static void look_flush(struct reader *reader, struct look_batch *batch, uint64_t now_ns)
@@ -796,44 +470,19 @@ static void look_flush(struct reader *reader, struct look_batch *batch, uint64_t
 	batch->count = 0;
 }
 
-/* What nobody has written to has the same tables, and loses pages slowly if at all. */
-static bool deep_due(const struct watch *watch, uint64_t now_ns)
-{
-	if (now_ns < watch->deep_due_ns)
-		return false;
-	return !watch->deep_due_ns || !watch->stamp || watch->stamp != watch->deep_stamp ||
-	       now_ns - watch->deep_ns >= READER_DEEP_REST_NS;
-}
-
-/* Chooses who is walked at this poll, so that no poll is long: what is left is due at the next one. */
-static void choose_deep(struct reader *reader, uint64_t now_ns)
-{
-	size_t left = reader->last ? SIZE_MAX : READER_DEEP_AT_ONCE, end = reader->watch_end;
-
-	for (size_t n = 0; n < end; n++) {
-		size_t i = (reader->deep_next + n) % end;
-		struct watch *watch = &reader->watches[i];
-
-		watch->deep = watch->used && left && (reader->last || deep_due(watch, now_ns));
-		left -= watch->deep;
-		if (watch->deep && !left)
-			reader->deep_next = i + 1;
-	}
-}
-
-static void look_at_family(struct reader *reader, const struct reader_part *part,
-	enum family family, bool deep, uint64_t now_ns)
+static void look_at_family(struct reader *reader, const struct part *part, enum family family,
+	bool deep, uint64_t now_ns)
 {
 	struct look_batch *batch = xcalloc(1, sizeof(*batch));
 
 	batch->part = part;
 	batch->family = family;
 	batch->deep = deep;
-	for (size_t i = 0; i < reader->watch_end; i++) {
-		struct watch *watch = &reader->watches[i];
+	for (size_t i = 0; i < reader->watched.end; i++) {
+		struct watch *watch = &reader->watched.watches[i];
 
 		if (!watch->used || watch->family != family || watch->deep != deep ||
-			&reader->parts[watch->part] != part)
+			watch->part != part->number)
 			continue;
 		batch->watches[batch->count] = watch;
 		batch->keys[batch->count] = watch->key;
@@ -861,66 +510,17 @@ void reader_usage(struct reader *reader, uint64_t now_ns, bool with_peak)
 	model_apply(reader->model, &event);
 }
 
-/* ---- goroutines ---- */
-
-#define MAX_WAITERS 4096
-
-/* The groups of one look, until its totals have been told. */
-struct waiters_found {
-	uint64_t now_ns;
-	struct runtime_waiters *list;
-	size_t count, capacity;
-};
-
-static void waiters_found(const struct runtime_waiters *waiters, void *arg)
+static void look_at_goroutines(struct reader *reader, const struct part *part)
 {
-	struct waiters_found *found = arg;
+	uint64_t begin_ns = clock_mono_ns(), rest_ns;
+	int r = goroutines_read(part->runtime, part->process, reader->symbolizer, reader->model,
+		reader->target, begin_ns);
 
-	if (found->count == MAX_WAITERS)
-		return;
-	array_reserve(found->list, found->count, found->capacity);
-	found->list[found->count++] = *waiters;
-}
-
-static void apply_goroutines(struct reader *reader, const struct event_goroutines *goroutines,
-	const struct waiters_found *found)
-{
-	struct event event = event_new(reader, EVENT_GOROUTINES, found->now_ns);
-
-	event.goroutines = *goroutines;
-	model_apply(reader->model, &event);
-	event = event_new(reader, EVENT_WAITERS, found->now_ns);
-	for (size_t i = 0; i < found->count; i++) {
-		const struct runtime_waiters *waiters = &found->list[i];
-
-		event.waiters = waiters->event;
-		event.waiters.site = symbolizer_site(
-			reader->symbolizer, FAMILY_NONE, 0, waiters->pcs, waiters->pc_count, false);
-		if (event.waiters.site)
-			model_apply(reader->model, &event);
-	}
-}
-
-static void look_at_goroutines(
-	struct reader *reader, const struct reader_part *part, uint64_t now_ns)
-{
-	struct waiters_found found = {.now_ns = now_ns};
-	struct event_goroutines goroutines = {0};
-	uint64_t rest_ns;
-	int r = part->runtime->goroutines(
-		part->process, READER_WAITERS_FLOOR, waiters_found, &found, &goroutines);
-
-	rest_ns = (clock_mono_ns() - now_ns) * READER_GOROUTINES_REST;
+	rest_ns = (clock_mono_ns() - begin_ns) * READER_GOROUTINES_REST;
 	reader->goroutines_due_ns =
-		now_ns + MAX(READER_GOROUTINES_NS, MIN(rest_ns, READER_GOROUTINES_SLOW_NS));
-	if (r == -ENOTSUP) {
-		reader->goroutines_due_ns = UINT64_MAX;
-		model_add_skip(reader->model, "goroutines",
-			"this binary does not tell where they are or what they wait for");
-	}
-	if (r == 0)
-		apply_goroutines(reader, &goroutines, &found);
-	free(found.list);
+		r == -ENOTSUP ? UINT64_MAX
+			      : begin_ns + MAX(READER_GOROUTINES_NS,
+						   MIN(rest_ns, READER_GOROUTINES_SLOW_NS));
 }
 
 static bool goroutines_due(const struct reader *reader, uint64_t now_ns, bool at_once)
@@ -929,7 +529,7 @@ static bool goroutines_due(const struct reader *reader, uint64_t now_ns, bool at
 	       (at_once || now_ns >= reader->goroutines_due_ns);
 }
 
-static void poll_part(struct reader *reader, const struct reader_part *part, uint64_t now_ns)
+static void poll_part(struct reader *reader, const struct part *part, uint64_t now_ns)
 {
 	struct event event = event_new(reader, EVENT_HEAP, now_ns);
 	bool all_deep = reader->last;
@@ -942,7 +542,7 @@ static void poll_part(struct reader *reader, const struct reader_part *part, uin
 		look_at_family(reader, part, family, true, now_ns);
 	}
 	if (part->runtime->goroutines && goroutines_due(reader, now_ns, all_deep))
-		look_at_goroutines(reader, part, clock_mono_ns());
+		look_at_goroutines(reader, part);
 	if (all_deep && part->runtime->profile)
 		allocated_read(part->runtime, part->process, reader->symbolizer, reader->model,
 			reader->target, now_ns);
@@ -953,11 +553,11 @@ void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 	tell_unwound(reader);
 	reader->last = all_deep;
 	reader_usage(reader, now_ns, all_deep);
-	reader_start(reader);
-	choose_deep(reader, now_ns);
-	for (size_t i = 0; i < reader->part_count; i++)
-		if (reader->parts[i].process)
-			poll_part(reader, &reader->parts[i], now_ns);
+	parts_start(reader->parts);
+	watch_choose_deep(&reader->watched, now_ns, all_deep);
+	for (size_t i = 0; i < parts_count(reader->parts); i++)
+		if (parts_get(reader->parts, i)->process)
+			poll_part(reader, parts_get(reader->parts, i), now_ns);
 	attribution_settle(reader->attribution);
 }
 

@@ -73,7 +73,8 @@ static void first_census(struct session *session, struct session_slot *slot)
 	struct census_progress state = {.session = session};
 	int r;
 
-	if (reader_start(slot->reader) < 0 || !reader_has_census(slot->reader))
+	if (parts_start(reader_parts(slot->reader)) < 0 ||
+		!parts_have_census(reader_parts(slot->reader)))
 		return;
 	slot->census_due = false;
 	r = reader_census(slot->reader, clock_mono_ns() + FIRST_CENSUS_LIMIT_NS, true,
@@ -113,8 +114,8 @@ static void census_all(struct session *session, uint64_t now_ns)
 	for (size_t i = 0; i < session->slot_count; i++) {
 		struct session_slot *slot = &session->slots[i];
 
-		if (!is_there(slot) || reader_start(slot->reader) < 0 ||
-			!reader_has_census(slot->reader))
+		if (!is_there(slot) || parts_start(reader_parts(slot->reader)) < 0 ||
+			!parts_have_census(reader_parts(slot->reader)))
 			continue;
 		reader_census(
 			slot->reader, clock_mono_ns() + FIRST_CENSUS_LIMIT_NS, false, NULL, NULL);
@@ -127,7 +128,7 @@ static void census_all(struct session *session, uint64_t now_ns)
 
 static void poll_one(struct session *session, struct session_slot *slot, uint64_t now_ns, bool deep)
 {
-	if (!deep && reader_refresh(slot->reader, now_ns) && session->prober)
+	if (!deep && parts_refresh(reader_parts(slot->reader), now_ns) && session->prober)
 		prober_update(session->prober, slot->reader);
 	if (slot->census_due)
 		first_census(session, slot);
@@ -145,7 +146,7 @@ static void poll_all(struct session *session, uint64_t now_ns, bool all_deep)
 			continue;
 		poll_one(session, slot, now_ns, all_deep);
 		/* A program that has just been started is asked often: it may be over soon. */
-		if (reader_start(slot->reader) == -EAGAIN)
+		if (parts_start(reader_parts(slot->reader)) == -EAGAIN)
 			pause_ns = START_POLL_NS;
 	}
 	/* Hundreds of targets are asked less often. */

@@ -129,7 +129,8 @@ static int open_target(struct session *session, const struct process_info *info)
 
 	if (r < 0)
 		return give_up_opening(session, info, r);
-	if (!reader_part_count(reader) && !session->options->launch && !session->options->follow)
+	if (!parts_count(reader_parts(reader)) && !session->options->launch &&
+		!session->options->follow)
 		look_below(&launcher, info->id.pid, 2);
 	if (launcher.count) {
 		reader_close(reader);
@@ -138,7 +139,7 @@ static int open_target(struct session *session, const struct process_info *info)
 			"with --follow",
 			info->id.pid, info->comm, launcher.found);
 	}
-	if (!reader_part_count(reader))
+	if (!parts_count(reader_parts(reader)))
 		skip_containers(session, info);
 	*slot = (struct session_slot){.reader = reader, .opened_ns = clock_mono_ns()};
 	return 0;
@@ -223,7 +224,7 @@ static int open_launched(struct session *session)
 		case LAUNCH_AT_EXEC:
 			/* Its libraries must be there to be known, and none of its code have run. */
 			launch_load(launch);
-			if (reader_would_know(launch_pid(launch), session->parser))
+			if (parts_would_know(launch_pid(launch), session->parser))
 				return open_pid(session, launch_pid(launch));
 			/* All that comes of it is wanted: its probes must be there before it runs. */
 			if (session->options->follow) {
@@ -331,7 +332,7 @@ static enum wanted_answer ask(const struct process_info *info, uint64_t since_ns
 
 	if (is_target(session, &info->id))
 		return WANTED_TAKEN;
-	if (!reader_would_know(info->id.pid, session->parser)) {
+	if (!parts_would_know(info->id.pid, session->parser)) {
 		if (!session->options->read_only && MIN(seen_ns, info->age_ns) < STAYS_NS)
 			return WANTED_LATER;
 		process_read_usage(info->id.pid, &usage);

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "trace/part.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "runtime/list.h"
+
+struct parts {
+	struct parser *parser;
+	struct modules *modules;
+	struct target_mem *mem;
+	struct model *model;
+	uint32_t target;
+	size_t modules_asked; /* so many of them were asked for parts */
+	uint64_t open_ns, refresh_due_ns;
+	struct part parts[PART_MAX];
+	size_t count;
+};
+
+static const struct runtime *find_runtime(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
+		if (!strcmp(runtimes[i]->name, name))
+			return runtimes[i];
+	return NULL;
+}
+
+static bool is_wanted(const struct module *module)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
+		if (runtimes[i]->wants && runtimes[i]->wants(module_name(module)))
+			return true;
+	return false;
+}
+
+static void tell_skips(struct parts *parts, const struct runtime_file *file)
+{
+	for (uint32_t i = 0; i < file->skip_count && i < RUNTIME_MAX_SKIPS; i++)
+		model_add_skip(parts->model, file->skips[i].what, file->skips[i].reason);
+}
+
+/* One part for each runtime of a module. The model must know the target. */
+static void add_parts(struct parts *parts, const struct module *module)
+{
+	struct runtime_file *file = xcalloc(1, sizeof(*file));
+
+	for (size_t i = 0; parser_runtime(parts->parser, module->file_id, i, file) == 0; i++) {
+		const struct runtime *runtime = find_runtime(file->runtime);
+		struct part *part = &parts->parts[parts->count];
+
+		tell_skips(parts, file);
+		if (!runtime)
+			continue;
+		if (parts->count == PART_MAX) {
+			model_add_skip(parts->model, module_name(module),
+				"more libraries than are followed in one process");
+			break;
+		}
+		*part = (struct part){.runtime = runtime, .module = module};
+		part->number = (uint8_t)parts->count;
+		part->name = model_intern(parts->model, runtime->name);
+		part->file = xcalloc(1, sizeof(*file));
+		*part->file = *file;
+		parts->count++;
+		model_add_runtime(parts->model, parts->target, file->runtime, file->version);
+	}
+	free(file);
+}
+
+/* Asks the modules that have come since for parts. */
+static void take_modules(struct parts *parts)
+{
+	bool late = parts->modules_asked > 0;
+
+	for (; parts->modules_asked < modules_count(parts->modules); parts->modules_asked++) {
+		const struct module *module = modules_get(parts->modules, parts->modules_asked);
+
+		if (parts->modules_asked && !is_wanted(module))
+			continue;
+		if (late)
+			model_add_skip(parts->model, module_name(module),
+				"was mapped while the program ran: growth before it was noticed "
+				"is not counted");
+		if (modules_load(parts->modules, parts->modules_asked) == 0)
+			add_parts(parts, module);
+		else
+			model_add_skip(parts->model, module_name(module),
+				"this library cannot be opened or parsed");
+	}
+}
+
+struct parts *parts_new(struct parser *parser, struct modules *modules, struct target_mem *mem,
+	struct model *model, uint32_t target)
+{
+	struct parts *parts = xcalloc(1, sizeof(*parts));
+
+	*parts = (struct parts){.parser = parser,
+		.modules = modules,
+		.mem = mem,
+		.model = model,
+		.target = target,
+		.open_ns = clock_mono_ns()};
+	take_modules(parts);
+	return parts;
+}
+
+bool parts_refresh(struct parts *parts, uint64_t now_ns)
+{
+	size_t before = parts->count;
+	uint64_t age_ns = now_ns - parts->open_ns;
+
+	if (now_ns < parts->refresh_due_ns)
+		return false;
+	parts->refresh_due_ns = now_ns + MIN(MAX(age_ns / PARTS_REFRESH_FRACTION, PARTS_REFRESH_NS),
+						 PARTS_REFRESH_SLOW_NS);
+	if (modules_refresh(parts->modules) == 0)
+		take_modules(parts);
+	return parts->count > before;
+}
+
+bool parts_would_know(int pid, struct parser *parser)
+{
+	struct runtime_file *file = xcalloc(1, sizeof(*file));
+	struct modules *modules = NULL;
+	bool known = false;
+
+	if (modules_open(pid, parser, &modules) < 0)
+		goto out;
+	for (size_t i = 0; i < modules_count(modules) && !known; i++) {
+		if (i && (!is_wanted(modules_get(modules, i)) || modules_load(modules, i)))
+			continue;
+		known = parser_runtime(parser, modules_get(modules, i)->file_id, 0, file) == 0 &&
+			file->runtime[0];
+	}
+out:
+	modules_close(modules);
+	free(file);
+	return known;
+}
+
+uint64_t parts_owner_of(void *arg, uint64_t addr)
+{
+	struct parts *parts = arg;
+	uint64_t key = 0;
+
+	for (size_t i = 0; i < parts->count && !key; i++) {
+		const struct part *part = &parts->parts[i];
+
+		if (part->process && part->runtime->owner_of)
+			key = part->runtime->owner_of(part->process, addr);
+	}
+	return key;
+}
+
+bool parts_is_heap(void *arg, uint64_t addr)
+{
+	struct parts *parts = arg;
+	bool is = false;
+
+	for (size_t i = 0; i < parts->count && !is; i++) {
+		const struct part *part = &parts->parts[i];
+
+		if (part->process && part->runtime->is_heap)
+			is = part->runtime->is_heap(part->process, addr);
+	}
+	return is;
+}
+
+/* What was missed because the program could not be read, or only late. */
+static void tell_missed(struct parts *parts, const struct part *part)
+{
+	char reason[160];
+
+	if (!part->file->reading || part->refused)
+		return;
+	if (!part->process)
+		model_add_skip(parts->model, "reading containers", part->not_yet);
+	if (!part->too_early)
+		return;
+	snprintf(reason, sizeof(reason), "%llu growths came before its heap could be read",
+		(unsigned long long)part->too_early);
+	if (part->process)
+		model_add_skip(parts->model, "growths at its start", reason);
+	else
+		model_add_incomplete(parts->model, reason);
+}
+
+void parts_free(struct parts *parts)
+{
+	if (!parts)
+		return;
+	for (size_t i = 0; i < parts->count; i++) {
+		struct part *part = &parts->parts[i];
+
+		tell_missed(parts, part);
+		if (part->process)
+			part->runtime->process_close(part->process);
+		free(part->file);
+	}
+	free(parts);
+}
+
+size_t parts_count(const struct parts *parts)
+{
+	return parts->count;
+}
+
+struct part *parts_get(struct parts *parts, size_t i)
+{
+	return &parts->parts[i];
+}
+
+int part_start(struct parts *parts, struct part *part)
+{
+	char reason[160] = "";
+	int r;
+
+	if (part->process)
+		return 0;
+	if (!part->file->reading || part->refused)
+		return -ENOTSUP;
+	r = part->runtime->process_open(part->file, parts->mem, parts->parser,
+		part->module->file_id, part->module->slide, &part->process, reason);
+	if (r == -EAGAIN)
+		text_copy(part->not_yet, sizeof(part->not_yet), reason);
+	if (r < 0 && r != -EAGAIN) {
+		part->refused = true;
+		model_add_skip(parts->model, "reading containers", reason);
+	}
+	return r;
+}
+
+int parts_start(struct parts *parts)
+{
+	int result = -ENOTSUP;
+
+	for (size_t i = 0; i < parts->count; i++) {
+		int r = part_start(parts, &parts->parts[i]);
+
+		if (r == -EAGAIN || (r == 0 && result != -EAGAIN))
+			result = r;
+	}
+	return result;
+}
+
+bool parts_have_census(const struct parts *parts)
+{
+	for (size_t i = 0; i < parts->count; i++)
+		if (parts->parts[i].runtime->census)
+			return true;
+	return false;
+}
+
+uint32_t part_intern_type(struct parts *parts, const struct part *part, uint64_t type)
+{
+	char name[160] = "";
+
+	if (type)
+		part->runtime->type_name(part->process, type, name, sizeof(name));
+	return model_intern(parts->model, name);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A part is one runtime in one file of a process: what can be probed and read there. A process has as
+ * many as its files have runtimes; libraries that are mapped later bring more.
+ */
+#ifndef MEMTRACE_TRACE_PART_H
+#define MEMTRACE_TRACE_PART_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/model.h"
+#include "runtime/parser.h"
+#include "runtime/runtime.h"
+#include "target/mem.h"
+#include "trace/module.h"
+
+#define PART_MAX 32 /* per process */
+
+/* Between two looks for new libraries: a fraction of the age since attach, within these bounds. */
+#define PARTS_REFRESH_FRACTION 4
+#define PARTS_REFRESH_NS       (5ull * 1000000)
+#define PARTS_REFRESH_SLOW_NS  (10ull * 1000000000)
+
+struct part {
+	const struct runtime *runtime;
+	const struct module *module;
+	struct runtime_file *file;
+	uint8_t number;                  /* among the parts of its process */
+	uint32_t name;                   /* of the runtime, interned */
+	struct runtime_process *process; /* NULL = cannot be read (yet) */
+	bool refused;                    /* process_open() said never */
+	char not_yet[160];               /* why it said later, the last time */
+	uint64_t too_early;              /* records that came while nothing could be read */
+};
+
+struct parts;
+
+/* Does a process run a program, or map a library, of a runtime that we know? */
+bool parts_would_know(int pid, struct parser *parser);
+
+/* Finds the parts of a target that the model knows. Everything that is handed over must outlive them. */
+struct parts *parts_new(struct parser *parser, struct modules *modules, struct target_mem *mem,
+	struct model *model, uint32_t target);
+
+/* What could not be read, or only late, becomes a skip of the model. */
+void parts_free(struct parts *parts);
+
+/* Parts keep their number and place; new ones come last. */
+size_t parts_count(const struct parts *parts);
+struct part *parts_get(struct parts *parts, size_t i);
+
+/*
+ * Looks for libraries that were mapped since, now and then. Returns true where they have brought new
+ * parts.
+ */
+bool parts_refresh(struct parts *parts, uint64_t now_ns);
+
+/*
+ * Starts reading a part. 0; -EAGAIN: later, a program that has just been started has no heap yet;
+ * anything else: never (a skip was added).
+ */
+int part_start(struct parts *parts, struct part *part);
+
+/* Starts all. 0; -EAGAIN: some part later; anything else: none ever. */
+int parts_start(struct parts *parts);
+
+/* True where a census would find containers: not every runtime has one. */
+bool parts_have_census(const struct parts *parts);
+
+/* For struct attribution_owners; arg is the struct parts. */
+uint64_t parts_owner_of(void *arg, uint64_t addr);
+bool parts_is_heap(void *arg, uint64_t addr);
+
+/* The runtime's type pointer of an event becomes the model's name. */
+uint32_t part_intern_type(struct parts *parts, const struct part *part, uint64_t type);
+
+#endif
