@@ -102,6 +102,11 @@ __hidden struct mt_copied *event_reserve_copied(void)
 	return bpf_ringbuf_reserve(&ring, sizeof(struct mt_copied), 0);
 }
 
+__hidden struct mt_copied_top *event_reserve_copied_top(void)
+{
+	return bpf_ringbuf_reserve(&ring, sizeof(struct mt_copied_top), 0);
+}
+
 __hidden void event_fill(struct mt_record *record, __u32 source, __u8 kind, __u64 seq)
 {
 	__u64 ids = current_ids();
@@ -117,7 +122,7 @@ __hidden void event_fill(struct mt_record *record, __u32 source, __u8 kind, __u6
 	record->goroutine = 0;
 	record->stack_lo = record->stack_hi = 0;
 	record->addr = 0;
-	record->val[0] = record->val[1] = record->val[2] = record->val[3] = 0;
+	record->val[0] = record->val[1] = record->val[2] = record->val[3] = record->val[4] = 0;
 }
 
 __hidden int event_submit(struct mt_record *record)

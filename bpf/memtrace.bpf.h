@@ -28,6 +28,13 @@ struct mt_copied {
 	__u8 bytes[MT_COPY_BYTES];
 };
 
+/* The same for hits: only the top of the stack. */
+struct mt_copied_top {
+	struct mt_record record;
+	__u64 regs[MT_COPY_REGS];
+	__u8 bytes[MT_COPY_HIT_BYTES];
+};
+
 /* Counters of a source on this CPU, or NULL. Add with __sync_fetch_and_add: see above. */
 struct mt_counters *event_counters(__u32 source);
 
@@ -35,6 +42,7 @@ struct mt_counters *event_counters(__u32 source);
 struct mt_record *event_reserve(void);
 struct mt_stacked *event_reserve_stacked(void);
 struct mt_copied *event_reserve_copied(void);
+struct mt_copied_top *event_reserve_copied_top(void);
 void event_fill(struct mt_record *record, __u32 source, __u8 kind, __u64 seq);
 
 /*
@@ -95,11 +103,26 @@ static __always_inline struct mt_copied *event_begin_copied(
 	return copied;
 }
 
+static __always_inline struct mt_copied_top *event_begin_copied_top(
+	__u32 source, __u8 kind, struct mt_counters *counts)
+{
+	__u64 seq = __sync_fetch_and_add(&counts->produced, 1);
+	struct mt_copied_top *copied = event_reserve_copied_top();
+
+	if (!copied) {
+		__sync_fetch_and_add(&counts->lost, 1);
+		return NULL;
+	}
+	copied->record.size = sizeof(*copied);
+	event_fill(&copied->record, source, kind, seq);
+	return copied;
+}
+
 /*
- * What can be read of limit bytes from addr on, page by page: the stack may end, or may not be there yet,
- * within them. One page less than they touch: with all of them they would have been read at once.
+ * What can be read of MT_COPY_BYTES from addr on, page by page: the stack may end, or may not be there
+ * yet, within them. One page less than they touch: with all of them they would have been read at once.
  */
-static __always_inline __u64 copy_pages(__u8 *bytes, __u64 addr, const __u64 limit)
+static __always_inline __u64 copy_pages(__u8 *bytes, __u64 addr)
 {
 	__u64 first = 4096 - (addr & 4095);
 
@@ -107,27 +130,47 @@ static __always_inline __u64 copy_pages(__u8 *bytes, __u64 addr, const __u64 lim
 		return 0;
 	if (bpf_probe_read_user(bytes + first, 4096, (void *)(addr + first)))
 		return first;
-	if (limit <= 8192 ||
-		bpf_probe_read_user(bytes + first + 4096, 4096, (void *)(addr + first + 4096)))
+	if (bpf_probe_read_user(bytes + first + 4096, 4096, (void *)(addr + first + 4096)))
 		return first + 4096;
 	return first + 8192;
 }
 
-static __always_inline void event_copy_stack(
-	struct mt_copied *copied, const struct pt_regs *regs, const __u64 limit)
+static __always_inline void event_copy_registers(
+	__u64 copied[MT_COPY_REGS], const struct pt_regs *regs)
 {
-	__u64 sp = regs->sp & ~7ull, bytes = limit;
+	copied[MT_COPY_IP] = regs->ip;
+	copied[MT_COPY_SP] = regs->sp;
+	copied[MT_COPY_BP] = regs->bp;
+	copied[MT_COPY_BX] = regs->bx;
+	copied[MT_COPY_R12] = regs->r12;
+	copied[MT_COPY_R13] = regs->r13;
+	copied[MT_COPY_R14] = regs->r14;
+	copied[MT_COPY_R15] = regs->r15;
+}
 
-	copied->regs[MT_COPY_IP] = regs->ip;
-	copied->regs[MT_COPY_SP] = regs->sp;
-	copied->regs[MT_COPY_BP] = regs->bp;
-	copied->regs[MT_COPY_BX] = regs->bx;
-	copied->regs[MT_COPY_R12] = regs->r12;
-	copied->regs[MT_COPY_R13] = regs->r13;
-	copied->regs[MT_COPY_R14] = regs->r14;
-	copied->regs[MT_COPY_R15] = regs->r15;
-	if (bpf_probe_read_user(copied->bytes, limit, (void *)sp))
-		bytes = copy_pages(copied->bytes, sp, limit);
+static __always_inline void event_copy_stack(struct mt_copied *copied, const struct pt_regs *regs)
+{
+	__u64 sp = regs->sp & ~7ull, bytes = MT_COPY_BYTES;
+
+	event_copy_registers(copied->regs, regs);
+	if (bpf_probe_read_user(copied->bytes, MT_COPY_BYTES, (void *)sp))
+		bytes = copy_pages(copied->bytes, sp);
+	copied->record.flags |= MT_HAS_COPY;
+	copied->record.stack_bytes = sizeof(copied->regs) + bytes;
+}
+
+/* The stack may end within what is wanted, at a page's end. */
+static __always_inline void event_copy_top(struct mt_copied_top *copied, const struct pt_regs *regs)
+{
+	__u64 sp = regs->sp & ~7ull, bytes = MT_COPY_HIT_BYTES;
+
+	event_copy_registers(copied->regs, regs);
+	if (bpf_probe_read_user(copied->bytes, MT_COPY_HIT_BYTES, (void *)sp)) {
+		bytes = 4096 - (sp & 4095);
+		if (bytes >= MT_COPY_HIT_BYTES ||
+			bpf_probe_read_user(copied->bytes, bytes, (void *)sp))
+			bytes = 0;
+	}
 	copied->record.flags |= MT_HAS_COPY;
 	copied->record.stack_bytes = sizeof(copied->regs) + bytes;
 }
@@ -137,7 +180,7 @@ static __always_inline int event_end_copied(struct mt_copied *copied)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
-	event_copy_stack(copied, (struct pt_regs *)bpf_task_pt_regs(task), MT_COPY_BYTES);
+	event_copy_stack(copied, (struct pt_regs *)bpf_task_pt_regs(task));
 	event_submit(&copied->record);
 	return 0;
 }

@@ -14,9 +14,9 @@
 #include <linux/types.h>
 #endif
 
-#define MT_MAX_ATTACHMENTS 4096 /* 256 targets with sixteen probes each */
-#define MT_MAX_LINKS       1024 /* a power of two: BPF masks with it - 1 */
-#define MT_VALUES          4
+#define MT_MAX_ATTACHMENTS 16384 /* 256 targets with 64 probes each */
+#define MT_MAX_LINKS       1024  /* a power of two: BPF masks with it - 1 */
+#define MT_VALUES          5
 #define MT_STACK_FRAMES    32
 
 enum mt_kind {
@@ -82,11 +82,11 @@ enum mt_copy_reg {
 };
 
 /*
- * Samples are rare, hits are not: a probe's copy is cheaper. Of the stacks of a compiler's page faults
- * 94 % end within 8 KiB, 99 % within 12. A longer one has its innermost frames, which name the place.
+ * Samples are rare, and whole stacks are wanted: of a compiler's page faults 99 % end within 12 KiB. Hits
+ * may come in storms, and the user's line is a few frames away: the first KiB holds eight on average.
  */
 #define MT_COPY_BYTES     12288
-#define MT_COPY_HIT_BYTES 8192
+#define MT_COPY_HIT_BYTES 1024
 
 struct mt_stack_copy {
 	__u64 regs[MT_COPY_REGS];
@@ -204,6 +204,7 @@ struct mt_attachment {
 	__u16 link; /* index of the gate: its uprobe_multi link */
 	struct mt_source addr;
 	struct mt_source val[MT_VALUES];
+	__u64 floor; /* hits whose val[0] is less make no record */
 };
 
 /* Per source and CPU. produced == delivered + lost at the end of a run, or the run is incomplete. */

@@ -85,6 +85,7 @@ static __always_inline void read_sources(
 	record->val[1] = read_source(record, &attachment->val[1], regs);
 	record->val[2] = read_source(record, &attachment->val[2], regs);
 	record->val[3] = read_source(record, &attachment->val[3], regs);
+	record->val[4] = read_source(record, &attachment->val[4], regs);
 	if (attachment->flags & MT_ATTACH_GO)
 		read_goroutine(record, ctx->r14);
 }
@@ -130,7 +131,7 @@ static __always_inline int record_hit(struct pt_regs *ctx, __u32 id,
 	const struct mt_attachment *attachment, struct mt_counters *counts)
 {
 	struct mt_stacked *stacked;
-	struct mt_copied *copied;
+	struct mt_copied_top *copied;
 	struct mt_record *record;
 
 	if (!(attachment->flags & MT_ATTACH_STACK)) {
@@ -141,11 +142,11 @@ static __always_inline int record_hit(struct pt_regs *ctx, __u32 id,
 		return !event_submit(record);
 	}
 	if (attachment->flags & MT_ATTACH_STACK_COPY) {
-		copied = event_begin_copied(id, attachment->kind, counts);
+		copied = event_begin_copied_top(id, attachment->kind, counts);
 		if (!copied)
 			return 0;
 		read_sources(&copied->record, attachment, ctx);
-		event_copy_stack(copied, ctx, MT_COPY_HIT_BYTES);
+		event_copy_top(copied, ctx);
 		return !event_submit(&copied->record);
 	}
 	stacked = event_begin_stacked(id, attachment->kind, counts);
@@ -162,6 +163,19 @@ static __always_inline int shut(struct mt_gate *gate)
 	if (__sync_bool_compare_and_swap(&gate->open, 1, 0))
 		gate->shut_ns = bpf_ktime_get_ns();
 	return 0;
+}
+
+/* Unreadable counts as 0. */
+static __always_inline int is_below_floor(
+	const struct mt_attachment *attachment, struct pt_regs *ctx)
+{
+	struct mt_record unused = {};
+	__u64 regs[MT_REG_MAX];
+
+	if (!attachment->floor)
+		return 0;
+	copy_registers(regs, ctx);
+	return read_source(&unused, &attachment->val[0], regs) < attachment->floor;
 }
 
 static __always_inline int hit(struct pt_regs *ctx)
@@ -184,6 +198,8 @@ static __always_inline int hit(struct pt_regs *ctx)
 		return 0;
 	if (__sync_fetch_and_add(&gate->credit, -1) <= 0)
 		return shut(gate);
+	if (is_below_floor(attachment, ctx))
+		return 0;
 	/* CF or ZF: the jbe is taken, to morestack, which will come back here. */
 	if (attachment->flags & MT_ATTACH_STACK_CHECK && ctx->flags & 0x41)
 		return 0;

@@ -22,10 +22,11 @@ enum family {
 	FAMILY_SLICE,
 	FAMILY_CHANNEL,
 	FAMILY_BUFFER, /* bytes that a string is built in: strings.Builder, bytes.Buffer */
+	FAMILY_VECTOR, /* a growing array behind a header: std::vector, std::string, Vec */
 	FAMILY_MAX,
 };
 
-/* "map", "slice", "channel", "buffer" */
+/* "map", "slice", "channel", "buffer", "vector" */
 const char *family_name(enum family family);
 
 /*

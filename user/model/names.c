@@ -77,7 +77,7 @@ void names_done(struct names *names)
 
 const char *family_name(enum family family)
 {
-	static const char *const names[] = {"", "map", "slice", "channel", "buffer"};
+	static const char *const names[] = {"", "map", "slice", "channel", "buffer", "vector"};
 
 	return NAME_OF(names, family);
 }

@@ -371,6 +371,7 @@ static int check_facts(struct runtime_file *facts)
 		if (facts->probes[i].code_bytes > RUNTIME_CODE_BYTES)
 			return -EBADMSG;
 		TERMINATE(facts->probes[i].symbol);
+		TERMINATE(facts->probes[i].type);
 	}
 	for (i = 0; i < facts->skip_count; i++) {
 		TERMINATE(facts->skips[i].what);

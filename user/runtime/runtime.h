@@ -25,7 +25,7 @@ struct parser;
 struct runtime_process;
 struct target_mem;
 
-#define RUNTIME_MAX_PROBES 16
+#define RUNTIME_MAX_PROBES 192
 #define RUNTIME_MAX_SKIPS  16
 #define RUNTIME_CODE_BYTES 16
 #define RUNTIME_WAIT_PCS   32
@@ -45,8 +45,10 @@ struct runtime_probe {
 	uint8_t code
 		[RUNTIME_CODE_BYTES]; /* bytes at file_offset: must equal memory before attaching */
 	uint8_t code_bytes;
-	char symbol[96]; /* "runtime.hashGrow" */
-	int32_t delta;   /* probed instruction - symbol start */
+	char symbol[96];        /* "runtime.hashGrow" */
+	int32_t delta;          /* probed instruction - symbol start */
+	uint32_t element_bytes; /* of the container that grows there; 0 = unknown, or it varies */
+	char type[112]; /* of that container: "std::vector<int>"; "" = unknown, or it varies */
 	struct mt_attachment
 		attachment; /* kind, flags, sources; link is filled in when attaching */
 };

@@ -127,6 +127,8 @@ static void say_looked(
 		say(sentences, ", %s", screen_many(many, seen[FAMILY_SLICE], "array"));
 	if (seen[FAMILY_BUFFER])
 		say(sentences, ", %s", screen_many(many, seen[FAMILY_BUFFER], "buffer"));
+	if (seen[FAMILY_VECTOR])
+		say(sentences, ", %s", screen_many(many, seen[FAMILY_VECTOR], "vector"));
 	if (channels)
 		say(sentences, ", %s", screen_many(many, channels, "channel"));
 	if (target->goroutines_ns)

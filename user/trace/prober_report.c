@@ -69,7 +69,8 @@ static uint64_t report_sources(struct prober *prober)
 	uint64_t misses = trace_bpf_read_misses(prober->bpf), hits = 0;
 
 	for (uint32_t id = 0; id < MT_MAX_ATTACHMENTS; id++)
-		tally_source(prober, id, &families[prober->family_of[id]]);
+		if (prober->family_of[id] != FAMILY_NONE)
+			tally_source(prober, id, &families[prober->family_of[id]]);
 	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++) {
 		report_source(prober, family_name(family), &families[family]);
 		hits += families[family].hits;

@@ -29,7 +29,7 @@ void unwinder_free(struct unwinder *unwinder);
 size_t unwinder_run(struct unwinder *unwinder, const struct mt_record *record,
 	uint64_t ret[UNWINDER_MAX_FRAMES]);
 
-/* How all stacks so far ended. */
+/* How the stacks of samples ended so far; those of hits are cut short on purpose. */
 struct model_unwound unwinder_counts(const struct unwinder *unwinder);
 
 #endif
