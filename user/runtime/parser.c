@@ -464,7 +464,7 @@ static int ask_debug(struct parser *parser, uint32_t id, struct parser_debug *re
 int parser_keep(struct parser *parser, uint32_t id, int fd, struct parser_debug *ret)
 {
 	struct parser_file *file = find_file(parser, id);
-	struct file_key key;
+	struct file_key key = {};
 
 	if (!file || read_key(fd, &key) || !same_key(&file->key, &key))
 		return -ENOENT;
