@@ -23,10 +23,11 @@ enum family {
 	FAMILY_CHANNEL,
 	FAMILY_BUFFER, /* bytes that a string is built in: strings.Builder, bytes.Buffer */
 	FAMILY_VECTOR, /* a growing array behind a header: std::vector, std::string, Vec */
+	FAMILY_SYNC_MAP,
 	FAMILY_MAX,
 };
 
-/* "map", "slice", "channel", "buffer", "vector" */
+/* "map", "slice", "channel", "buffer", "vector", "sync.Map" */
 const char *family_name(enum family family);
 
 /*
@@ -35,7 +36,8 @@ const char *family_name(enum family family);
  */
 bool family_moves(enum family family);
 
-/* The family whose probes show its growth where it has none of its own: buffers grow as slices do. */
+/* The family whose probes show its growth where it has none of its own: buffers grow as slices
+ * do, and what is inside a sync.Map as a map. */
 enum family family_probed_as(enum family family);
 
 /* What a goroutine (or what a runtime has instead) waits for. */

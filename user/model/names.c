@@ -77,7 +77,8 @@ void names_done(struct names *names)
 
 const char *family_name(enum family family)
 {
-	static const char *const names[] = {"", "map", "slice", "channel", "buffer", "vector"};
+	static const char *const names[] = {
+		"", "map", "slice", "channel", "buffer", "vector", "sync.Map"};
 
 	return NAME_OF(names, family);
 }
@@ -89,7 +90,14 @@ bool family_moves(enum family family)
 
 enum family family_probed_as(enum family family)
 {
-	return family == FAMILY_BUFFER ? FAMILY_SLICE : family;
+	switch (family) {
+	case FAMILY_BUFFER:
+		return FAMILY_SLICE;
+	case FAMILY_SYNC_MAP:
+		return FAMILY_MAP;
+	default:
+		return family;
+	}
 }
 
 const char *wait_name(enum wait wait)

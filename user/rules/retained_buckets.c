@@ -165,6 +165,24 @@ static void write_since(const struct target *target, const struct container *con
 			number_gcs(&n, target, period->gc_cycles));
 }
 
+/* Only up to Go 1.23: later ones free what is deleted. */
+static void write_sync_map(const struct event_look *look, struct finding *finding)
+{
+	struct numbers n = {0};
+
+	say(finding->message,
+		"%s entries in %s slots, %s more are deleted but still there; holds %s without "
+		"keys and values; a plain map of %s needs %s.",
+		number_count(&n, look->length), number_count(&n, look->capacity),
+		number_count(&n, look->tombstones), number_bytes(&n, look->held_bytes),
+		number_count(&n, look->length), number_bytes(&n, look->need_bytes));
+	say(finding->in_code, "a map with a sync.RWMutex, made anew after large expiries; or Go "
+			      "1.24, whose sync.Map frees what is deleted.");
+	say(finding->right_now,
+		"traffic: new keys and lookups that miss make sync.Map drop what is "
+		"deleted; without them only a restart frees it.");
+}
+
 static void write_text(
 	const struct model *model, const struct container *container, struct finding *finding)
 {
@@ -172,6 +190,10 @@ static void write_text(
 	const struct advice *advice = advice_of(model, container);
 	struct numbers n = {0};
 
+	if (container->family == FAMILY_SYNC_MAP) {
+		write_sync_map(look, finding);
+		return;
+	}
 	say(finding->message, "%s entries in %s slots (%s); holds %s, %s resident; %s need %s. %s",
 		number_count(&n, look->length), number_count(&n, look->capacity),
 		number_pct(&n, (double)look->length, (double)look->capacity),
@@ -237,12 +259,17 @@ static void evaluate_container(
 	context->emit(&finding, context->arg);
 }
 
+static bool is_map(enum family family)
+{
+	return family == FAMILY_MAP || family == FAMILY_SYNC_MAP;
+}
+
 static void evaluate(const struct rule_context *context)
 {
 	for (uint32_t i = 0; i < model_container_count(context->model); i++) {
 		const struct container *container = model_container(context->model, i);
 
-		if (container->family == FAMILY_MAP && !container->dead && container->looked &&
+		if (is_map(container->family) && !container->dead && container->looked &&
 			container->look.has_length)
 			evaluate_container(context, container);
 	}

@@ -21,6 +21,7 @@
 #include "runtime/go_census.h"
 #include "runtime/go_chan.h"
 #include "runtime/go_map_layout.h"
+#include "runtime/go_sync_map.h"
 
 #define SPAN_BATCH       CENSUS_SPAN_BATCH
 #define WHOLE_SLOTS      4096 /* larger slots: only their first bytes are read */
@@ -40,6 +41,7 @@ struct candidate {
 	union {
 		struct go_map_header map;
 		struct go_chan_header chan;
+		struct go_trie_header trie;
 	};
 };
 
@@ -166,6 +168,16 @@ static void try_channel(
 		add_candidate(ret, &candidate);
 }
 
+static void try_trie(
+	struct census *census, uint64_t key, const uint8_t *raw, struct candidates *ret)
+{
+	struct candidate candidate = {.family = FAMILY_SYNC_MAP, .key = key};
+
+	if (go_trie_parse(census->process, raw, &candidate.trie) &&
+		slot_bytes(census, candidate.trie.first))
+		add_candidate(ret, &candidate);
+}
+
 typedef void try_fn(
 	struct census *census, uint64_t key, const uint8_t *raw, struct candidates *ret);
 
@@ -177,6 +189,9 @@ static try_fn *span_try(const struct census *census, const struct census_span *s
 
 	if (!noscan && span->elemsize == GO_MAP_HEADER_BYTES)
 		return try_map;
+	if (!noscan && go_sync_map_is_trie(census->process) &&
+		span->elemsize == go_size_alloc(&census->process->facts, GO_TRIE_NODE_BYTES, true))
+		return try_trie;
 	if (!noscan && span->elemsize == channel)
 		return try_channel;
 	if (noscan && span->elemsize >= channel && span->elemsize >= census->options->floor_bytes)
@@ -283,17 +298,28 @@ static int scan_spans(struct census *census, struct candidates *ret)
 
 /* ---- confirmation ---- */
 
+/* A candidate is a map, a channel, or the root of a trie. */
+static bool is_trie(const struct census *census, const struct candidate *candidate)
+{
+	return candidate->family == FAMILY_SYNC_MAP && go_sync_map_is_trie(census->process);
+}
+
 /* Reads a candidate's header again; false where it is none any more. */
 static bool reread(struct census *census, struct candidate *candidate)
 {
-	uint8_t raw[GO_CHAN_HEADER_BYTES];
-	bool map = candidate->family == FAMILY_MAP;
+	struct runtime_process *process = census->process;
+	uint8_t raw[MAX(GO_CHAN_HEADER_BYTES, GO_TRIE_NODE_BYTES)];
+	bool trie = is_trie(census, candidate), channel = candidate->family == FAMILY_CHANNEL;
 
-	if (target_mem_read(census->process->mem, candidate->key, raw,
-		    map ? GO_MAP_HEADER_BYTES : GO_CHAN_HEADER_BYTES))
+	if (target_mem_read(process->mem, candidate->key, raw,
+		    trie      ? GO_TRIE_NODE_BYTES
+		    : channel ? GO_CHAN_HEADER_BYTES
+			      : GO_MAP_HEADER_BYTES))
 		return false;
-	return map ? go_map_parse(census->process, raw, &candidate->map)
-		   : go_chan_parse(census->process, candidate->key, raw, &candidate->chan);
+	if (trie)
+		return go_trie_parse(process, raw, &candidate->trie);
+	return channel ? go_chan_parse(process, candidate->key, raw, &candidate->chan)
+		       : go_map_parse(process, raw, &candidate->map);
 }
 
 /*
@@ -314,6 +340,22 @@ static int confirm_map(struct census *census, struct candidate *candidate, struc
 	return r == -EAGAIN ? 0 : r;
 }
 
+static int walk_form(struct census *census, struct candidate *candidate,
+	const struct go_map_guess *guess, struct go_shape *ret)
+{
+	struct runtime_process *process = census->process;
+	int r;
+
+	if (is_trie(census, candidate))
+		return go_trie_walk(process, candidate->key, &candidate->trie, ret);
+	if (candidate->family == FAMILY_CHANNEL)
+		return go_chan_walk(process, candidate->key, &candidate->chan, ret);
+	r = go_map_walk(process, candidate->key, &candidate->map, guess->group_bytes, ret);
+	if (!r && candidate->family == FAMILY_SYNC_MAP)
+		r = go_sync_map_count(process, &candidate->map, guess->group_bytes, ret);
+	return r;
+}
+
 static int walk_candidate(struct census *census, struct candidate *candidate,
 	const struct go_map_guess *guess, struct go_shape *ret)
 {
@@ -326,10 +368,7 @@ static int walk_candidate(struct census *census, struct candidate *candidate,
 			if (!reread(census, candidate))
 				return -EFAULT;
 		}
-		r = candidate->family == FAMILY_MAP
-			    ? go_map_walk(process, candidate->key, &candidate->map,
-				      guess->group_bytes, ret)
-			    : go_chan_walk(process, candidate->key, &candidate->chan, ret);
+		r = walk_form(census, candidate, guess, ret);
 	}
 	return r;
 }
@@ -355,17 +394,18 @@ static void find_stack(struct runtime_process *process, uint64_t largest, uint64
 }
 
 /* Another container was known at this address, or may have been: what was proven of it says nothing here. */
-static void forget_other(struct go_container *container, const struct candidate *candidate,
-	const struct go_object *object)
+static void forget_other(struct census *census, struct go_container *container,
+	const struct candidate *candidate, const struct go_object *object)
 {
 	enum go_container_same same = go_container_is_same(container, object);
-	bool map = candidate->family == FAMILY_MAP;
+	bool trie = is_trie(census, candidate), channel = candidate->family == FAMILY_CHANNEL;
 
 	if (!container->verified || object->state != GO_OBJECT_ALLOCATED)
 		return;
 	if (same == GO_CONTAINER_UNKNOWN)
-		same = (map ? candidate->map.seed == container->seed
-			    : candidate->chan.ring == container->array)
+		same = (trie             ? candidate->trie.first == container->array
+			       : channel ? candidate->chan.ring == container->array
+					 : candidate->map.seed == container->seed)
 			       ? GO_CONTAINER_SAME
 			       : GO_CONTAINER_OTHER;
 	if (same == GO_CONTAINER_OTHER)
@@ -384,8 +424,10 @@ static void remember(struct census *census, const struct candidate *candidate,
 		go_container_make(process, candidate->family, candidate->key, type);
 	struct census_find *find;
 
-	forget_other(container, candidate, object);
-	if (candidate->family == FAMILY_MAP) {
+	forget_other(census, container, candidate, object);
+	if (is_trie(census, candidate)) {
+		go_container_set_trie(container, &candidate->trie);
+	} else if (candidate->family != FAMILY_CHANNEL) {
 		go_container_set_map(container, &candidate->map);
 		container->group_bytes = guess->group_bytes;
 		go_map_guess_name(guess, container->type_name, sizeof(container->type_name));
@@ -394,18 +436,42 @@ static void remember(struct census *census, const struct candidate *candidate,
 	}
 	container->shape = *shape;
 	container->walked = true;
+	container->walked_ns = clock_mono_ns();
 	container->walked_array = container->array;
-	container->walked_count =
-		candidate->family == FAMILY_MAP ? go_map_walk_mark(&candidate->map) : 0;
+	container->walked_count = candidate->family == FAMILY_CHANNEL || is_trie(census, candidate)
+					  ? 0
+					  : go_map_walk_mark(&candidate->map);
 	if (object->state == GO_OBJECT_ALLOCATED)
 		go_container_verify(container, object);
-	go_container_set_arrays(process, container);
+	if (!is_trie(census, candidate))
+		go_container_set_arrays(process, container);
 	array_reserve(census->finds, census->find_count, census->find_capacity);
 	find = &census->finds[census->find_count++];
 	*find = (struct census_find){
 		.family = candidate->family, .key = candidate->key, .guess = *guess};
 	if (census->has_profile)
 		find_stack(process, shape->largest, find->site_pcs);
+}
+
+/* The walk of a trie tells whether it is one. */
+static int confirm_form(
+	struct census *census, struct candidate *candidate, struct go_map_guess *ret)
+{
+	const struct go_type *type;
+	int r;
+
+	if (candidate->family == FAMILY_SYNC_MAP)
+		return 0;
+	if (candidate->family == FAMILY_CHANNEL)
+		return go_chan_check(census->process, candidate->key, &candidate->chan);
+	r = confirm_map(census, candidate, ret);
+	type = r ? NULL : go_sync_map_find_type(census->process, &candidate->map, ret);
+	if (type) {
+		candidate->family = FAMILY_SYNC_MAP;
+		ret->types[0] = type;
+		ret->type_count = 1;
+	}
+	return r;
 }
 
 static int confirm(
@@ -423,8 +489,7 @@ static int confirm(
 		return 0;
 	if (map && table_get(&census->array_seen, candidate->map.array, &seen))
 		return 0;
-	r = map ? confirm_map(census, candidate, &guess)
-		: go_chan_check(census->process, candidate->key, &candidate->chan);
+	r = confirm_form(census, candidate, &guess);
 	if (!r)
 		r = walk_candidate(census, candidate, &guess, &shape);
 	if (r == -ENOENT || r == -EFAULT)
@@ -434,8 +499,8 @@ static int confirm(
 	if (map)
 		table_set(&census->array_seen, candidate->map.array, 1);
 	census->stats.containers++;
-	census->stats.maps += map;
-	census->stats.channels += !map;
+	census->stats.maps += candidate->family != FAMILY_CHANNEL;
+	census->stats.channels += candidate->family == FAMILY_CHANNEL;
 	if (shape.held >= MAX(census->options->floor_bytes, census->options->keep_bytes))
 		remember(census, candidate, object, &guess, &shape);
 	return 0;

@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "runtime/go_chan.h"
-#include "runtime/go_map.h"
+#include "runtime/go_sync_map.h"
 
 struct go_container *go_container_find(struct runtime_process *process, uint64_t key)
 {
@@ -75,7 +75,7 @@ struct go_container *go_container_make(
 		container->type = type;
 		known = go_typecache_get(process, type);
 		container->group_bytes =
-			known && family == FAMILY_MAP ? known->group_size : container->group_bytes;
+			known && known->group_size ? known->group_size : container->group_bytes;
 	}
 	return container;
 }
@@ -140,6 +140,12 @@ void go_container_set_channel(struct go_container *container, const struct go_ch
 {
 	container->length = header->length;
 	container->array = header->ring;
+	container->stamp = header->stamp;
+}
+
+void go_container_set_trie(struct go_container *container, const struct go_trie_header *header)
+{
+	container->array = header->first;
 	container->stamp = header->stamp;
 }
 
@@ -215,12 +221,32 @@ int go_container_set_arrays(struct runtime_process *process, struct go_container
 
 /* ---- what is reported ---- */
 
+/* Of a sync.Map those count that are not deleted: the header's number has them, a walk tells them apart. */
+static uint64_t live_length(
+	const struct runtime_process *process, const struct go_container *container)
+{
+	if (container->family != FAMILY_SYNC_MAP)
+		return container->length;
+	if (go_sync_map_is_trie(process))
+		return container->shape.entries;
+	return container->length - MIN(container->length, container->shape.tombstones);
+}
+
+/* A header of a sync.Map does not show what is written below it. */
+static uint64_t stamp_of(const struct go_container *container)
+{
+	uint64_t seen[] = {container->stamp, container->shape.entries, container->shape.tombstones};
+
+	return container->family == FAMILY_SYNC_MAP ? hash_words(seen, sizeof(seen))
+						    : container->stamp;
+}
+
 static uint64_t need_bytes(const struct runtime_process *process,
 	const struct go_container *container, uint64_t length)
 {
 	const struct go_shape *shape = &container->shape;
 
-	if (container->family == FAMILY_MAP)
+	if (container->family == FAMILY_MAP || container->family == FAMILY_SYNC_MAP)
 		return go_size_need_map(
 			&process->facts, length, shape->group_bytes, shape->group_has_pointers);
 	if (container->family == FAMILY_CHANNEL)
@@ -234,26 +260,27 @@ void go_container_fill(struct runtime_process *process, const struct go_containe
 {
 	const struct go_shape *shape = &container->shape;
 	uint32_t completed = container->sweepgen / 2;
+	uint64_t length = live_length(process, container);
 
 	*ret = (struct event_look){
 		.family = container->family,
 		.key = container->key,
 		.liveness = LIVENESS_ALLOCATED,
-		.has_length = !family_moves(container->family),
-		.length = container->length,
+		.has_length = !family_moves(container->family) &&
+			      (container->family != FAMILY_SYNC_MAP || container->walked),
+		.length = length,
 		.capacity = shape->capacity,
 		.load_limit = shape->load_limit,
 		.held_bytes = shape->held,
-		.need_bytes = need_bytes(process, container, container->length),
-		.need_peak_bytes =
-			need_bytes(process, container, MAX(length_peak, container->length)),
+		.need_bytes = need_bytes(process, container, length),
+		.need_peak_bytes = need_bytes(process, container, MAX(length_peak, length)),
 		.has_resident = shape->has_resident,
 		.resident_bytes = shape->resident,
 		.tombstones = shape->tombstones,
 		.old_bytes = shape->old,
 		.old_resident_bytes = shape->old_resident,
 		.scannable_bytes = shape->group_has_pointers ? shape->held : 0,
-		.stamp = container->stamp,
+		.stamp = stamp_of(container),
 	};
 	if (container->verified && completed >= container->proof_cycle)
 		ret->marked_cycle = completed;

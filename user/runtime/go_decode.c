@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "runtime/go_decode.h"
 #include "runtime/go_size.h"
+#include "runtime/go_sync_map.h"
 
 #define MAX_GROWN        65536 /* headers whose last growth is remembered */
 #define MAX_TABLE_DEPTH  40
@@ -102,6 +103,10 @@ static int decode_hash_grow(struct runtime_process *process, const struct mt_rec
 	*ret_type = go_decode_tag(FAMILY_MAP, record->val[0]);
 	if (!type)
 		return 0;
+	if (go_sync_map_is_type(type)) {
+		growth->family = FAMILY_SYNC_MAP;
+		*ret_type = go_decode_tag(FAMILY_SYNC_MAP, record->val[0]);
+	}
 	/* Overflow buckets were allocated one by one since the last growth; nobody else tells of them. */
 	overflow = overflow_bytes(facts, &word, type);
 	array = go_size_bucket_array(facts, new_b, type->group_size, type->group_has_pointers);
@@ -256,7 +261,7 @@ static void name_stack_map(const struct mt_record *record, struct event_growth *
  */
 static void renew(struct runtime_process *process, enum event_kind kind, const struct event *event)
 {
-	bool is_map = kind == EVENT_GROWTH && event->growth.family == FAMILY_MAP;
+	bool is_map = kind == EVENT_GROWTH && !family_moves(event->growth.family);
 	uint64_t key = kind == EVENT_GROWTH ? event->growth.key : event->create.key;
 	struct go_container *container = go_container_find(process, key);
 

@@ -6,6 +6,8 @@
  * - An object found allocated stays so until the heap is swept again, so liveness is asked anew only
  *   after heap.sweepgen has moved on (and then, between deep looks, twice a second).
  * - Arrays are walked on deep looks and when the header points to other ones.
+ * - What is in a sync.Map no header tells (a delete changes an entry or a node far below), so it is walked
+ *   more often, as far as the time allows that this takes.
  *
  * An address is no identity: after a collection another map may live there. go_container_is_same()
  * knows where one cycle has passed at most; after more it is the same one if its seed is, or its array
@@ -20,18 +22,21 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "runtime/go_chan.h"
-#include "runtime/go_map.h"
+#include "runtime/go_sync_map.h"
 
-#define LOOK_CHUNK    1024
-#define HEADER_BYTES  64  /* of a channel; a map's is shorter */
-#define WALK_CHUNK    128 /* containers read ahead at once */
-#define STALE_NS      (500 * NSEC_PER_MSEC)
-#define WALK_ATTEMPTS 3
-#define MAX_DOUBTS    50 /* looks in a row that make no sense: it is no container of ours */
+#define LOOK_CHUNK       1024
+#define HEADER_BYTES     GO_TRIE_NODE_BYTES /* the longest */
+#define WALK_CHUNK       128                /* containers read ahead at once */
+#define STALE_NS         (500 * NSEC_PER_MSEC)
+#define WALK_ATTEMPTS    3
+#define SYNC_MAP_REST_NS NSEC_PER_SEC
+#define SYNC_MAP_REST    100 /* times what a walk took: 1 % of a CPU for all of them */
+#define MAX_DOUBTS       50  /* looks in a row that make no sense: it is no container of ours */
 
 struct look_item {
 	uint64_t key;
 	struct go_container *container;
+	int form; /* enum form */
 	struct go_object object;
 	uint8_t raw[HEADER_BYTES];
 	uint64_t slot_value, hop_value; /* of the root */
@@ -40,23 +45,51 @@ struct look_item {
 	union {
 		struct go_map_header map;
 		struct go_chan_header chan;
+		struct go_trie_header trie;
 	};
 };
 
 /* ---- one family: what a header says ---- */
 
-static const uint32_t header_bytes[FAMILY_MAX] = {
-	[FAMILY_MAP] = GO_MAP_HEADER_BYTES,
-	[FAMILY_CHANNEL] = GO_CHAN_HEADER_BYTES,
+/* What is at a container's key. */
+enum form {
+	FORM_ARRAY, /* nothing but elements */
+	FORM_MAP,
+	FORM_CHANNEL,
+	FORM_TRIE,
+	FORM_MAX,
 };
+
+static const uint32_t header_bytes[FORM_MAX] = {
+	[FORM_MAP] = GO_MAP_HEADER_BYTES,
+	[FORM_CHANNEL] = GO_CHAN_HEADER_BYTES,
+	[FORM_TRIE] = GO_TRIE_NODE_BYTES,
+};
+
+static enum form form_of(
+	const struct runtime_process *process, const struct go_container *container)
+{
+	switch (container->family) {
+	case FAMILY_MAP:
+		return FORM_MAP;
+	case FAMILY_CHANNEL:
+		return FORM_CHANNEL;
+	case FAMILY_SYNC_MAP:
+		return go_sync_map_is_trie(process) ? FORM_TRIE : FORM_MAP;
+	default:
+		return FORM_ARRAY;
+	}
+}
 
 static bool parse_header(struct runtime_process *process, struct look_item *item)
 {
-	switch (item->container->family) {
-	case FAMILY_MAP:
+	switch (item->form) {
+	case FORM_MAP:
 		return go_map_parse(process, item->raw, &item->map);
-	case FAMILY_CHANNEL:
+	case FORM_CHANNEL:
 		return go_chan_parse(process, item->container->key, item->raw, &item->chan);
+	case FORM_TRIE:
+		return go_trie_parse(process, item->raw, &item->trie);
 	default:
 		return true;
 	}
@@ -64,11 +97,13 @@ static bool parse_header(struct runtime_process *process, struct look_item *item
 
 static uint64_t stamp_of(const struct look_item *item)
 {
-	switch (item->container->family) {
-	case FAMILY_MAP:
+	switch (item->form) {
+	case FORM_MAP:
 		return item->map.stamp;
-	case FAMILY_CHANNEL:
+	case FORM_CHANNEL:
 		return item->chan.stamp;
+	case FORM_TRIE:
+		return item->trie.stamp;
 	default:
 		return 0;
 	}
@@ -79,10 +114,12 @@ static bool same_header(const struct look_item *item)
 {
 	const struct go_container *container = item->container;
 
-	if (container->family == FAMILY_MAP)
+	if (item->form == FORM_MAP)
 		return item->map.seed == container->seed || item->map.array == container->array ||
 		       !container->length || item->map.clear_seq > container->clear_seq;
-	if (container->family == FAMILY_CHANNEL)
+	if (item->form == FORM_TRIE)
+		return item->trie.first == container->array;
+	if (item->form == FORM_CHANNEL)
 		return item->chan.ring == container->array &&
 		       item->chan.elem_type == container->type;
 	return item->object.base == container->base &&
@@ -109,7 +146,7 @@ static bool right_object(struct runtime_process *process, const struct look_item
 	if (object->state != GO_OBJECT_ALLOCATED ||
 		!go_span_starts_at(process, &object->span, object->addr))
 		return false;
-	return item->container->family != FAMILY_MAP ||
+	return item->form != FORM_MAP ||
 	       (object->span.elemsize == GO_MAP_HEADER_BYTES && !go_span_noscan(&object->span));
 }
 
@@ -121,8 +158,8 @@ static bool check_new(struct runtime_process *process, struct look_item *item)
 	struct go_map_guess guess;
 	int r;
 
-	switch (container->family) {
-	case FAMILY_MAP:
+	switch (item->form) {
+	case FORM_MAP:
 		if (!item->map.array)
 			return true; /* nothing put in yet */
 		r = go_map_check(process, container->key, &item->map, type, &guess);
@@ -132,7 +169,7 @@ static bool check_new(struct runtime_process *process, struct look_item *item)
 				&guess, container->type_name, sizeof(container->type_name));
 		}
 		return !r || r == -EAGAIN;
-	case FAMILY_CHANNEL:
+	case FORM_CHANNEL:
 		container->type = item->chan.elem_type;
 		return !go_chan_check(process, container->key, &item->chan);
 	default:
@@ -142,9 +179,11 @@ static bool check_new(struct runtime_process *process, struct look_item *item)
 
 static void take_header(struct look_item *item)
 {
-	if (item->container->family == FAMILY_MAP)
+	if (item->form == FORM_MAP)
 		go_container_set_map(item->container, &item->map);
-	else if (item->container->family == FAMILY_CHANNEL)
+	else if (item->form == FORM_TRIE)
+		go_container_set_trie(item->container, &item->trie);
+	else if (item->form == FORM_CHANNEL)
 		go_container_set_channel(item->container, &item->chan);
 }
 
@@ -175,14 +214,14 @@ static int reread_headers(struct runtime_process *process, struct look_item *ite
 	for (size_t i = 0; i < count; i++) {
 		struct go_container *container = items[i].container;
 
-		if (items[i].verify && header_bytes[container->family])
-			pieces[piece_count++] = (struct target_piece){container->key, items[i].raw,
-				header_bytes[container->family], false};
+		if (items[i].verify && header_bytes[items[i].form])
+			pieces[piece_count++] = (struct target_piece){
+				container->key, items[i].raw, header_bytes[items[i].form], false};
 	}
 	r = target_mem_read_pieces(process->mem, pieces, piece_count);
 	piece_count = 0;
 	for (size_t i = 0; r >= 0 && i < count; i++)
-		if (items[i].verify && header_bytes[items[i].container->family])
+		if (items[i].verify && header_bytes[items[i].form])
 			items[i].parsed =
 				pieces[piece_count++].done && parse_header(process, &items[i]);
 	free(pieces);
@@ -312,13 +351,17 @@ static int walk_slice(struct runtime_process *process, struct go_container *cont
 	return 0;
 }
 
-static bool needs_walk(const struct look_item *item, bool deep)
+static bool needs_walk(
+	const struct runtime_process *process, const struct look_item *item, bool deep)
 {
 	const struct go_container *container = item->container;
 
 	if (deep || !container->walked)
 		return true;
-	if (container->family == FAMILY_MAP)
+	if (container->family == FAMILY_SYNC_MAP)
+		return clock_mono_ns() >=
+		       MAX(process->sync_map_due_ns, container->walked_ns + SYNC_MAP_REST_NS);
+	if (item->form == FORM_MAP)
 		return item->map.array != container->walked_array ||
 		       go_map_walk_mark(&item->map) != container->walked_count;
 	return false;
@@ -329,17 +372,23 @@ static int walk_once(struct runtime_process *process, struct look_item *item)
 	struct go_container *container = item->container;
 	int r;
 
-	switch (container->family) {
-	case FAMILY_MAP:
+	switch (item->form) {
+	case FORM_MAP:
 		r = go_map_walk(process, container->key, &item->map, container->group_bytes,
 			&container->shape);
 		if (!r) {
+			if (container->family == FAMILY_SYNC_MAP)
+				r = go_sync_map_count(process, &item->map, container->group_bytes,
+					&container->shape);
 			container->walked_array = item->map.array;
 			container->walked_count = go_map_walk_mark(&item->map);
 		}
 		return r;
-	case FAMILY_CHANNEL:
+	case FORM_CHANNEL:
 		return go_chan_walk(process, container->key, &item->chan, &container->shape);
+	case FORM_TRIE:
+		r = go_trie_walk(process, container->key, &item->trie, &container->shape);
+		return r == -ENOENT ? -EFAULT : r;
 	default:
 		return walk_slice(process, container);
 	}
@@ -348,7 +397,9 @@ static int walk_once(struct runtime_process *process, struct look_item *item)
 /* The program goes on meanwhile: where the arrays do not fit the header, it is read again. */
 static int walk(struct runtime_process *process, struct look_item *item, bool deep)
 {
-	uint32_t bytes = header_bytes[item->container->family];
+	uint32_t bytes = header_bytes[item->form];
+	bool sync_map = item->container->family == FAMILY_SYNC_MAP;
+	uint64_t start_ns = sync_map ? clock_thread_cpu_ns() : 0;
 	int r = walk_once(process, item);
 
 	for (int i = 1; i < WALK_ATTEMPTS && r == -EFAULT && bytes; i++) {
@@ -359,12 +410,20 @@ static int walk(struct runtime_process *process, struct look_item *item, bool de
 		take_header(item);
 		r = walk_once(process, item);
 	}
+	if (sync_map) {
+		item->container->walked_ns = clock_mono_ns();
+		process->sync_map_due_ns = item->container->walked_ns +
+					   SYNC_MAP_REST * (clock_thread_cpu_ns() - start_ns);
+	}
 	if (r == -EFAULT)
 		return 0;
 	if (r < 0)
 		return r;
 	item->container->walked = true;
-	return deep ? go_container_set_arrays(process, item->container) : 0;
+	if (item->form == FORM_TRIE ||
+		(!deep && !sync_map)) /* a trie's parts are too many to be kept */
+		return 0;
+	return go_container_set_arrays(process, item->container);
 }
 
 static int finish(struct runtime_process *process, struct look_item *item, enum family family,
@@ -380,7 +439,7 @@ static int finish(struct runtime_process *process, struct look_item *item, enum 
 	}
 	if (item->parsed && container->verified) {
 		take_header(item);
-		if (needs_walk(item, deep))
+		if (needs_walk(process, item, deep))
 			r = walk(process, item, deep);
 	}
 	go_container_fill(process, container, length_peak, ret);
@@ -401,7 +460,7 @@ static int fetch(
 		const struct look_item *item = &items[i];
 
 		if (item->dead || !item->parsed || !item->container->verified ||
-			!needs_walk(item, deep))
+			!needs_walk(process, item, deep))
 			continue;
 		if (item->container->family == FAMILY_MAP) {
 			maps[map_count++] = &item->map;
@@ -445,7 +504,7 @@ static int read_headers(struct runtime_process *process, struct look_item *items
 		struct go_container *container = items[i].container;
 
 		pieces[i] = (struct target_piece){
-			container->key, items[i].raw, header_bytes[container->family], false};
+			container->key, items[i].raw, header_bytes[items[i].form], false};
 	}
 	if (pieces[0].bytes)
 		r = target_mem_read_pieces(process->mem, pieces, count);
@@ -495,6 +554,7 @@ int go_look(struct runtime_process *process, enum family family, const uint64_t 
 			items[i].key = keys[start + i];
 			items[i].container = go_container_make(
 				process, family, keys[start + i], types ? types[start + i] : 0);
+			items[i].form = form_of(process, items[i].container);
 		}
 		r = look_chunk(process, family, items, part, deep,
 			length_peaks ? length_peaks + start : NULL, ret + start);

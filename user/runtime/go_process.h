@@ -35,6 +35,7 @@ enum go_buffer {
 /* Arrays and bytes of a container: what a walk finds. */
 struct go_shape {
 	uint64_t capacity, load_limit, tombstones;
+	uint64_t entries;   /* of a trie: nothing but a walk tells */
 	uint64_t held, old; /* bytes; old is part of held */
 	uint64_t resident, old_resident;
 	uint64_t largest;     /* address of the largest array, 0 = none */
@@ -80,6 +81,7 @@ struct go_container {
 	uint8_t doubts; /* looks in a row at which its header made no sense */
 	bool rooted, walked;
 	uint64_t walked_array, walked_count; /* what the header said at the last walk */
+	uint64_t walked_ns;                  /* of a sync.Map */
 	uint64_t walk; /* number of that walk: owner_of()'s entries carry it */
 	struct go_shape shape;
 	char type_name[160]; /* where type is 0: what the census inferred */
@@ -107,6 +109,7 @@ struct runtime_process {
 	uint64_t arenas;       /* run-time address of the arena table */
 	struct table arena_of; /* arena index -> heapArena; an arena is never unmapped */
 	struct go_gc_view gc_view;
+	uint64_t sync_map_due_ns; /* the next one is walked after; see go_look.c */
 
 	struct table type_of; /* run-time type address -> index into types, UINT64_MAX = none */
 	struct go_type **types;
@@ -188,6 +191,7 @@ int go_extents_read_resident(struct target_mem *mem, struct go_extents *extents,
 
 struct go_chan_header;
 struct go_map_header;
+struct go_trie_header;
 struct go_object;
 
 /* The container remembered under key, or NULL; and the same, made where there is none yet. */
@@ -219,6 +223,7 @@ void go_container_reset(struct go_container *container);
 
 /* Takes over what a header says now: identity, length, stamp. */
 void go_container_set_map(struct go_container *container, const struct go_map_header *header);
+void go_container_set_trie(struct go_container *container, const struct go_trie_header *header);
 void go_container_set_channel(struct go_container *container, const struct go_chan_header *header);
 
 /* Counts residency of the scratch extents into the shape, and keeps them for owner_of(). */

@@ -117,7 +117,7 @@ void go_typecache_name(struct runtime_process *process, uint64_t type, char *buf
 	buf[0] = '\0';
 	if (family == FAMILY_BUFFER && GO_TYPE_ADDR(type) - 1 < ARRAY_SIZE(buffer_names) - 1)
 		text_copy(buf, bytes, buffer_names[GO_TYPE_ADDR(type)]);
-	else if (found && family < FAMILY_MAX)
+	else if (found && family < FAMILY_MAX && family != FAMILY_SYNC_MAP)
 		snprintf(buf, bytes, "%s%s", family_prefixes[family], found->name);
 }
 

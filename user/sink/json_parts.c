@@ -350,7 +350,7 @@ static void add_sizes(struct json_object *object, const struct container *contai
 	json_add_known(
 		object, "resident_bytes", looked && look->has_resident, look->resident_bytes);
 	json_add_known(object, "scannable_bytes", looked, look->scannable_bytes);
-	if (container->family == FAMILY_MAP)
+	if (container->family == FAMILY_MAP || container->family == FAMILY_SYNC_MAP)
 		json_add_known(object, "tombstones", looked, look->tombstones);
 }
 

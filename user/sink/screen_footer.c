@@ -129,6 +129,8 @@ static void say_looked(
 		say(sentences, ", %s", screen_many(many, seen[FAMILY_BUFFER], "buffer"));
 	if (seen[FAMILY_VECTOR])
 		say(sentences, ", %s", screen_many(many, seen[FAMILY_VECTOR], "vector"));
+	if (seen[FAMILY_SYNC_MAP])
+		say(sentences, ", %s", screen_many(many, seen[FAMILY_SYNC_MAP], "sync.Map"));
 	if (channels)
 		say(sentences, ", %s", screen_many(many, channels, "channel"));
 	if (target->goroutines_ns)
