@@ -73,6 +73,20 @@ static void add(struct target_state *target, const struct cause *cause, uint64_t
 	*slot_add(target) = (struct cause_slot){time_ns, time_ns, *cause, lost_bytes};
 }
 
+/*
+ * The array may be gone again before anybody has looked; but where the runtime's own code filled a
+ * container, and such containers grow at the same place, it was one of them.
+ */
+static struct site *filled_site(
+	struct model *model, struct target_state *target, const struct event_faults *faults)
+{
+	struct site *site = site_find(model, target->pub.id, faults->site);
+
+	if (!faults->family || faults->mapping != MAPPING_RUNTIME || !says_where(site))
+		return NULL;
+	return site_find_grown(model, target, faults->family, site);
+}
+
 /* The growth that made the array explains its pages, not who touched them first. */
 static struct cause cause_of(
 	struct model *model, struct target_state *target, const struct event_faults *faults)
@@ -82,6 +96,8 @@ static struct cause cause_of(
 
 	if (!grown)
 		grown = site_find(model, target->pub.id, faults->grown_site);
+	if (!grown)
+		grown = filled_site(model, target, faults);
 	if (grown) {
 		cause.site = grown->id;
 		cause.family = grown->family;

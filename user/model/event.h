@@ -171,6 +171,7 @@ struct event_faults {
 	enum mapping mapping; /* what addr is mapped as */
 	uint32_t name;        /* of the file, interned; 0 = none */
 	uint32_t mapped_site; /* where the program mapped it, 0 = unknown */
+	enum family family; /* of the containers whose code, the runtime's own, touched addr; NONE = no such code */
 };
 
 enum memory_call {

@@ -134,6 +134,25 @@ struct site *site_find(struct model *model, uint32_t target, uint32_t id)
 	return site && site->target == target ? site : NULL;
 }
 
+struct site *site_find_grown(struct model *model, const struct target_state *target,
+	enum family family, const struct site *place)
+{
+	struct site *found = NULL;
+
+	for (size_t i = 0; i < target->site_count; i++) {
+		struct site *site = model->sites[target->sites[i] - 1];
+
+		/* Names are interned: the same one is the same pointer */
+		if (site->line != place->line || site->function != place->function ||
+			site->file != place->file || !site->family || !site->growths ||
+			(site->family != family && family_probed_as(site->family) != family))
+			continue;
+		if (!found || site->last_ns > found->last_ns)
+			found = site;
+	}
+	return found;
+}
+
 /* The slot of a time, or NULL where the ring has already moved past it. */
 struct rate_slot *rate_slot_at(struct rate_slot slots[MODEL_RATE_SLOTS], uint64_t time_ns)
 {

@@ -77,7 +77,7 @@ const struct table_shape recording_tables[TABLE_COUNT] = {
 			FIELD(faults, faults), FIELD(faults, bytes), FIELD(faults, lost_bytes),
 			FIELD(faults, key), FIELD_SITE(faults, grown_site),
 			FIELD_ENUM(faults, mapping, MAPPING_MAX), FIELD_STRING(faults, name),
-			FIELD_SITE(faults, mapped_site)}},
+			FIELD_SITE(faults, mapped_site), FIELD_ENUM(faults, family, FAMILY_MAX)}},
 	[EVENT_MEMORY] = {EVENT_TABLE(memory),
 		{EVENT_COLUMNS, FIELD_ENUM(memory, call, MEMORY_CALLS), FIELD_SITE(memory, site),
 			FIELD(memory, addr), FIELD(memory, mapped_bytes),

@@ -178,6 +178,11 @@ size_t go_typecache_find_group(
 void go_typecache_name(struct runtime_process *process, uint64_t type, char *buf, size_t bytes);
 void go_typecache_done(struct runtime_process *process);
 
+/* ---- go_fills.c ---- */
+
+/* The family whose arrays this function of the runtime touches, or FAMILY_NONE. */
+enum family go_fills(const char *function);
+
 /* ---- go_extents.c ---- */
 
 void go_extents_clear(struct go_extents *extents);

@@ -214,6 +214,12 @@ struct runtime {
 	bool (*is_heap)(struct runtime_process *process, uint64_t addr);
 
 	/*
+	 * The family whose containers a function of the runtime's own fills: what it touches first in the
+	 * heap are their arrays. NONE = none. NULL = no such functions.
+	 */
+	enum family (*fills)(const char *function);
+
+	/*
 	 * Counts all goroutines, and calls found for every stack with which at least floor of them wait for
 	 * a channel or a lock. 0, -ENOTSUP where this binary does not say how, -EFAULT, -ESRCH.
 	 */

@@ -174,8 +174,8 @@ void attribution_settle(struct attribution *attribution)
 	attribution->waiting_count = 0;
 }
 
-void attribution_take_fault(
-	struct attribution *attribution, const struct mt_record *record, uint32_t site)
+void attribution_take_fault(struct attribution *attribution, const struct mt_record *record,
+	uint32_t site, enum family family)
 {
 	struct event event = {
 		.kind = EVENT_FAULTS, .target = attribution->target, .time_ns = record->time_ns};
@@ -186,6 +186,7 @@ void attribution_take_fault(
 		.faults = record->val[0],
 		.bytes = record->val[1] * PAGE_BYTES,
 		.lost_bytes = record->val[2] * PAGE_BYTES,
+		.family = family,
 	};
 	if (attribution->waiting_count == MAX_WAITING)
 		attribution_settle(attribution);

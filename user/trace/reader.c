@@ -294,20 +294,26 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 	return 0;
 }
 
+/* The addresses of a record's stack, innermost first. */
+static size_t record_stack(struct reader *reader, const struct mt_record *record,
+	uint64_t ret[UNWINDER_MAX_FRAMES])
+{
+	size_t count = MIN(record->stack_bytes / sizeof(ret[0]), (size_t)UNWINDER_MAX_FRAMES);
+
+	if (record->flags & MT_HAS_COPY)
+		return unwinder_run(reader->unwinder, record, ret);
+	if (!(record->flags & MT_HAS_STACK))
+		return 0;
+	memcpy(ret, record->stack, count * sizeof(ret[0]));
+	return count;
+}
+
 static uint32_t record_site(
 	struct reader *reader, const struct mt_record *record, enum family family, uint32_t type)
 {
 	uint64_t addrs[UNWINDER_MAX_FRAMES];
-	size_t count = record->stack_bytes / sizeof(addrs[0]);
+	size_t count = record_stack(reader, record, addrs);
 
-	if (record->flags & MT_HAS_COPY) {
-		count = unwinder_run(reader->unwinder, record, addrs);
-	} else if (record->flags & MT_HAS_STACK) {
-		count = MIN(count, ARRAY_SIZE(addrs));
-		memcpy(addrs, record->stack, count * sizeof(addrs[0]));
-	} else {
-		return 0;
-	}
 	return symbolizer_site(reader->symbolizer, family, type, addrs, count, true);
 }
 
@@ -394,8 +400,12 @@ void reader_record(struct reader *reader, size_t i, const struct runtime_probe *
 
 void reader_fault(struct reader *reader, const struct mt_record *record)
 {
-	attribution_take_fault(
-		reader->attribution, record, record_site(reader, record, FAMILY_NONE, 0));
+	uint64_t addrs[UNWINDER_MAX_FRAMES];
+	size_t count = record_stack(reader, record, addrs);
+	enum family family;
+	uint32_t site = symbolizer_toucher(reader->symbolizer, addrs, count, &family);
+
+	attribution_take_fault(reader->attribution, record, site, family);
 }
 
 void reader_call(struct reader *reader, const struct mt_record *record)

@@ -18,6 +18,7 @@
 #include "base/table.h"
 #include "base/text.h"
 #include "runtime/library_code.h"
+#include "runtime/list.h"
 #include "trace/code_map.h"
 #include "trace/debug_files.h"
 
@@ -41,7 +42,7 @@ struct symbolizer {
 	struct known_file *files;
 	size_t file_count, file_capacity;
 	struct table files_by_id; /* the parser's number -> index */
-	struct table sites;       /* stack hash -> site id */
+	struct table sites;       /* stack hash -> site id, above it the family that its code fills */
 	struct table stacks;      /* stack hash -> id of a whole stack */
 	uint64_t refused;
 	struct parser_frame answer[PARSER_MAX_FRAMES];
@@ -259,7 +260,23 @@ static void gather(struct symbolizer *symbolizer, struct gathered *gathered, con
 			symbolizer, gathered, addrs + i, count - i, !i && gathered->first_is_ip);
 }
 
-static uint32_t ask_site(struct symbolizer *symbolizer, enum family family, uint32_t type,
+/* Of the innermost frames, which are the runtime's own, the last that says it: what was asked for. */
+static enum family filled_family(const struct gathered *gathered)
+{
+	enum family found = FAMILY_NONE;
+
+	for (size_t i = 0; i < gathered->count && gathered->frames[i].internal; i++)
+		for (size_t r = 0; r < ARRAY_SIZE(runtimes); r++) {
+			enum family family = runtimes[r]->fills
+						     ? runtimes[r]->fills(gathered->frames[i].function)
+						     : FAMILY_NONE;
+
+			found = family ? family : found;
+		}
+	return found;
+}
+
+static uint64_t ask_site(struct symbolizer *symbolizer, enum family family, uint32_t type,
 	const uint64_t *addrs, size_t count, bool first_is_ip)
 {
 	struct gathered gathered = {.first_is_ip = first_is_ip};
@@ -268,7 +285,8 @@ static uint32_t ask_site(struct symbolizer *symbolizer, enum family family, uint
 	if (!gathered.count)
 		return 0;
 	return model_add_site(symbolizer->model, symbolizer->target, family, type, gathered.frames,
-		gathered.count);
+		       gathered.count) |
+	       (uint64_t)filled_family(&gathered) << 32;
 }
 
 static uint32_t ask_stack(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count)
@@ -280,7 +298,7 @@ static uint32_t ask_stack(struct symbolizer *symbolizer, const uint64_t *addrs, 
 		symbolizer->model, symbolizer->target, gathered.frames, gathered.count);
 }
 
-uint32_t symbolizer_site(struct symbolizer *symbolizer, enum family family, uint32_t type,
+static uint64_t find_site(struct symbolizer *symbolizer, enum family family, uint32_t type,
 	const uint64_t *addrs, size_t count, bool first_is_ip)
 {
 	uint64_t hash, site;
@@ -291,14 +309,29 @@ uint32_t symbolizer_site(struct symbolizer *symbolizer, enum family family, uint
 	hash = hash_bytes(hash, &type, sizeof(type));
 	hash ^= (uint64_t)family << 1 | first_is_ip;
 	if (table_get(&symbolizer->sites, hash, &site))
-		return (uint32_t)site;
+		return site;
 	if (symbolizer->sites.count >= SYMBOLIZER_MAX_STACKS) {
 		symbolizer->refused++;
 		return 0;
 	}
 	site = ask_site(symbolizer, family, type, addrs, count, first_is_ip);
 	table_set(&symbolizer->sites, hash, site);
-	return (uint32_t)site;
+	return site;
+}
+
+uint32_t symbolizer_site(struct symbolizer *symbolizer, enum family family, uint32_t type,
+	const uint64_t *addrs, size_t count, bool first_is_ip)
+{
+	return (uint32_t)find_site(symbolizer, family, type, addrs, count, first_is_ip);
+}
+
+uint32_t symbolizer_toucher(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count,
+	enum family *ret_family)
+{
+	uint64_t found = find_site(symbolizer, FAMILY_NONE, 0, addrs, count, true);
+
+	*ret_family = (enum family)(found >> 32);
+	return (uint32_t)found;
 }
 
 uint32_t symbolizer_stack(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count)

@@ -33,6 +33,13 @@ uint32_t symbolizer_site(struct symbolizer *symbolizer, enum family family, uint
 	const uint64_t *addrs, size_t count, bool first_is_ip);
 
 /*
+ * The same for who touched a page. ret_family gets the family whose containers a runtime's own code was
+ * filling at that moment, or NONE.
+ */
+uint32_t symbolizer_toucher(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count,
+	enum family *ret_family);
+
+/*
  * The whole stack in the model, from return addresses of which an inlined call has one of its own (as
  * Go's profiles keep them). Returns its id, or 0 as above.
  */
