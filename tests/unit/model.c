@@ -676,6 +676,107 @@ Test(model, touching_an_array_is_its_growth_whoever_does_it)
 	world_done(&w);
 }
 
+/* Arrays that come and go between two looks: the runtime's own code says what it filled. */
+Test(model, pages_that_filling_a_container_touched_are_its_growth)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+	uint32_t same = world_site(&w, FAMILY_NONE, "", "main.(*Cache).Put", 42);
+	uint32_t elsewhere = world_site(&w, FAMILY_NONE, "", "main.other", 9);
+	const struct spike *spike;
+
+	open_all(&w);
+	grow_map(&w, w.site, 0xc000, 1048576);
+	quiet(&w, 100);
+	for (int i = 0; i < 2; i++)
+		fault(&w, &(struct event_faults){.addr = 1,
+				  .site = i ? elsewhere : same,
+				  .family = FAMILY_MAP,
+				  .mapping = MAPPING_RUNTIME,
+				  .faults = 10,
+				  .bytes = MIB(20)});
+	/* what a value needs is no map, though it is made on the same line */
+	fault(&w, &(struct event_faults){.addr = 1,
+			  .site = same,
+			  .mapping = MAPPING_RUNTIME,
+			  .faults = 10,
+			  .bytes = MIB(10)});
+	w.rss_bytes += MIB(50);
+	quiet(&w, 50);
+	spike = &target->spikes[target->spike_count - 1];
+	cr_assert_eq(spike->cause_count, 3);
+	cr_assert_eq(spike->causes[0].site, w.site);
+	cr_assert_eq(spike->causes[0].family, FAMILY_MAP);
+	cr_assert_eq(spike->causes[1].site, elsewhere);
+	cr_assert_eq(spike->causes[1].family, FAMILY_NONE);
+	cr_assert_eq(spike->causes[2].site, same);
+	world_done(&w);
+}
+
+/* The step is known whole: what was sampled stands for what was not. */
+Test(model, causes_are_scaled_where_the_budget_closed_faults)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+	uint32_t site = world_site(&w, FAMILY_NONE, "", "main.load", 9);
+	const struct spike *spike;
+
+	apply(&w, (struct event){.kind = EVENT_SHARE, .share = {FAMILY_NONE, true}});
+	quiet(&w, 50);
+	fault(&w, &(struct event_faults){.addr = 1, .site = site, .bytes = MIB(30)});
+	fault(&w, &(struct event_faults){.addr = 2, .bytes = MIB(10), .mapping = MAPPING_BRK});
+	apply(&w, (struct event){.kind = EVENT_SHARE, .share = {FAMILY_NONE, false}});
+	w.rss_bytes += MIB(80);
+	quiet(&w, 50);
+	spike = &target->spikes[0];
+	cr_assert(spike->estimated);
+	cr_assert_eq(spike->sampled_bytes, MIB(40));
+	cr_assert_eq(spike->causes[0].bytes, MIB(60));
+	cr_assert_eq(spike->causes[1].bytes, MIB(20));
+	cr_assert_eq(spike->explained_bytes, MIB(80));
+	world_done(&w);
+}
+
+/* Too little was sampled to stand for the rest, or nothing was closed: the hole is shown. */
+Test(model, causes_are_not_scaled_out_of_nothing)
+{
+	for (int closed = 0; closed < 2; closed++) {
+		struct world w = world_new();
+		const struct target *target = model_target(w.model, w.target);
+		uint64_t bytes = closed ? MIB(7) : MIB(40);
+
+		apply(&w, (struct event){.kind = EVENT_SHARE, .share = {FAMILY_NONE, true}});
+		quiet(&w, 50);
+		fault(&w, &(struct event_faults){
+				  .addr = 2, .bytes = bytes, .mapping = MAPPING_BRK});
+		apply(&w, (struct event){.kind = EVENT_SHARE, .share = {FAMILY_NONE, !closed}});
+		w.rss_bytes += MIB(80);
+		quiet(&w, 50);
+		cr_assert_not(target->spikes[0].estimated);
+		cr_assert_eq(target->spikes[0].explained_bytes, bytes);
+		world_done(&w);
+	}
+}
+
+/* RSS went up and down again between two looks: only the kernel's own peak knows. */
+Test(model, a_peak_between_two_looks_is_a_step)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+	uint64_t low = w.rss_bytes, peak = low + MIB(100);
+
+	quiet(&w, 50);
+	apply(&w, (struct event){.kind = EVENT_USAGE, .usage = {low, 0, low + MIB(2), 0}});
+	wait_ms(&w, 100);
+	apply(&w, (struct event){.kind = EVENT_USAGE, .usage = {low, 0, peak, 0}});
+	quiet(&w, 50);
+	cr_assert_eq(target->spike_count, 1);
+	cr_assert_eq(target->spikes[0].after_bytes, peak);
+	cr_assert_eq(target->rss_bytes, low);
+	cr_assert_eq(target->peak_bytes, peak);
+	world_done(&w);
+}
+
 Test(model, what_was_given_back_meanwhile_is_told_beside_the_causes)
 {
 	struct world w = world_new();

@@ -234,7 +234,7 @@ struct event_usage {
 };
 
 struct event_share {
-	enum family family;
+	enum family family; /* NONE = page faults */
 	bool open; /* probes of this family deliver from this moment on, or no longer do */
 };
 

@@ -201,6 +201,7 @@ static void apply_exec(struct model *model, struct target_state *target, const s
 	goroutines_end(&target->pub);
 	allocated_end(target);
 	arrays_end(&target->pub);
+	target->peak_read_bytes = 0;
 	target->spike_open = false;
 	target->spike_floor_ns = event->time_ns;
 }
@@ -262,7 +263,7 @@ static bool is_valid(const struct model *model, const struct event *event)
 	case EVENT_LOOK:
 		return is_container_family(event->look.family) && event->look.key;
 	case EVENT_SHARE:
-		return is_container_family(event->share.family);
+		return event->share.family < FAMILY_MAX;
 	case EVENT_FAULTS:
 		return event->faults.mapping < MAPPING_MAX;
 	case EVENT_MEMORY:

@@ -98,6 +98,8 @@ struct spike {
 	uint64_t explained_bytes; /* <= after - before */
 	uint64_t avoidable_bytes; /* of them arrays that growth replaced: a size hint saves them */
 	uint64_t lost_bytes;      /* given back to the kernel meanwhile: causes may pass the step */
+	uint64_t sampled_bytes;   /* of what came, as page faults were sampled */
+	bool estimated;           /* the causes were scaled: not all of it was sampled */
 	uint32_t cause_count;
 	struct cause causes[MODEL_SPIKE_CAUSES];
 };

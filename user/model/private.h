@@ -40,6 +40,7 @@ struct target_state {
 	size_t usage_cap, heap_cap, spike_cap, waiters_cap, allocated_cap;
 	struct table allocated_at; /* stack -> index into allocated */
 	size_t stack_count;
+	uint64_t peak_read_bytes;  /* VmHWM as last read, 0 = not since the program began */
 	bool spike_open;           /* the newest spike may still rise */
 	uint64_t spike_floor_ns;   /* samples before belong to spikes already told */
 	uint64_t spike_counted_ns; /* when the causes of the open spike were last counted */

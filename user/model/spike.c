@@ -5,7 +5,8 @@
  * A step begins at the lowest sample of the last 1, 10 or 60 seconds once RSS is max(8 MiB, 10 %) above
  * it, and ends where RSS makes no new maximum for two seconds, or after a minute. Its causes are those
  * of the page faults of that time, in bytes. Where faults were not sampled (no permission, or the budget
- * did not allow it) the bytes that growth allocated stand in for what is missing.
+ * did not allow it) the bytes that growth allocated stand in for what is missing. The step itself is known
+ * whole: what was sampled while the budget allowed it then stands for the rest, too.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #define QUIET_NS   (2 * NSEC_PER_SEC)
 #define LONGEST_NS (60 * NSEC_PER_SEC)
 #define RECOUNT_NS NSEC_PER_SEC
+#define SAMPLED_PART 10 /* of a step must have been sampled before that stands for all of it */
 #define MAX_CAUSES 64 /* of one step, before the small ones are summed up */
 
 static bool is_step(uint64_t before, uint64_t after)
@@ -141,17 +143,47 @@ static void take_causes(const struct model *model, struct spike *spike, const st
 	spike->explained_bytes = MIN(named, delta);
 }
 
+/* The budget had closed faults for a part of the step. */
+static bool was_closed(const struct model *model, const struct spike *spike, uint32_t target)
+{
+	const struct family_share *share =
+		model_family_share(model_target(model, target), FAMILY_NONE);
+
+	return share->ever && model_open_share_between(model, target, FAMILY_NONE,
+				      spike->start_ns, spike->end_ns) < 1;
+}
+
+/* Each cause by as much as all of them fall short of what RSS gained. */
+static void scale_causes(struct causes *causes, uint64_t gained)
+{
+	uint64_t sampled = causes->bytes;
+
+	causes->bytes = 0;
+	for (size_t i = 0; i < causes->count; i++) {
+		causes->items[i].bytes = part(gained, causes->items[i].bytes, sampled);
+		causes->bytes += causes->items[i].bytes;
+	}
+}
+
 void spike_count_causes(const struct model *model, struct target_state *target, struct spike *spike)
 {
-	uint64_t delta = spike->after_bytes - spike->before_bytes, garbage;
+	uint64_t delta = spike->after_bytes - spike->before_bytes, garbage, gained;
 	struct causes *causes = xcalloc(2, sizeof(*causes)), *growth = &causes[1];
 
 	count_faults(model, spike, target->pub.id, causes);
+	spike->sampled_bytes = causes->bytes;
 	if (causes->bytes < delta / 2) {
 		count_growth(model, target, spike, delta - causes->bytes, growth);
-		for (size_t i = 0; i < growth->count && causes->count < MAX_CAUSES; i++)
+		for (size_t i = 0; i < growth->count && causes->count < MAX_CAUSES; i++) {
 			causes->items[causes->count++] = growth->items[i];
+			causes->bytes += growth->items[i].bytes;
+		}
 	}
+	gained = delta + spike->lost_bytes;
+	spike->estimated = causes->bytes < gained && causes->bytes >= gained / SAMPLED_PART &&
+			   was_closed(model, spike, target->pub.id);
+	if (spike->estimated)
+		scale_causes(causes, gained);
 	qsort(causes->items, causes->count, sizeof(*causes->items), compare_causes);
 	take_causes(model, spike, causes);
 	garbage = count_garbage(model, target, spike);

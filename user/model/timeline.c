@@ -9,6 +9,7 @@
 
 #define START_UP_NS     (60 * NSEC_PER_SEC)
 #define START_UP_WINDOW (10 * NSEC_PER_SEC)
+#define PEAK_BYTES      (1ull << 20) /* a peak is higher by so much than what was seen beside it */
 
 /* Of two neighbours the higher one stays: a peak must not be forgotten. */
 static void thin_usage(struct target *target)
@@ -59,6 +60,35 @@ static void settle_by_slope(struct target *target, uint64_t now_ns)
 		target->steady_ns = now_ns;
 }
 
+static void add_usage(struct target_state *target, uint64_t rss_bytes, uint64_t time_ns)
+{
+	struct target *pub = &target->pub;
+
+	pub->rss_bytes = rss_bytes;
+	if (pub->usage_count == MODEL_USAGE_SAMPLES)
+		thin_usage(pub);
+	array_reserve(pub->usage, pub->usage_count, target->usage_cap);
+	pub->usage[pub->usage_count++] = (struct usage_sample){time_ns, rss_bytes};
+}
+
+/* A peak that was over before anybody looked is a sample, too: half way between two looks. */
+static void add_peak(struct model *model, struct target_state *target, const struct event *event)
+{
+	uint64_t before = target->peak_read_bytes, peak = event->usage.peak_bytes;
+	struct target *pub = &target->pub;
+	uint64_t last_ns = pub->usage_count ? pub->usage[pub->usage_count - 1].time_ns : 0;
+
+	if (!peak)
+		return;
+	target->peak_read_bytes = peak;
+	if (!before || !last_ns || peak <= before ||
+		peak <= MAX(pub->rss_bytes, event->usage.rss_bytes) + PEAK_BYTES)
+		return;
+	last_ns += (event->time_ns - last_ns) / 2;
+	add_usage(target, peak, last_ns);
+	spike_apply_usage(model, target, last_ns);
+}
+
 void timeline_apply_usage(
 	struct model *model, struct target_state *target, const struct event *event)
 {
@@ -67,16 +97,13 @@ void timeline_apply_usage(
 
 	if (pub->usage_count && event->time_ns < pub->usage[pub->usage_count - 1].time_ns)
 		return;
+	add_peak(model, target, event);
 	if (!pub->usage_count)
 		pub->first_cpu_ns = usage->cpu_ns;
-	pub->rss_bytes = usage->rss_bytes;
 	pub->file_bytes = usage->file_bytes;
 	pub->cpu_ns = usage->cpu_ns;
 	pub->peak_bytes = MAX(pub->peak_bytes, MAX(usage->peak_bytes, usage->rss_bytes));
-	if (pub->usage_count == MODEL_USAGE_SAMPLES)
-		thin_usage(pub);
-	array_reserve(pub->usage, pub->usage_count, target->usage_cap);
-	pub->usage[pub->usage_count++] = (struct usage_sample){event->time_ns, usage->rss_bytes};
+	add_usage(target, usage->rss_bytes, event->time_ns);
 	settle_by_slope(pub, event->time_ns);
 	spike_apply_usage(model, target, event->time_ns);
 }

@@ -559,6 +559,8 @@ static struct json_object *spike_object(
 	json_add_int(object, "delta_bytes", (int64_t)(spike->after_bytes - spike->before_bytes));
 	json_add_uint(object, "explained_bytes", spike->explained_bytes);
 	json_add_uint(object, "returned_bytes", spike->lost_bytes);
+	json_add_uint(object, "sampled_bytes", spike->sampled_bytes);
+	json_add_bool(object, "estimated", spike->estimated);
 	json_add_uint(object, "avoidable_bytes", spike->avoidable_bytes);
 	json_add_bool(object, "start_up", spike->start_up);
 	json_add(object, "causes", causes_of(model, spike));

@@ -69,6 +69,9 @@ static void put_spike(struct page *page, const struct model *model, const struct
 	if (spike->explained_bytes < delta - delta / 50)
 		say(&sentences, "; %s unexplained",
 			text_bytes(number, delta - spike->explained_bytes));
+	if (spike->estimated)
+		say(&sentences, " (estimated: %s of it sampled)",
+			text_bytes(number, spike->sampled_bytes));
 	say(&sentences, ".");
 	page_wrap(page, STYLE_PLAIN, INDENT, sentences.text);
 }

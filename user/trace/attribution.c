@@ -174,6 +174,11 @@ void attribution_settle(struct attribution *attribution)
 	attribution->waiting_count = 0;
 }
 
+bool attribution_is_waiting(const struct attribution *attribution)
+{
+	return attribution->waiting_count > 0;
+}
+
 void attribution_take_fault(struct attribution *attribution, const struct mt_record *record,
 	uint32_t site, enum family family)
 {

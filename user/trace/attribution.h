@@ -43,6 +43,9 @@ void attribution_take_fault(struct attribution *attribution, const struct mt_rec
 void attribution_take_call(
 	struct attribution *attribution, const struct mt_record *record, uint32_t site);
 
+/* Whether faults wait. */
+bool attribution_is_waiting(const struct attribution *attribution);
+
 /* The containers have been looked at: gives the faults that wait to the model. */
 void attribution_settle(struct attribution *attribution);
 

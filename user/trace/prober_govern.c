@@ -124,8 +124,10 @@ static void switch_feeds(
 {
 	bool open = action->verb == GOVERNOR_OPEN;
 
-	if ((int)action->link == traced->faults.governed)
+	if ((int)action->link == traced->faults.governed) {
 		switch_feed(prober, traced, &traced->faults, trace_bpf_want_faults, open);
+		link_tell_share(prober, traced, FAMILY_NONE, open, clock_mono_ns());
+	}
 	if ((int)action->link == traced->calls.governed)
 		switch_feed(prober, traced, &traced->calls, trace_bpf_want_calls, open);
 }

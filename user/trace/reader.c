@@ -562,7 +562,8 @@ void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 {
 	tell_unwound(reader);
 	reader->last = all_deep;
-	reader_usage(reader, now_ns, all_deep);
+	/* Where pages came, there may have been a peak between two looks. */
+	reader_usage(reader, now_ns, all_deep || attribution_is_waiting(reader->attribution));
 	parts_start(reader->parts);
 	watch_choose_deep(&reader->watched, now_ns, all_deep);
 	for (size_t i = 0; i < parts_count(reader->parts); i++)
