@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Builds the workloads in C++, out of tree and only what is out of date:
+# Builds the workloads in C++ and C, out of tree and only what is out of date:
 #
 #     build_native.sh VARIANT [NAME...]
 #
-# VARIANT is c++, then words with "-" between: O0 O1 O2 O3, std17 std20, clang (else g++), stripped, static,
-# partly (only libstdc++ is static). c++-O2-clang-stripped comes to $BUILD/workloads/c++-O2-clang-stripped/.
+# VARIANT is c++ or c, then words with "-" between: O0 O1 O2 O3, std17 std20, clang (else g++, gcc), stripped,
+# static, partly (only libstdc++ is static). c++-O2-clang-stripped comes to $BUILD/workloads/c++-O2-clang-stripped/.
 # Without names: all. Exit code 3: no such compiler, reason on stderr.
 set -eu
 cd "$(dirname "$0")/.."
@@ -15,12 +15,16 @@ cd "$(dirname "$0")/.."
 variant=$1
 shift
 out=${BUILD:-build}/workloads/$variant
-compiler=g++ flags="-g"
-for word in $(echo "${variant#c++}" | tr - ' '); do
+language=cxx suffix=cc compiler=g++ clang=clang++ flags="-g"
+case $variant in
+c++*) ;;
+c*) language=c suffix=c compiler=gcc clang=clang ;;
+esac
+for word in $(echo "$variant" | tr - ' ' | cut -d ' ' -s -f 2-); do
 	case $word in
 	O?) flags="$flags -$word" ;;
 	std*) flags="$flags -std=c++${word#std}" ;;
-	clang) compiler=clang++ ;;
+	clang) compiler=$clang ;;
 	stripped) flags="$flags -s" ;;
 	static) flags="$flags -static" ;;
 	partly) flags="$flags -static-libstdc++" ;;
@@ -30,10 +34,10 @@ done
 command -v "$compiler" >/dev/null || { echo "no $compiler" >&2; exit 3; }
 mkdir -p "$out"
 # shellcheck disable=SC2046
-[ $# -gt 0 ] || set -- $(ls workloads/cxx | sed -n 's/\.cc$//p')
+[ $# -gt 0 ] || set -- $(ls workloads/$language | sed -n "s/\.$suffix\$//p")
 for name; do
-	source=workloads/cxx/$name.cc
-	[ ! -e "$out/$name" ] || [ "$source" -nt "$out/$name" ] || [ workloads/cxx/truth.h -nt "$out/$name" ] || continue
+	source=workloads/$language/$name.$suffix
+	[ ! -e "$out/$name" ] || [ "$source" -nt "$out/$name" ] || [ workloads/$language/truth.h -nt "$out/$name" ] || continue
 	# shellcheck disable=SC2086
 	"$compiler" $flags -Wall -Wextra -o "$out/$name.$$" "$source"
 	mv "$out/$name.$$" "$out/$name"

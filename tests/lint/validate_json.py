@@ -188,7 +188,7 @@ MINIMAL = {
     "candidates": [],
     "spikes": [{
         "target": 0, "pid": 1, "start_ns": 1, "end_ns": 2, "delta_bytes": 3, "explained_bytes": 1,
-        "returned_bytes": 0, "avoidable_bytes": 0, "start_up": False,
+        "returned_bytes": 0, "sampled_bytes": 1, "estimated": False, "avoidable_bytes": 0, "start_up": False,
         "causes": [{"what": "w", "site": 1, "family": None, "bytes": 1, "mapping": None,
                     "file": None, "mapped_site": None}],
     }],

@@ -18,7 +18,8 @@ A statement is one line; words as in a shell, '#' begins a comment:
     candidate KIND ...       the same among the candidates
     no-finding [KIND] ...    none
     no-finding-above SEVERITY
-    site, container, target, spike, skipped, allocation ...     at least one such object
+    site, container, target, spike, cause, skipped, allocation ...     at least one such object; what made RSS
+                             rise is summed up over all spikes
     no-site, no-container ... none
     events, overhead, host, report ...    that one object ("report" is the whole)
 
@@ -38,7 +39,7 @@ import sys
 SEVERITIES = ["INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
 LISTS = {"finding": "findings", "candidate": "candidates", "site": "sites", "container": "containers",
          "target": "targets", "spike": "spikes", "skipped": "skipped",
-         "allocation": "allocations"}
+         "allocation": "allocations", "cause": "causes"}
 SINGLES = ["events", "overhead", "host", "report"]
 TERM = re.compile(r"([\w.-]+?)(~[\d.]+%=|!=|<=|>=|=|<|>)(.*)", re.S)
 
@@ -279,11 +280,23 @@ class Check:
         first = self.version.partition("-")[0]
         runtime = "go" if first[:1].isdigit() else first
         names = [known.get("name") for known in targets[0].get("runtimes") or []]
-        self.tap(runtime in names, f"the target is known as {runtime}", [json.dumps(targets[0])[:300]])
+        self.tap(runtime in names or runtime == "c", f"the target is known as {runtime}", [json.dumps(targets[0])[:300]])
         self.tap(events.get("produced") == events.get("delivered", 0) + events.get("lost", 0)
                  and events.get("lost") == 0, "every event was delivered, none lost", [json.dumps(events)])
         self.tap(self.report.get("complete") is True, "complete",
                  [json.dumps(self.report.get("incomplete", self.report.get("skipped")))])
+
+
+def sum_causes(report):
+    """The causes of all spikes, those of one place and kind as one."""
+    causes = {}
+    for spike in report.get("spikes") or []:
+        for cause in spike["causes"]:
+            key = (cause["what"], cause["site"])
+            bytes_before = causes[key]["bytes"] if key in causes else 0
+            causes[key] = {**cause, "bytes": bytes_before + cause["bytes"]}
+            del causes[key]["file"]  # that was mapped: "file" is here where the code is
+    return list(causes.values())
 
 
 def read_truth(line):
@@ -305,6 +318,7 @@ def main(argv):
     except (OSError, ValueError) as error:
         print(f"not ok - a JSON report\n# {error}")
         return 1
+    data["causes"] = sum_causes(data)
     check = Check(data, read_truth(argv[5] if len(argv) > 5 else "TRUTH"), Source(source), version)
     check.always()
     with open(expect, encoding="utf-8") as file:

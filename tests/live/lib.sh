@@ -50,10 +50,11 @@ needs_memtrace() { [ -x "$MEMTRACE" ] || { echo "Bail out! $MEMTRACE is not ther
 
 # ---- workloads ----
 
-# What a variant is written in: 1.23-stripped is Go, c++-O2 is C++.
+# What a variant is written in: 1.23-stripped is Go, c++-O2 is C++, c-O2 is C.
 language() {
 	case $1 in
 	c++*) echo cxx ;;
+	c | c-*) echo c ;;
 	*) echo go ;;
 	esac
 }
@@ -63,7 +64,7 @@ source_of() { echo "workloads/$(language "$1")/$2"; }
 
 # workload VARIANT NAME: its path, built where necessary. Fails where that compiler is not there.
 workload() {
-	if [ "$(language "$1")" = cxx ]; then
+	if [ "$(language "$1")" != go ]; then
 		tests/build_native.sh "$1" "$2" && echo "$BUILD/workloads/$1/$2"
 		return
 	fi

@@ -5,7 +5,7 @@
 #
 #     scenario.sh VARIANT NAME
 #
-# VARIANT is of Go VERSION[-MODE], of C++ c++[-WORD...] (tests/build_native.sh).
+# VARIANT is of Go VERSION[-MODE], of C++ and C c++[-WORD...], c[-WORD...] (tests/build_native.sh).
 #
 # Prints unnumbered TAP. How it plays is said by the "run" line of the workload's .expect:
 #     gc=N         after the truth, let the program collect N times
@@ -13,20 +13,27 @@
 #                  second; without it, memtrace gets Ctrl-C when the program has played
 #     attach=after the program acts first, then memtrace attaches
 #     command=yes  memtrace starts the program (-- COMMAND)
+#     budget=PCT   of the target's CPU time may be spent; without it there is no limit
+#     options=A,B  further options of memtrace's
 set -u
 cd "$(dirname "$0")/../.." || exit
 . tests/live/lib.sh
 
 variant=$1 name=$2
 expect=$(source_of "$variant" "$name").expect
-source=$(ls "$(source_of "$variant" "$name")".{go,cc} 2>/dev/null)
+source=$(ls "$(source_of "$variant" "$name")".{go,cc,c} 2>/dev/null)
 report=$scratch/report.json
+
+run_value() { sed -n "s/^run .*\b$1=\([^ ]*\).*/\1/p" "$expect"; }
+
+budget=$(run_value budget)
+budget=${budget:-100}
 
 # Windows of minutes are shortened here, and nowhere else; a program that was started for the test is
 # never past its start-up. Figures are exact only while the probes are always open, so the budget is
-# lifted (healthy.t and the bench hold it).
+# lifted, except where the workload is about what it does (healthy.t and the bench hold it).
 settings=(
-	--max-overhead 100
+	--max-overhead "$budget"
 	--set retained-buckets.seconds=1
 	--set unfinished-growth.seconds=1
 	--set over-hint.seconds=1
@@ -40,14 +47,14 @@ settings=(
 # For machines that are no ordinary ones (tests/vm): further options
 read -ra more <<<"${SCENARIO_OPTIONS:-}"
 settings+=("${more[@]}")
+IFS=, read -ra more <<<"$(run_value options)"
+settings+=("${more[@]}")
 
 fail() {
 	echo "not ok - $1"
 	tail -n 5 "$scratch"/memtrace.err "$scratch"/workload.err 2>/dev/null | sed 's/^/# /'
 	exit 0
 }
-
-run_value() { sed -n "s/^run .*\b$1=\([^ ]*\).*/\1/p" "$expect"; }
 
 attach() {
 	memtrace_start "${settings[@]}" -q --format json -o "$report" -d "$((PATIENCE + ${seconds:-0}))" --pid "$workload_pid"

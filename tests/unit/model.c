@@ -695,18 +695,24 @@ Test(model, pages_that_filling_a_container_touched_are_its_growth)
 				  .mapping = MAPPING_RUNTIME,
 				  .faults = 10,
 				  .bytes = MIB(20)});
+	fault(&w, &(struct event_faults){.addr = 1,
+			  .site = same,
+			  .direct = true,
+			  .mapping = MAPPING_RUNTIME,
+			  .bytes = MIB(5)});
 	/* what a value needs is no map, though it is made on the same line */
 	fault(&w, &(struct event_faults){.addr = 1,
 			  .site = same,
 			  .mapping = MAPPING_RUNTIME,
 			  .faults = 10,
 			  .bytes = MIB(10)});
-	w.rss_bytes += MIB(50);
+	w.rss_bytes += MIB(55);
 	quiet(&w, 50);
 	spike = &target->spikes[target->spike_count - 1];
 	cr_assert_eq(spike->cause_count, 3);
 	cr_assert_eq(spike->causes[0].site, w.site);
 	cr_assert_eq(spike->causes[0].family, FAMILY_MAP);
+	cr_assert_eq(spike->causes[0].bytes, MIB(25));
 	cr_assert_eq(spike->causes[1].site, elsewhere);
 	cr_assert_eq(spike->causes[1].family, FAMILY_NONE);
 	cr_assert_eq(spike->causes[2].site, same);
@@ -747,8 +753,8 @@ Test(model, causes_are_not_scaled_out_of_nothing)
 
 		apply(&w, (struct event){.kind = EVENT_SHARE, .share = {FAMILY_NONE, true}});
 		quiet(&w, 50);
-		fault(&w, &(struct event_faults){
-				  .addr = 2, .bytes = bytes, .mapping = MAPPING_BRK});
+		fault(&w,
+			&(struct event_faults){.addr = 2, .bytes = bytes, .mapping = MAPPING_BRK});
 		apply(&w, (struct event){.kind = EVENT_SHARE, .share = {FAMILY_NONE, !closed}});
 		w.rss_bytes += MIB(80);
 		quiet(&w, 50);

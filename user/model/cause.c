@@ -75,14 +75,16 @@ static void add(struct target_state *target, const struct cause *cause, uint64_t
 
 /*
  * The array may be gone again before anybody has looked; but where the runtime's own code filled a
- * container, and such containers grow at the same place, it was one of them.
+ * container, and such containers grow at the same place, it was one of them. So it was where the user's
+ * line itself wrote to the heap: append stores its element there, and an assignment to a map its value.
  */
 static struct site *filled_site(
 	struct model *model, struct target_state *target, const struct event_faults *faults)
 {
 	struct site *site = site_find(model, target->pub.id, faults->site);
 
-	if (!faults->family || faults->mapping != MAPPING_RUNTIME || !says_where(site))
+	if ((!faults->family && !faults->direct) || faults->mapping != MAPPING_RUNTIME ||
+		!says_where(site))
 		return NULL;
 	return site_find_grown(model, target, faults->family, site);
 }

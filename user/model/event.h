@@ -171,7 +171,9 @@ struct event_faults {
 	enum mapping mapping; /* what addr is mapped as */
 	uint32_t name;        /* of the file, interned; 0 = none */
 	uint32_t mapped_site; /* where the program mapped it, 0 = unknown */
-	enum family family; /* of the containers whose code, the runtime's own, touched addr; NONE = no such code */
+	enum family
+		family; /* of the containers whose code, the runtime's own, touched addr; NONE = no such code */
+	bool direct; /* the user's own code touched it, no function of a runtime or library */
 };
 
 enum memory_call {
@@ -235,7 +237,7 @@ struct event_usage {
 
 struct event_share {
 	enum family family; /* NONE = page faults */
-	bool open; /* probes of this family deliver from this moment on, or no longer do */
+	bool open;          /* probes of this family deliver from this moment on, or no longer do */
 };
 
 struct event_goroutines {

@@ -92,7 +92,10 @@ struct model_frame *frames_copy(
 size_t frames_find_user(const struct model_frame *frames, size_t count);
 
 struct site *site_find(struct model *model, uint32_t target, uint32_t id);
-/* The site at the same place where containers of the family, or of one probed as it, grew last; or NULL. */
+/*
+ * The site at the same place where containers of the family (NONE = any), or of one probed as it, grew last;
+ * or NULL.
+ */
 struct site *site_find_grown(struct model *model, const struct target_state *target,
 	enum family family, const struct site *place);
 void site_count_growth(struct site *site, const struct event_growth *growth, uint64_t time_ns);

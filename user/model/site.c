@@ -145,7 +145,8 @@ struct site *site_find_grown(struct model *model, const struct target_state *tar
 		/* Names are interned: the same one is the same pointer */
 		if (site->line != place->line || site->function != place->function ||
 			site->file != place->file || !site->family || !site->growths ||
-			(site->family != family && family_probed_as(site->family) != family))
+			(family && site->family != family &&
+				family_probed_as(site->family) != family))
 			continue;
 		if (!found || site->last_ns > found->last_ns)
 			found = site;

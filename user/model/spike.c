@@ -15,13 +15,13 @@
 #include "base/mem.h"
 #include "model/private.h"
 
-#define STEP_BYTES (8ull << 20)
-#define STEP_PCT   10
-#define QUIET_NS   (2 * NSEC_PER_SEC)
-#define LONGEST_NS (60 * NSEC_PER_SEC)
-#define RECOUNT_NS NSEC_PER_SEC
+#define STEP_BYTES   (8ull << 20)
+#define STEP_PCT     10
+#define QUIET_NS     (2 * NSEC_PER_SEC)
+#define LONGEST_NS   (60 * NSEC_PER_SEC)
+#define RECOUNT_NS   NSEC_PER_SEC
 #define SAMPLED_PART 10 /* of a step must have been sampled before that stands for all of it */
-#define MAX_CAUSES 64 /* of one step, before the small ones are summed up */
+#define MAX_CAUSES   64 /* of one step, before the small ones are summed up */
 
 static bool is_step(uint64_t before, uint64_t after)
 {
@@ -149,8 +149,8 @@ static bool was_closed(const struct model *model, const struct spike *spike, uin
 	const struct family_share *share =
 		model_family_share(model_target(model, target), FAMILY_NONE);
 
-	return share->ever && model_open_share_between(model, target, FAMILY_NONE,
-				      spike->start_ns, spike->end_ns) < 1;
+	return share->ever && model_open_share_between(model, target, FAMILY_NONE, spike->start_ns,
+				      spike->end_ns) < 1;
 }
 
 /* Each cause by as much as all of them fall short of what RSS gained. */

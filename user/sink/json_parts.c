@@ -219,12 +219,34 @@ static struct json_object *seen_of(const struct target *target)
 	return object;
 }
 
+/* Absent where no system call was traced. */
+static struct json_object *memory_calls_of(const struct target *target)
+{
+	struct json_object *object = NULL;
+
+	for (int call = 0; call < MEMORY_CALLS; call++) {
+		const struct memory_total *total = &target->memory[call];
+		struct json_object *one;
+
+		if (!total->calls)
+			continue;
+		object = object ? object : json_object_new_object();
+		one = json_object_new_object();
+		json_add_uint(one, "calls", total->calls);
+		json_add_uint(one, "mapped_bytes", total->mapped_bytes);
+		json_add_uint(one, "unmapped_bytes", total->unmapped_bytes);
+		json_add_uint(one, "returned_bytes", total->lost_bytes);
+		json_add(object, memory_call_name((enum memory_call)call), one);
+	}
+	return object;
+}
+
 struct json_object *json_next_target(struct json_cursor *cursor)
 {
 	const struct model *model = cursor->report->model;
 	const struct target *target;
 	struct json_object *object;
-	struct json_object *unwound;
+	struct json_object *unwound, *calls;
 
 	if (cursor->next >= model_target_count(model))
 		return NULL;
@@ -246,6 +268,9 @@ struct json_object *json_next_target(struct json_cursor *cursor)
 	json_add_uint(object, "execs", target->execs);
 	json_add_uint(object, "growths", target->growths);
 	json_add_uint(object, "faults", target->faults);
+	calls = memory_calls_of(target);
+	if (calls)
+		json_add(object, "memory_calls", calls);
 	json_add(object, "containers_seen", seen_of(target));
 	json_add(object, "waterfall", waterfall_of(cursor->report, target));
 	json_add(object, "gc", gc_of(model, target));

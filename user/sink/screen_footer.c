@@ -17,6 +17,7 @@
 #define MAX_CAUSES     3
 #define MAX_SKIPS      3
 #define MAX_TYPE_BYTES 64
+#define RETURNED_BYTES (8 << 20) /* by one kind of call: less is not worth a line */
 
 /* ---- spikes ---- */
 
@@ -76,6 +77,23 @@ static void put_spike(struct page *page, const struct model *model, const struct
 	page_wrap(page, STYLE_PLAIN, INDENT, sentences.text);
 }
 
+/* "Given back to the kernel: madvise 32.0 MiB, munmap 16.0 MiB." */
+static void put_returned(struct page *page, const struct target *target)
+{
+	struct sentences sentences = {.used = 0};
+	char number[TEXT_NUMBER_BYTES];
+	size_t said = 0;
+
+	for (int call = 0; call < MEMORY_CALLS; call++)
+		if (target->memory[call].lost_bytes >= RETURNED_BYTES)
+			say(&sentences, "%s %s %s", said++ ? "," : "Given back to the kernel:",
+				memory_call_name((enum memory_call)call),
+				text_bytes(number, target->memory[call].lost_bytes));
+	say(&sentences, ".");
+	if (said)
+		page_wrap(page, STYLE_PLAIN, INDENT, sentences.text);
+}
+
 /* Then the finding has said it already. */
 static bool is_spike_found(const struct report *report, const struct target *target)
 {
@@ -91,6 +109,7 @@ void screen_spikes(struct page *page, const struct report *report, const struct 
 {
 	size_t shown = 0;
 
+	put_returned(page, target);
 	if (!report->verbose && is_spike_found(report, target))
 		return;
 	for (size_t i = 0; i < target->spike_count; i++) {

@@ -180,18 +180,19 @@ bool attribution_is_waiting(const struct attribution *attribution)
 }
 
 void attribution_take_fault(struct attribution *attribution, const struct mt_record *record,
-	uint32_t site, enum family family)
+	const struct symbolizer_toucher *toucher)
 {
 	struct event event = {
 		.kind = EVENT_FAULTS, .target = attribution->target, .time_ns = record->time_ns};
 
 	event.faults = (struct event_faults){
 		.addr = record->addr,
-		.site = site,
+		.site = toucher->site,
 		.faults = record->val[0],
 		.bytes = record->val[1] * PAGE_BYTES,
 		.lost_bytes = record->val[2] * PAGE_BYTES,
-		.family = family,
+		.family = toucher->family,
+		.direct = toucher->direct,
 	};
 	if (attribution->waiting_count == MAX_WAITING)
 		attribution_settle(attribution);

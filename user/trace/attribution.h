@@ -11,6 +11,7 @@
 
 #include "memtrace.h"
 #include "model/model.h"
+#include "trace/symbolizer.h"
 
 struct attribution;
 
@@ -33,11 +34,11 @@ void attribution_add_array(
 	struct attribution *attribution, uint64_t addr, uint64_t bytes, uint32_t site);
 
 /*
- * A sampled fault at the site, in code that fills containers of the family (or NONE). It is kept until the
- * containers have been looked at: an array is touched before anybody can know it.
+ * A sampled fault. It is kept until the containers have been looked at: an array is touched before anybody
+ * can know it.
  */
 void attribution_take_fault(struct attribution *attribution, const struct mt_record *record,
-	uint32_t site, enum family family);
+	const struct symbolizer_toucher *toucher);
 
 /* A system call (MT_MEMORY) at the site. */
 void attribution_take_call(

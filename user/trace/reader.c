@@ -295,8 +295,8 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 }
 
 /* The addresses of a record's stack, innermost first. */
-static size_t record_stack(struct reader *reader, const struct mt_record *record,
-	uint64_t ret[UNWINDER_MAX_FRAMES])
+static size_t record_stack(
+	struct reader *reader, const struct mt_record *record, uint64_t ret[UNWINDER_MAX_FRAMES])
 {
 	size_t count = MIN(record->stack_bytes / sizeof(ret[0]), (size_t)UNWINDER_MAX_FRAMES);
 
@@ -402,10 +402,9 @@ void reader_fault(struct reader *reader, const struct mt_record *record)
 {
 	uint64_t addrs[UNWINDER_MAX_FRAMES];
 	size_t count = record_stack(reader, record, addrs);
-	enum family family;
-	uint32_t site = symbolizer_toucher(reader->symbolizer, addrs, count, &family);
+	struct symbolizer_toucher toucher = symbolizer_toucher(reader->symbolizer, addrs, count);
 
-	attribution_take_fault(reader->attribution, record, site, family);
+	attribution_take_fault(reader->attribution, record, &toucher);
 }
 
 void reader_call(struct reader *reader, const struct mt_record *record)

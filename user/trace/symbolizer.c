@@ -22,6 +22,10 @@
 #include "trace/code_map.h"
 #include "trace/debug_files.h"
 
+/* What is known of a stack besides its site, in one number. */
+#define FAMILY_SHIFT 32
+#define DIRECT_SHIFT 40
+
 #define REFRESH_MIN_NS (50 * NSEC_PER_MSEC)
 #define REFRESH_MAX_NS (2 * NSEC_PER_SEC)
 
@@ -42,8 +46,8 @@ struct symbolizer {
 	struct known_file *files;
 	size_t file_count, file_capacity;
 	struct table files_by_id; /* the parser's number -> index */
-	struct table sites;       /* stack hash -> site id, above it the family that its code fills */
-	struct table stacks;      /* stack hash -> id of a whole stack */
+	struct table sites; /* stack hash -> site id, above it family and directness of a toucher */
+	struct table stacks; /* stack hash -> id of a whole stack */
 	uint64_t refused;
 	struct parser_frame answer[PARSER_MAX_FRAMES];
 };
@@ -267,9 +271,10 @@ static enum family filled_family(const struct gathered *gathered)
 
 	for (size_t i = 0; i < gathered->count && gathered->frames[i].internal; i++)
 		for (size_t r = 0; r < ARRAY_SIZE(runtimes); r++) {
-			enum family family = runtimes[r]->fills
-						     ? runtimes[r]->fills(gathered->frames[i].function)
-						     : FAMILY_NONE;
+			enum family family =
+				runtimes[r]->fills
+					? runtimes[r]->fills(gathered->frames[i].function)
+					: FAMILY_NONE;
 
 			found = family ? family : found;
 		}
@@ -284,9 +289,10 @@ static uint64_t ask_site(struct symbolizer *symbolizer, enum family family, uint
 	gather(symbolizer, &gathered, addrs, count);
 	if (!gathered.count)
 		return 0;
-	return model_add_site(symbolizer->model, symbolizer->target, family, type, gathered.frames,
-		       gathered.count) |
-	       (uint64_t)filled_family(&gathered) << 32;
+	return (uint64_t)!gathered.frames[0].internal << DIRECT_SHIFT |
+	       (uint64_t)filled_family(&gathered) << FAMILY_SHIFT |
+	       model_add_site(symbolizer->model, symbolizer->target, family, type, gathered.frames,
+		       gathered.count);
 }
 
 static uint32_t ask_stack(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count)
@@ -325,13 +331,14 @@ uint32_t symbolizer_site(struct symbolizer *symbolizer, enum family family, uint
 	return (uint32_t)find_site(symbolizer, family, type, addrs, count, first_is_ip);
 }
 
-uint32_t symbolizer_toucher(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count,
-	enum family *ret_family)
+struct symbolizer_toucher symbolizer_toucher(
+	struct symbolizer *symbolizer, const uint64_t *addrs, size_t count)
 {
 	uint64_t found = find_site(symbolizer, FAMILY_NONE, 0, addrs, count, true);
 
-	*ret_family = (enum family)(found >> 32);
-	return (uint32_t)found;
+	return (struct symbolizer_toucher){.site = (uint32_t)found,
+		.family = (enum family)(found >> FAMILY_SHIFT & 0xff),
+		.direct = found >> DIRECT_SHIFT & 1};
 }
 
 uint32_t symbolizer_stack(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count)

@@ -8,6 +8,7 @@
 #ifndef MEMTRACE_TRACE_SYMBOLIZER_H
 #define MEMTRACE_TRACE_SYMBOLIZER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,12 +33,15 @@ void symbolizer_free(struct symbolizer *symbolizer);
 uint32_t symbolizer_site(struct symbolizer *symbolizer, enum family family, uint32_t type,
 	const uint64_t *addrs, size_t count, bool first_is_ip);
 
-/*
- * The same for who touched a page. ret_family gets the family whose containers a runtime's own code was
- * filling at that moment, or NONE.
- */
-uint32_t symbolizer_toucher(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count,
-	enum family *ret_family);
+/* Who touched a page. */
+struct symbolizer_toucher {
+	uint32_t site;      /* as above */
+	enum family family; /* whose containers a runtime's own code was filling, or NONE */
+	bool direct;        /* the user's own code did it */
+};
+
+struct symbolizer_toucher symbolizer_toucher(
+	struct symbolizer *symbolizer, const uint64_t *addrs, size_t count);
 
 /*
  * The whole stack in the model, from return addresses of which an inlined call has one of its own (as

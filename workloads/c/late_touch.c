@@ -10,12 +10,13 @@
 static KEEP void fill(volatile char *region)
 {
 	for (unsigned long at = 0; at < BYTES; at += 4096)
-		region[at] = 1; /* SITE */
+		region[at] = 1; // SITE
 }
 
 int main(void)
 {
-	char *region = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *region =
+		mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned long before;
 
 	if (region == MAP_FAILED || madvise(region, BYTES, MADV_NOHUGEPAGE))

@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What brought bytes into RSS, against what the programs know themselves: every C workload with an .expect,
+# under the default budget where it says so, and Go's growing containers under it. Nothing of it is above
+# INFO: a start-up is no finding.
+#
+#     C_WORKLOADS="huge_pages" prove tests/live/faults.t
+set -u
+cd "$(dirname "$0")/../.." || exit
+. tests/live/lib.sh
+needs_root
+needs_memtrace
+
+names=${C_WORKLOADS:-$(ls workloads/c/*.expect | sed 's#.*/##; s/\.expect$//')}
+export BUILD MEMTRACE PATIENCE
+
+for variant in ${C_VARIANTS:-c-O2}; do
+	# shellcheck disable=SC2086
+	tests/build_native.sh "$variant" $names >&2
+	case $? in
+	0) for name in $names; do echo "play $variant $name"; done ;;
+	3) echo "skip $variant: its compiler is not there" ;;
+	*) echo "broken $variant: workloads do not build" ;;
+	esac
+done >"$scratch/matrix"
+play_matrix "$scratch/matrix"
+
+# causes VERSION NAME FAMILY PLACE: most of what RSS gained comes from its containers
+causes() {
+	program=$(workload "$1" "$2") || { not_ok "$2 builds"; return; }
+	workload_start "$program" || { not_ok "$2 starts"; return; }
+	memtrace_start -q --format json -o "$scratch/report.json" -d 600 --pid "$workload_pid"
+	memtrace_attached || { memtrace_wait; not_ok "attaches" "$(tail -n 3 "$scratch/memtrace.err")"; return; }
+	say go && hear TRUTH
+	memtrace_ended 0.3
+	memtrace_stop
+	workload_end
+	is "$2 on $1: rises by its ${3}s within 5 %" "$(jq -r --arg family "$3" '
+		[.spikes[].delta_bytes] as $steps | [.spikes[].returned_bytes] as $returned |
+		[.spikes[].causes[] | select(.family == $family and (.what | endswith("'"$4"'"))).bytes] |
+		(add // 0) >= 0.95 * ($steps | add) and add <= 1.05 * ($steps + $returned | add)' "$scratch/report.json")" true
+	is "$2 on $1: nothing above INFO" "$(jq '[.findings[] | select(.severity != "INFO")] | length' "$scratch/report.json")" 0
+}
+
+# Huge pages, which 1.19 asks for, come with whoever touches them first
+version=$(GO_VERSIONS="1.23 1.26 1.24 1.22" any_go) || { skip "growing containers of Go" "no Go toolchain"; done_testing; exit; }
+causes "$version" map_grow map "at map_grow.go:12"
+causes "$version" slice_grow slice "at slice_grow.go:18"
+done_testing
