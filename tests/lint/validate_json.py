@@ -154,7 +154,7 @@ MINIMAL = {
         "rss_peak_bytes": None, "limit_bytes": None, "exit": {"status": None, "signal": 9, "oom": False},
         "execs": 0, "growths": 0, "faults": 0,
         "containers_seen": {"map": 1, "slice": 0, "channel": 0, "buffer": 0, "vector": 0, "sync.Map": 0, "dropped": 0},
-        "waterfall": {"kept_by_findings": 4, "entries_in_use": 0, "native_heap": 0, "other_anonymous": 0,
+        "waterfall": {"kept_by_findings": 4, "entries_in_use": 0, "native_heap": 0, "allocator_retained": 0, "other_anonymous": 0,
                       "shared": 0, "other_live_heap": 0, "garbage": 0, "free_heap": 8,
                       "stacks": 0, "files": 0, "runtime": 0, "unexplained": -2},
         "gc": None, "heap": None, "census": None,

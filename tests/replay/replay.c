@@ -45,6 +45,8 @@
  *	waiters  at= target= wait= site= count= waited= stacks= messages=
  *	profile  at= target= rate= missing=             a reading of the allocation profile begins
  *	arrays   at= target= type= site= bytes= count= resident= pointers=   no count: a reading begins
+ *	allocator at= target= name= version= unknown= estimated= arenas= system= mapped= free= cached=
+ *	         pages= elsewhere= retained= retained_pages= trim= lazy=
  *	allocated at= target= stack= in_use= objects= recent= total=
  *	exec     at= target=
  *	exit     at= target= status=
@@ -649,6 +651,27 @@ static void read_arrays(struct replay *replay, const struct line *line, struct e
 	};
 }
 
+static void read_allocator(struct replay *replay, const struct line *line, struct event *ret)
+{
+	ret->allocator = (struct event_allocator){
+		.name = string_of(replay, line, "name"),
+		.version = string_of(replay, line, "version"),
+		.reason = string_of(replay, line, "unknown"),
+		.estimated = number(line, "estimated"),
+		.arenas = number(line, "arenas"),
+		.system_bytes = number(line, "system"),
+		.mapped_bytes = number(line, "mapped"),
+		.free_bytes = number(line, "free"),
+		.cached_bytes = number(line, "cached"),
+		.page_bytes = number(line, "pages"),
+		.resident_bytes = number(line, "elsewhere"),
+		.retained_bytes = number(line, "retained"),
+		.retained_page_bytes = number(line, "retained_pages"),
+		.trim_bytes = number(line, "trim"),
+		.lazy_bytes = number(line, "lazy"),
+	};
+}
+
 static void read_allocated(struct replay *replay, const struct line *line, struct event *ret)
 {
 	ret->allocated = (struct event_allocated){
@@ -698,6 +721,7 @@ static const struct verb {
 	{"profile", NULL, read_profile, EVENT_PROFILE},
 	{"allocated", NULL, read_allocated, EVENT_ALLOCATED},
 	{"arrays", NULL, read_arrays, EVENT_ARRAYS},
+	{"allocator", NULL, read_allocator, EVENT_ALLOCATOR},
 	{"exec", NULL, read_exec, EVENT_EXEC},
 	{"exit", NULL, read_exit, EVENT_EXIT},
 };

@@ -71,6 +71,7 @@ enum event_kind {
 	EVENT_PROFILE,    /* the runtime's own allocation profile: a new reading begins */
 	EVENT_ALLOCATED,  /* of that reading: what was allocated with one stack */
 	EVENT_ARRAYS,     /* large arrays of no container; one without a count begins a reading */
+	EVENT_ALLOCATOR,  /* what malloc has had from the system and not given out */
 	EVENT_EXEC,
 	EVENT_EXIT,
 	EVENT_KINDS,
@@ -279,6 +280,28 @@ struct event_arrays {
 	uint64_t resident_bytes; /* of all together */
 };
 
+/*
+ * The state of one malloc, read from outside. What cannot be read of it has a reason, and then no figure
+ * but lazy_bytes.
+ */
+struct event_allocator {
+	uint32_t name, version; /* interned: "glibc", "2.36"; version 0 = unknown */
+	uint32_t reason;        /* interned: why its free memory is not known; 0 = it is */
+	bool estimated; /* part of it could not be walked, or changed too fast: figures are scaled */
+	uint64_t arenas;
+	uint64_t system_bytes; /* that its arenas have from the system; mallinfo2: arena */
+	uint64_t mapped_bytes; /* in blocks with a mapping of their own; mallinfo2: hblkhd */
+	uint64_t free_bytes;   /* in its arenas; mallinfo2: fordblks */
+	uint64_t
+		cached_bytes; /* freed blocks that threads keep for themselves; not in free_bytes */
+	uint64_t page_bytes;  /* whole pages in free_bytes */
+	uint64_t resident_bytes; /* of the arenas' memory outside of the heap that brk(2) grows */
+	uint64_t retained_bytes; /* resident part of free_bytes and cached_bytes, */
+	uint64_t retained_page_bytes; /* of it in whole pages, */
+	uint64_t trim_bytes;          /* of those: what malloc_trim(0) would give back */
+	uint64_t lazy_bytes; /* given to the kernel (MADV_FREE), which has not taken it yet */
+};
+
 struct event_exit {
 	bool has_status;
 	int status; /* as wait(2) gives it */
@@ -304,6 +327,7 @@ struct event {
 		struct event_profile profile;
 		struct event_allocated allocated;
 		struct event_arrays arrays;
+		struct event_allocator allocator;
 		struct event_exit exit;
 	};
 };

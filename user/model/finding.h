@@ -54,9 +54,11 @@ struct finding {
 	bool counts_growths; /* figures come from growth events: estimated while duty-cycled */
 	bool candidate;      /* waits for proof: listed apart, never counted as a finding */
 	uint32_t target;
-	uint32_t site;                         /* 0 = unknown */
-	int64_t container;                     /* id, -1 = the site as a whole */
-	uint64_t bytes;                        /* what it holds, or garbage since attach (churn) */
+	uint32_t site;      /* 0 = unknown */
+	int64_t container;  /* id, -1 = the site as a whole */
+	uint32_t allocator; /* interned name: it is about that malloc, which is its place; 0 = no */
+	bool estimated;     /* its figures are, for a reason that caveat gives */
+	uint64_t bytes;     /* what it holds, or garbage since attach (churn) */
 	uint64_t saves_bytes, saves_rss_bytes; /* heap bytes; of them resident */
 	uint64_t saves_stack_bytes;            /* of saves_rss_bytes, what is stack and no heap */
 	uint64_t bytes_per_second;             /* churn and growing */

@@ -202,6 +202,7 @@ static void apply_exec(struct model *model, struct target_state *target, const s
 	allocated_end(target);
 	arrays_end(&target->pub);
 	target->peak_read_bytes = 0;
+	allocator_end(&target->pub);
 	target->spike_open = false;
 	target->spike_floor_ns = event->time_ns;
 }
@@ -242,6 +243,7 @@ static void (*const apply[EVENT_KINDS])(
 	[EVENT_PROFILE] = allocated_apply_profile,
 	[EVENT_ALLOCATED] = allocated_apply,
 	[EVENT_ARRAYS] = arrays_apply,
+	[EVENT_ALLOCATOR] = allocator_apply,
 	[EVENT_EXEC] = apply_exec,
 	[EVENT_EXIT] = apply_exit,
 };

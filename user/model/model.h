@@ -15,24 +15,26 @@
 
 #include "model/event.h"
 
-#define MODEL_MAX_TARGETS    256
-#define MODEL_MAX_CONTAINERS 4096 /* per target; the smallest make room */
-#define MODEL_MAX_SITES      8192 /* per target; then site "other" */
-#define MODEL_SLOTS          64   /* length history of a container */
-#define MODEL_RATE_SLOTS     64   /* per-second history of a site: more than the longest spike */
-#define MODEL_USAGE_SAMPLES  6000 /* 600 s at 10 Hz */
-#define MODEL_HEAP_SAMPLES   600
-#define MODEL_GENERATIONS    16 /* containers of one site, one after the other */
-#define MODEL_MAX_FRAMES     32
-#define MODEL_MAX_WAITERS    256    /* per target; those that are gone make room, then the fewest */
-#define MODEL_WAITER_SLOTS   64     /* looks remembered */
-#define MODEL_MAX_STACKS     4096   /* per target, of its allocation profile; then stack 0 */
-#define MODEL_MAX_ARRAYS     64     /* per target: sizes and types of large arrays */
-#define MODEL_MAX_SPIKES     64     /* per target; the smallest make room */
-#define MODEL_SPIKE_CAUSES   8      /* the largest */
-#define MODEL_CAUSE_SLOTS    4096   /* per target; the oldest make room */
-#define MODEL_MAX_STRINGS    131072 /* interned; then unknown */
-#define MODEL_MAX_RUNTIMES   8      /* per target */
+#define MODEL_MAX_TARGETS     256
+#define MODEL_MAX_CONTAINERS  4096 /* per target; the smallest make room */
+#define MODEL_MAX_SITES       8192 /* per target; then site "other" */
+#define MODEL_SLOTS           64   /* length history of a container */
+#define MODEL_RATE_SLOTS      64   /* per-second history of a site: more than the longest spike */
+#define MODEL_USAGE_SAMPLES   6000 /* 600 s at 10 Hz */
+#define MODEL_HEAP_SAMPLES    600
+#define MODEL_GENERATIONS     16 /* containers of one site, one after the other */
+#define MODEL_MAX_FRAMES      32
+#define MODEL_MAX_WAITERS     256  /* per target; those that are gone make room, then the fewest */
+#define MODEL_WAITER_SLOTS    64   /* looks remembered */
+#define MODEL_MAX_STACKS      4096 /* per target, of its allocation profile; then stack 0 */
+#define MODEL_MAX_ARRAYS      64   /* per target: sizes and types of large arrays */
+#define MODEL_MAX_SPIKES      64   /* per target; the smallest make room */
+#define MODEL_SPIKE_CAUSES    8    /* the largest */
+#define MODEL_CAUSE_SLOTS     4096 /* per target; the oldest make room */
+#define MODEL_MAX_STRINGS     131072 /* interned; then unknown */
+#define MODEL_MAX_RUNTIMES    8      /* per target */
+#define MODEL_MAX_ALLOCATORS  4      /* per target */
+#define MODEL_ALLOCATOR_SLOTS 64     /* looks remembered */
 
 /* ---- what a target is ---- */
 
@@ -123,6 +125,17 @@ struct waiters {
 	uint32_t slot_count;
 };
 
+/* A malloc of the process, look after look. */
+struct allocator {
+	struct event_allocator now;
+	uint64_t last_ns;
+	/* Newest last; when full, every two neighbours become one: the lower figures */
+	struct allocator_slot {
+		uint64_t time_ns, retained_bytes, page_bytes;
+	} slots[MODEL_ALLOCATOR_SLOTS];
+	uint32_t slot_count;
+};
+
 struct target {
 	uint32_t id;
 	int pid;
@@ -181,6 +194,10 @@ struct target {
 	struct arrays arrays[MODEL_MAX_ARRAYS];
 	size_t array_count;
 	uint64_t arrays_ns, arrays_before_ns; /* of the newest reading and the one before */
+
+	/* In the order in which they were found */
+	struct allocator allocators[MODEL_MAX_ALLOCATORS];
+	size_t allocator_count;
 
 	/* Its allocation profile as last read, one entry a stack; profile_ns 0 = none was read */
 	struct event_profile profile;

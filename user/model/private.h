@@ -129,6 +129,9 @@ void goroutines_end(struct target *target);
 void arrays_apply(struct model *model, struct target_state *target, const struct event *event);
 void arrays_end(struct target *target);
 
+void allocator_apply(struct model *model, struct target_state *target, const struct event *event);
+void allocator_end(struct target *target);
+
 void allocated_apply_profile(
 	struct model *model, struct target_state *target, const struct event *event);
 void allocated_apply(struct model *model, struct target_state *target, const struct event *event);

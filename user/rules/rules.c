@@ -194,7 +194,7 @@ static bool has_place(const struct model *model, const struct finding *finding)
 {
 	const struct site *site = model_site(model, finding->site);
 
-	return site && !site->other && *site->function;
+	return finding->allocator || (site && !site->other && *site->function);
 }
 
 /*
@@ -212,6 +212,8 @@ static uint64_t finding_id(const struct model *model, const struct finding *find
 
 	if (!*place && container)
 		place = model_string(model, container->owner);
+	if (finding->allocator)
+		place = model_string(model, finding->allocator);
 	hash = hash_string(hash, place);
 	hash = hash_string(hash, model_string(model, type));
 	return hash_string(hash, family_name(family));
@@ -262,7 +264,7 @@ static void judge(const struct model *model, struct finding *finding)
 	const struct site *site = model_site(model, finding->site);
 	enum family family = container ? container->family : site ? site->family : FAMILY_NONE;
 	double share = model_open_share(model, finding->target, family);
-	uint64_t lost = lost_events(model, family);
+	uint64_t lost = finding->allocator ? 0 : lost_events(model, family); /* it was read */
 	struct numbers n = {0};
 
 	finding->confidence = CONFIDENCE_EXACT;
@@ -272,6 +274,8 @@ static void judge(const struct model *model, struct finding *finding)
 			lost ? " events were lost, its figures may be too low" : "",
 			lost && !has_place(model, finding) ? "; " : "",
 			has_place(model, finding) ? "" : "its place is unknown");
+	} else if (finding->estimated) {
+		finding->confidence = CONFIDENCE_ESTIMATED;
 	} else if (finding->counts_growths && share > 0 && share < 1) {
 		finding->confidence = CONFIDENCE_ESTIMATED;
 		say(finding->caveat, "Figures are estimated: its probes were open %s of the time.",

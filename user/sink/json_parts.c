@@ -86,6 +86,7 @@ static const char *const waterfall_keys[WATERFALL_PARTS] = {
 	[WATERFALL_STACKS] = "stacks",
 	[WATERFALL_RUNTIME] = "runtime",
 	[WATERFALL_NATIVE] = "native_heap",
+	[WATERFALL_ALLOCATOR] = "allocator_retained",
 	[WATERFALL_ANON] = "other_anonymous",
 	[WATERFALL_FILES] = "files",
 	[WATERFALL_SHARED] = "shared",
@@ -196,6 +197,40 @@ static struct json_object *goroutines_of(const struct target *target)
 	return object;
 }
 
+static struct json_object *allocators_of(const struct model *model, const struct target *target)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < target->allocator_count; i++) {
+		const struct event_allocator *now = &target->allocators[i].now;
+		struct json_object *object = json_object_new_object();
+		const struct {
+			const char *key;
+			uint64_t value;
+		} figures[] = {
+			{"arenas", now->arenas},
+			{"system_bytes", now->system_bytes},
+			{"mapped_bytes", now->mapped_bytes},
+			{"free_bytes", now->free_bytes},
+			{"cached_bytes", now->cached_bytes},
+			{"free_page_bytes", now->page_bytes},
+			{"retained_bytes", now->retained_bytes},
+			{"retained_page_bytes", now->retained_page_bytes},
+			{"trim_bytes", now->trim_bytes},
+		};
+
+		json_add_name(object, "name", model_string(model, now->name));
+		json_add_name(object, "version", model_string(model, now->version));
+		json_add_name(object, "unknown", model_string(model, now->reason));
+		json_add_bool(object, "estimated", now->estimated);
+		for (size_t j = 0; j < ARRAY_SIZE(figures); j++)
+			json_add_known(object, figures[j].key, !now->reason, figures[j].value);
+		json_add_uint(object, "lazy_bytes", now->lazy_bytes);
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
 static struct json_object *runtimes_of(const struct target *target)
 {
 	struct json_object *array = json_object_new_array(), *runtime;
@@ -281,6 +316,8 @@ struct json_object *json_next_target(struct json_cursor *cursor)
 		json_add(object, "unwound", unwound);
 	if (target->goroutines_ns)
 		json_add(object, "goroutines", goroutines_of(target));
+	if (target->allocator_count)
+		json_add(object, "allocators", allocators_of(model, target));
 	if (target->array_count)
 		json_add(object, "large_arrays", json_large_arrays(model, target));
 	if (target->profile_ns)
@@ -452,6 +489,8 @@ static void add_what(
 					      : 0));
 	if (container)
 		json_add_name(object, "owner", model_string(model, container->owner));
+	if (finding->allocator)
+		json_add_name(object, "allocator", model_string(model, finding->allocator));
 	add_place(object, site);
 	json_add_known(object, "site", finding->site, finding->site);
 	if (container)

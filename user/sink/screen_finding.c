@@ -63,6 +63,10 @@ void screen_subject(
 	uint32_t type = container ? container->type : site ? site->type : 0;
 	const char *owner = container ? model_string(model, container->owner) : "";
 
+	if (finding->allocator) {
+		snprintf(buf, bytes, "malloc of %s", model_string(model, finding->allocator));
+		return;
+	}
 	snprintf(buf, bytes, "%s%s%s%s%s", family == FAMILY_NONE ? "" : family_name(family),
 		owner[0] ? " " : "", owner, type ? (owner[0] ? "  " : " ") : "",
 		model_string(model, type));
@@ -192,6 +196,8 @@ static void put_place(struct page *page, const struct report *report, const stru
 	const struct site *site = model_site(report->model, finding->site);
 	char place[PAGE_TEXT_BYTES];
 
+	if (finding->allocator)
+		return;
 	page_tab(page, INDENT);
 	if (!site) {
 		page_add(page, STYLE_PLAIN,

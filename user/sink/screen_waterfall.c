@@ -44,6 +44,7 @@ static const char *const part_labels[WATERFALL_PARTS] = {
 	[WATERFALL_STACKS] = "stacks",
 	[WATERFALL_RUNTIME] = "runtime",
 	[WATERFALL_NATIVE] = "native heap",
+	[WATERFALL_ALLOCATOR] = "free, kept by malloc",
 	[WATERFALL_ANON] = "other anonymous memory",
 	[WATERFALL_FILES] = "files",
 	[WATERFALL_SHARED] = "shared memory",

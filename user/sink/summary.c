@@ -25,35 +25,30 @@ uint64_t summary_gives_back(const struct finding *finding)
 	return finding->class == CLASS_CHURN ? 0 : finding->saves_rss_bytes;
 }
 
-static uint64_t kept_by_findings(const struct report *report, uint32_t target)
-{
-	uint64_t kept = 0;
-
-	for (size_t i = 0; i < report->finding_count; i++) {
-		const struct finding *finding = &report->findings[i];
-
-		if (finding->target == target && summary_gates(finding))
-			kept += summary_gives_back(finding);
-	}
-	return kept;
-}
-
-static uint64_t kept_stacks(const struct report *report, uint32_t target)
-{
-	uint64_t kept = 0;
-
-	for (size_t i = 0; i < report->finding_count; i++) {
-		const struct finding *finding = &report->findings[i];
-
-		if (finding->target == target && summary_gates(finding))
-			kept += finding->saves_stack_bytes;
-	}
-	return kept;
-}
-
 static uint64_t at_least_zero(uint64_t from, uint64_t taken)
 {
 	return from > taken ? from - taken : 0;
+}
+
+/* What the findings of a target would give back: in a runtime's heap, or wherever malloc keeps it. */
+struct kept {
+	uint64_t containers, stacks, allocators;
+};
+
+static struct kept read_kept(const struct report *report, uint32_t target)
+{
+	struct kept kept = {0};
+
+	for (size_t i = 0; i < report->finding_count; i++) {
+		const struct finding *finding = &report->findings[i];
+
+		if (finding->target != target || !summary_gates(finding))
+			continue;
+		kept.stacks += finding->saves_stack_bytes;
+		*(finding->allocator ? &kept.allocators : &kept.containers) +=
+			at_least_zero(summary_gives_back(finding), finding->saves_stack_bytes);
+	}
+	return kept;
 }
 
 /* What the looks say of a target's containers. */
@@ -115,16 +110,14 @@ static uint64_t free_heap(const struct event_heap *heap)
 }
 
 /* What lies in the heap, by the heap's own counters and the looks at containers. */
-static void add_heap(
-	const struct report *report, const struct target *target, struct waterfall *waterfall)
+static void add_heap(const struct report *report, const struct target *target,
+	const struct kept *kept, struct waterfall *waterfall)
 {
 	const struct event_heap *heap = &target->heap;
 	struct contents contents = read_contents(report->model, target->id);
-	uint64_t kept = kept_by_findings(report, target->id);
-	uint64_t stacks = kept_stacks(report, target->id), known;
+	uint64_t known = kept->containers + contents.absent_bytes;
 
-	waterfall->bytes[WATERFALL_KEPT] = kept;
-	known = at_least_zero(kept, stacks) + contents.absent_bytes;
+	waterfall->bytes[WATERFALL_KEPT] = kept->containers + kept->stacks;
 	waterfall->bytes[WATERFALL_ENTRIES] =
 		MIN(contents.entry_bytes, at_least_zero(heap->allocated_bytes, known));
 	known += waterfall->bytes[WATERFALL_ENTRIES];
@@ -133,7 +126,7 @@ static void add_heap(
 	waterfall->bytes[WATERFALL_GARBAGE] =
 		at_least_zero(heap->allocated_bytes, MAX(heap->live_bytes, known));
 	waterfall->bytes[WATERFALL_FREE_HEAP] = free_heap(heap);
-	waterfall->bytes[WATERFALL_STACKS] = at_least_zero(heap->stack_bytes, stacks);
+	waterfall->bytes[WATERFALL_STACKS] = at_least_zero(heap->stack_bytes, kept->stacks);
 }
 
 /*
@@ -148,18 +141,51 @@ static void fit_heap(struct waterfall *waterfall, uint64_t arena_bytes)
 		take_excess(waterfall, sum - arena_bytes);
 }
 
+/* Takes what findings keep out of the part that has it. */
+static uint64_t take_kept(struct waterfall *waterfall, enum waterfall_part part, uint64_t kept)
+{
+	uint64_t taken = MIN(kept, waterfall->bytes[part]);
+
+	waterfall->bytes[part] -= taken;
+	waterfall->bytes[WATERFALL_KEPT] += taken;
+	return kept - taken;
+}
+
+/* Arenas of malloc that are not in the heap that brk(2) grows. */
+static uint64_t arenas_elsewhere(const struct target *target)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < target->allocator_count; i++)
+		bytes += target->allocators[i].now.resident_bytes;
+	return MIN(bytes, target->resident.bytes[MAPPING_ANON]);
+}
+
+static void add_malloc(
+	const struct target *target, const struct kept *kept, struct waterfall *waterfall)
+{
+	uint64_t resident = target->resident.bytes[MAPPING_BRK] + arenas_elsewhere(target);
+	uint64_t retained = 0;
+
+	for (size_t i = 0; i < target->allocator_count; i++)
+		retained += target->allocators[i].now.retained_bytes;
+	waterfall->bytes[WATERFALL_ALLOCATOR] = MIN(retained, resident);
+	waterfall->bytes[WATERFALL_NATIVE] = resident - waterfall->bytes[WATERFALL_ALLOCATOR];
+	take_kept(waterfall, WATERFALL_ALLOCATOR, kept->allocators);
+}
+
 /* Anonymous memory outside the heap: the runtime's own, and what the program has mapped itself. */
 static void add_anon(const struct target *target, struct waterfall *waterfall)
 {
 	const struct event_resident *resident = &target->resident;
-	uint64_t anon = resident->bytes[MAPPING_ANON], rest;
+	uint64_t anon = resident->bytes[MAPPING_ANON] - arenas_elsewhere(target), rest;
 
 	if (!target->has_heap) {
 		waterfall->bytes[WATERFALL_ANON] = anon;
 		return;
 	}
-	waterfall->bytes[WATERFALL_ANON] = resident->off_heap_bytes;
-	rest = at_least_zero(anon, resident->off_heap_bytes);
+	waterfall->bytes[WATERFALL_ANON] = MIN(resident->off_heap_bytes, anon);
+	rest = anon - waterfall->bytes[WATERFALL_ANON];
 	waterfall->bytes[WATERFALL_RUNTIME] = MIN(rest, target->heap.runtime_bytes);
 	rest -= waterfall->bytes[WATERFALL_RUNTIME];
 	/* Less than this is within what the runtime's own figures leave open. */
@@ -167,14 +193,19 @@ static void add_anon(const struct target *target, struct waterfall *waterfall)
 		waterfall->bytes[WATERFALL_ANON] += rest;
 }
 
-static void add_mapped(const struct target *target, struct waterfall *waterfall)
+static void add_mapped(
+	const struct target *target, const struct kept *kept, struct waterfall *waterfall)
 {
 	const struct event_resident *resident = &target->resident;
 
 	if (target->has_heap)
 		fit_heap(waterfall, resident->bytes[MAPPING_RUNTIME]);
 	add_anon(target, waterfall);
-	waterfall->bytes[WATERFALL_NATIVE] = resident->bytes[MAPPING_BRK];
+	add_malloc(target, kept, waterfall);
+	/* Without a heap of its own a runtime's containers lie in malloc's, large ones by themselves. */
+	if (!target->has_heap)
+		take_kept(waterfall, WATERFALL_ANON,
+			take_kept(waterfall, WATERFALL_NATIVE, kept->containers));
 	waterfall->bytes[WATERFALL_STACKS] += resident->bytes[MAPPING_STACK];
 	waterfall->bytes[WATERFALL_FILES] = resident->bytes[MAPPING_FILE];
 	waterfall->bytes[WATERFALL_SHARED] = resident->bytes[MAPPING_SHARED];
@@ -203,6 +234,7 @@ static bool is_measured(const struct target *target)
 bool summary_waterfall(
 	const struct report *report, const struct target *target, struct waterfall *ret)
 {
+	struct kept kept = read_kept(report, target->id);
 	bool measured = is_measured(target);
 
 	if ((!target->has_heap && !measured) || !target->rss_bytes)
@@ -210,9 +242,9 @@ bool summary_waterfall(
 	memset(ret, 0, sizeof(*ret));
 	ret->rss_bytes = target->rss_bytes;
 	if (target->has_heap)
-		add_heap(report, target, ret);
+		add_heap(report, target, &kept, ret);
 	if (measured)
-		add_mapped(target, ret);
+		add_mapped(target, &kept, ret);
 	else
 		add_unmapped(target, ret);
 	ret->unexplained_bytes = (int64_t)(target->rss_bytes - sum_parts(ret));

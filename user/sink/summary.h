@@ -14,9 +14,10 @@ enum waterfall_part {
 	WATERFALL_FREE_HEAP, /* spans kept for the next allocations, and the gaps inside used ones */
 	WATERFALL_STACKS,    /* of goroutines and of the first thread */
 	WATERFALL_RUNTIME,
-	WATERFALL_NATIVE, /* the heap that brk(2) grows */
-	WATERFALL_ANON,   /* other anonymous memory: outside the heap of a known runtime */
-	WATERFALL_FILES,  /* mapped files, data of programs and libraries */
+	WATERFALL_NATIVE, /* the heap that brk(2) grows, and what else is known to be malloc's: in use, */
+	WATERFALL_ALLOCATOR, /* and free */
+	WATERFALL_ANON,      /* other anonymous memory: outside the heap of a known runtime */
+	WATERFALL_FILES,     /* mapped files, data of programs and libraries */
 	WATERFALL_SHARED,
 	WATERFALL_PARTS,
 };

@@ -116,6 +116,7 @@ static int add_map(const struct process_map *map, void *arg)
 		.end = map->end,
 		.as = as,
 		.accessible = map->perms[0] != '-' || map->perms[1] != '-' || map->perms[2] != '-',
+		.writable = map->perms[1] == 'w',
 		/* [vdso], [vvar], [vsyscall]: the kernel's own pages. */
 		.private = map->perms[3] != 's' && !starts_with(map->path, "[v"),
 		.name = keep_name(mappings, map->path),

@@ -21,7 +21,8 @@ enum mapped_as {
 struct mapped_range {
 	uint64_t start, end;
 	enum mapped_as as;
-	bool accessible;  /* not PROT_NONE */
+	bool accessible; /* not PROT_NONE */
+	bool writable;
 	bool private;     /* has pages of its own */
 	const char *name; /* path, or what the kernel or the program calls it; "" = nothing */
 };

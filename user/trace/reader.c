@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "target/mem.h"
 #include "trace/allocated.h"
+#include "trace/allocators.h"
 #include "trace/attribution.h"
 #include "trace/goroutines.h"
 #include "trace/watch.h"
@@ -30,6 +31,7 @@ struct reader {
 	bool last; /* this poll is the last one: no record is on its way */
 	struct symbolizer *symbolizer;
 	struct attribution *attribution;
+	struct allocators *allocators;
 	struct unwinder *unwinder;
 	struct model_unwound unwound; /* as last told */
 	uint64_t goroutines_due_ns;   /* the next look at them; UINT64_MAX = cannot be read */
@@ -78,6 +80,8 @@ int reader_open(const struct process_info *process, struct parser *parser, struc
 	reader->parts = parts_new(parser, reader->modules, reader->mem, model, reader->target);
 	reader->attribution = attribution_new(process->id.pid, model, reader->target,
 		&(struct attribution_owners){parts_owner_of, parts_is_heap, reader->parts});
+	reader->allocators = allocators_new(
+		process->id.pid, reader->mem, reader->modules, model, reader->target);
 	reader->symbolizer =
 		symbolizer_new(parser, reader->modules, process->id.pid, model, reader->target);
 	reader->unwinder = unwinder_new(parser, reader->symbolizer);
@@ -105,6 +109,7 @@ void reader_close(struct reader *reader)
 		return;
 	parts_free(reader->parts);
 	attribution_free(reader->attribution);
+	allocators_free(reader->allocators);
 	if (reader->unwinder)
 		tell_unwound(reader);
 	unwinder_free(reader->unwinder);
@@ -568,6 +573,7 @@ void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 	for (size_t i = 0; i < parts_count(reader->parts); i++)
 		if (parts_get(reader->parts, i)->process)
 			poll_part(reader, parts_get(reader->parts, i), now_ns);
+	allocators_poll(reader->allocators, now_ns, all_deep);
 	attribution_settle(reader->attribution);
 }
 

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * glibc's malloc lies in libc.so.6, or in an executable that was linked with all of it. Its data is searched
+ * again where nothing was found: the program may not have called malloc yet, or have no loader's work
+ * done.
+ */
+#include "trace/allocators.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "runtime/glibc_heap.h"
+#include "target/mappings.h"
+
+#define MAX_RANGES   16
+#define LOOK_NS      (100 * NSEC_PER_MSEC) /* of the thread that also takes the records */
+#define LAST_LOOK_NS (500 * NSEC_PER_MSEC)
+
+struct allocators {
+	int pid;
+	struct target_mem *mem;
+	const struct modules *modules;
+	struct model *model;
+	uint32_t target;
+	struct glibc_heap *glibc; /* NULL = not found (yet) */
+	uint64_t due_ns;
+};
+
+struct allocators *allocators_new(int pid, struct target_mem *mem, const struct modules *modules,
+	struct model *model, uint32_t target)
+{
+	struct allocators *allocators = xcalloc(1, sizeof(*allocators));
+
+	allocators->pid = pid;
+	allocators->mem = mem;
+	allocators->modules = modules;
+	allocators->model = model;
+	allocators->target = target;
+	return allocators;
+}
+
+void allocators_free(struct allocators *allocators)
+{
+	if (!allocators)
+		return;
+	glibc_heap_close(allocators->glibc);
+	free(allocators);
+}
+
+static bool starts_with(const char *s, const char *prefix)
+{
+	return !strncmp(s, prefix, strlen(prefix));
+}
+
+/* "libc.so.6"; before glibc 2.34 a link to "libc-2.31.so". */
+static bool is_libc(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+	return starts_with(name, "libc.so.6") || starts_with(name, "libc-2.");
+}
+
+/* Writable data of a file: its own pages, and the zeroed ones behind them, which have no name. */
+static size_t find_data(const struct mappings *mappings, bool (*wanted)(const char *path),
+	const char *exe, struct target_range *ret)
+{
+	const char *name = "";
+	size_t count = 0;
+
+	for (size_t i = 0; i < mappings_count(mappings) && count < MAX_RANGES; i++) {
+		const struct mapped_range *range = mappings_at(mappings, i);
+
+		if (range->as != MAPPED_FILE)
+			continue;
+		if (*range->name)
+			name = range->name;
+		if (range->writable && range->private &&
+			(wanted ? wanted(name) : !strcmp(name, exe)))
+			ret[count++] =
+				(struct target_range){range->start, range->end - range->start};
+	}
+	return count;
+}
+
+static void search(struct allocators *allocators)
+{
+	struct mappings *mappings = mappings_new();
+	struct target_range data[MAX_RANGES];
+	size_t count;
+
+	if (mappings_read(mappings, allocators->pid) == 0) {
+		count = find_data(mappings, is_libc, NULL, data);
+		if (!count)
+			count = find_data(
+				mappings, NULL, modules_get(allocators->modules, 0)->path, data);
+		if (glibc_heap_open(allocators->mem, data, count, &allocators->glibc))
+			allocators->glibc = NULL;
+	}
+	mappings_free(mappings);
+}
+
+void allocators_poll(struct allocators *allocators, uint64_t now_ns, bool last)
+{
+	struct event event = {
+		.kind = EVENT_ALLOCATOR, .target = allocators->target, .time_ns = now_ns};
+	uint64_t begin_ns = clock_mono_ns(), rest_ns;
+	int r = -ENOENT;
+
+	if (!last && now_ns < allocators->due_ns)
+		return;
+	if (!allocators->glibc)
+		search(allocators);
+	if (allocators->glibc)
+		r = glibc_heap_read(allocators->glibc, begin_ns + (last ? LAST_LOOK_NS : LOOK_NS),
+			&event.allocator);
+	rest_ns = (clock_mono_ns() - begin_ns) * ALLOCATORS_REST;
+	allocators->due_ns = now_ns + MAX(ALLOCATORS_NS, MIN(rest_ns, ALLOCATORS_SLOW_NS));
+	if (r)
+		return;
+	event.allocator.name = model_intern(allocators->model, "glibc");
+	model_apply(allocators->model, &event);
+}
