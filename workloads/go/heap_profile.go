@@ -112,6 +112,8 @@ func functionOf(stack [32]uintptr) string {
 
 func main() {
 	records := make([]runtime.MemProfileRecord, 4096)
+	// Else its own arrays would share a line with what it holds, and now and then one is sampled.
+	pages = make([][]byte, 0, 256)
 	ready()
 	keepSmall(400000)
 	keepLarge(100)
