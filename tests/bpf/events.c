@@ -885,9 +885,12 @@ static const char code[] = {0x55, 0x48, 0x5d};
 Test(attach, changed_code_is_not_probed)
 {
 	struct runtime_probe probe = {.code = {0x55, 0x48, 0x5d}, .code_bytes = 3};
-	char other[] = {0x55, 0x48, 0x5e};
+	char other[] = {0x55, 0x48, 0x5e}, shared[] = {(char)0xcc, 0x48, 0x5d};
+	char inside[] = {0x55, (char)0xcc, 0x5d};
 
 	cr_assert(eq(int, attach_verify(&probe, code, 3), 0));
 	cr_assert(eq(int, attach_verify(&probe, other, 3), -ESTALE));
+	cr_assert(eq(int, attach_verify(&probe, shared, 3), 0), "another tracer's uprobe");
+	cr_assert(eq(int, attach_verify(&probe, inside, 3), -ESTALE));
 	cr_assert(eq(int, attach_verify(&probe, code, 2), -ENODATA));
 }

@@ -108,4 +108,28 @@ memtrace_wait
 is "its exit code" "$status" 0
 is "the program that it became" "$(field '[(t["comm"], t["exit"]["status"]) for t in r["targets"]]')" '[["map_grow", 0]]'
 is "its growths" "$(field 'len([s for s in r["sites"] if s["function"] == "main.fill" and s["growths"] > 0])')" 1
+
+# ---- two tracers at once ----
+
+# growths NAME: of the one map, as the report of that tracer says
+growths() {
+	cp "$scratch/$1.json" "$scratch/report.json"
+	field '[s["growths"] for s in r["sites"] if s["function"] == "main.fill" and s["family"] == "map"]'
+}
+workload_start "$idle"
+memtrace_start -q --max-overhead 100 --format json -o "$scratch/first.json" -p "$workload_pid"
+memtrace_attached && ok "the first attaches" || not_ok "the first attaches" "$(cat "$scratch/memtrace.err")"
+first=$memtrace_pid first_fd=$ready_fd
+started "$first"
+memtrace_start -q --max-overhead 100 --format json -o "$scratch/second.json" -p "$workload_pid"
+memtrace_attached && ok "the second attaches" || not_ok "the second attaches" "$(cat "$scratch/memtrace.err")"
+say go
+hear TRUTH
+truth=$(sed -n 's/.*\bgrowths=\([0-9]*\).*/[\1]/p' <<<"$heard")
+memtrace_stop
+memtrace_pid=$first ready_fd=$first_fd
+memtrace_stop
+workload_end
+is "what the second has seen" "$(growths second)" "$truth"
+is "what the first has seen" "$(growths first)" "$truth"
 done_testing

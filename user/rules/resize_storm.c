@@ -364,8 +364,10 @@ static void emit_churn(const struct rule_context *context, const struct site *si
 		number_bytes(&n, storm->bytes_per_second), number_count(&n, growths),
 		storm->estimated ? "" : " of ",
 		storm->estimated ? "" : number_count(&n, site->containers),
-		storm->estimated ? "" : " containers", number_bytes(&n, finding.bytes),
-		storm->pct_of_allocated >= 0 ? " (" : "",
+		storm->estimated        ? ""
+		: site->containers == 1 ? " container"
+					: " containers",
+		number_bytes(&n, finding.bytes), storm->pct_of_allocated >= 0 ? " (" : "",
 		storm->pct_of_allocated >= 0 ? number_pct(&n, storm->pct_of_allocated, 100) : "",
 		storm->pct_of_allocated >= 0 ? " of all that is allocated)" : "");
 	if (storm->estimated)

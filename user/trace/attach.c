@@ -29,8 +29,9 @@
 
 #define UPROBE_PMU "/sys/bus/event_source/devices/uprobe/type"
 
-/* x86_64: push %rbp */
-#define OPCODE_PUSH_BP 0x55
+/* x86_64: push %rbp, int3 */
+#define OPCODE_PUSH_BP    0x55
+#define OPCODE_BREAKPOINT 0xcc
 
 #define SELF_TEST_CALLS 10
 
@@ -352,10 +353,14 @@ const char *attach_mode_name(enum attach_mode mode)
 
 int attach_verify(const struct runtime_probe *probe, const void *memory, size_t bytes)
 {
+	const uint8_t *bytes_seen = memory;
+
 	if (!probe->code_bytes || bytes < probe->code_bytes ||
 		probe->code_bytes > sizeof(probe->code))
 		return -ENODATA;
-	return memcmp(probe->code, memory, probe->code_bytes) ? -ESTALE : 0;
+	if (bytes_seen[0] != probe->code[0] && bytes_seen[0] != OPCODE_BREAKPOINT)
+		return -ESTALE;
+	return memcmp(probe->code + 1, bytes_seen + 1, probe->code_bytes - 1) ? -ESTALE : 0;
 }
 
 int attach_link_new(struct trace_bpf *bpf, enum attach_mode mode, int pid, int exe_fd,
