@@ -85,6 +85,8 @@ def run(statement, report, directory):
 def main():
     cases = [(statement, json.dumps(REPORT), holds) for statement, holds in CASES]
     for change, holds in (({"complete": False}, False), ({"schema_version": 2}, False), ({"targets": []}, False),
+                          ({"targets": [{**REPORT["targets"][0], "rss_bytes": 100,
+                                         "waterfall": {"unexplained": -3}}]}, False),
                           ({"events": {"produced": 5, "delivered": 4, "lost": 0}}, False),
                           ({"events": {"produced": 5, "delivered": 4, "lost": 1}}, False)):
         cases.append(("", json.dumps({**REPORT, **change}), holds))
@@ -95,7 +97,7 @@ def main():
         for number, (statement, report, holds) in enumerate(cases, 1):
             lines, code = run(statement, report, directory)
             failed = [line for line in lines if line.startswith("not ok")]
-            said = len(lines) - 4
+            said = len(lines) - 5
             good = (code == 1) == bool(failed) == (holds is False) and (holds is not None or said == 0)
             print("ok" if good else "not ok", number, "-", repr(statement or report[:60]).replace("#", "\\#"))
             if not good:

@@ -174,7 +174,7 @@ struct event_faults {
 	uint32_t mapped_site; /* where the program mapped it, 0 = unknown */
 	enum family
 		family; /* of the containers whose code, the runtime's own, touched addr; NONE = no such code */
-	bool direct; /* the user's own code touched it, no function of a runtime or library */
+	bool direct; /* the user's own line touched it, or one function of the library for it */
 };
 
 enum memory_call {

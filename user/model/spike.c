@@ -153,21 +153,21 @@ static bool was_closed(const struct model *model, const struct spike *spike, uin
 				      spike->end_ns) < 1;
 }
 
-/* Each cause by as much as all of them fall short of what RSS gained. */
-static void scale_causes(struct causes *causes, uint64_t gained)
+/* Each cause by as much as all of them fall short of the step. */
+static void scale_causes(struct causes *causes, uint64_t delta)
 {
 	uint64_t sampled = causes->bytes;
 
 	causes->bytes = 0;
 	for (size_t i = 0; i < causes->count; i++) {
-		causes->items[i].bytes = part(gained, causes->items[i].bytes, sampled);
+		causes->items[i].bytes = part(delta, causes->items[i].bytes, sampled);
 		causes->bytes += causes->items[i].bytes;
 	}
 }
 
 void spike_count_causes(const struct model *model, struct target_state *target, struct spike *spike)
 {
-	uint64_t delta = spike->after_bytes - spike->before_bytes, garbage, gained;
+	uint64_t delta = spike->after_bytes - spike->before_bytes, garbage;
 	struct causes *causes = xcalloc(2, sizeof(*causes)), *growth = &causes[1];
 
 	count_faults(model, spike, target->pub.id, causes);
@@ -179,11 +179,10 @@ void spike_count_causes(const struct model *model, struct target_state *target, 
 			causes->bytes += growth->items[i].bytes;
 		}
 	}
-	gained = delta + spike->lost_bytes;
-	spike->estimated = causes->bytes < gained && causes->bytes >= gained / SAMPLED_PART &&
+	spike->estimated = causes->bytes < delta && causes->bytes >= delta / SAMPLED_PART &&
 			   was_closed(model, spike, target->pub.id);
 	if (spike->estimated)
-		scale_causes(causes, gained);
+		scale_causes(causes, delta);
 	qsort(causes->items, causes->count, sizeof(*causes->items), compare_causes);
 	take_causes(model, spike, causes);
 	garbage = count_garbage(model, target, spike);

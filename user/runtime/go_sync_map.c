@@ -327,7 +327,7 @@ int go_sync_map_count(struct runtime_process *process, const struct go_map_heade
 {
 	struct cells cells = {};
 	struct sample sample = {};
-	uint64_t *values = NULL;
+	uint64_t *values = NULL, bytes;
 	int r;
 
 	if (group_bytes != BUCKET_BYTES)
@@ -346,8 +346,9 @@ int go_sync_map_count(struct runtime_process *process, const struct go_map_heade
 	sort_words(values, cells.count);
 	set_plain(process, &sample, shape);
 	shape->tombstones = count_deleted(values, cells.count);
-	shape->held +=
-		cells.count * CLASSIC_ENTRY + (cells.count - shape->tombstones) * INTERFACE_BYTES;
+	bytes = cells.count * CLASSIC_ENTRY + (cells.count - shape->tombstones) * INTERFACE_BYTES;
+	shape->held += bytes;
+	shape->resident += bytes; /* what is read is there */
 out:
 	free(values);
 	cells_done(&cells);

@@ -588,4 +588,7 @@ void reader_measure(struct reader *reader, uint64_t now_ns)
 
 	if (r && r != -ESRCH)
 		model_add_skip(reader->model, "where RSS is mapped", strerror(-r));
+	/* Its parts belong to the RSS of now: a collector gives memory back all the time. */
+	if (!r)
+		reader_usage(reader, clock_mono_ns(), false);
 }

@@ -281,6 +281,16 @@ static enum family filled_family(const struct gathered *gathered)
 	return found;
 }
 
+/*
+ * The user's own line did it, or one leaf function for it: of a leaf without a frame of its own (memmove) the
+ * caller is missing, which for append is the function that grows.
+ */
+static bool is_direct(const struct gathered *gathered)
+{
+	return !gathered->frames[0].internal ||
+	       (gathered->count > 1 && !gathered->frames[1].internal);
+}
+
 static uint64_t ask_site(struct symbolizer *symbolizer, enum family family, uint32_t type,
 	const uint64_t *addrs, size_t count, bool first_is_ip)
 {
@@ -289,7 +299,7 @@ static uint64_t ask_site(struct symbolizer *symbolizer, enum family family, uint
 	gather(symbolizer, &gathered, addrs, count);
 	if (!gathered.count)
 		return 0;
-	return (uint64_t)!gathered.frames[0].internal << DIRECT_SHIFT |
+	return (uint64_t)is_direct(&gathered) << DIRECT_SHIFT |
 	       (uint64_t)filled_family(&gathered) << FAMILY_SHIFT |
 	       model_add_site(symbolizer->model, symbolizer->target, family, type, gathered.frames,
 		       gathered.count);

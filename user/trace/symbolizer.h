@@ -37,7 +37,7 @@ uint32_t symbolizer_site(struct symbolizer *symbolizer, enum family family, uint
 struct symbolizer_toucher {
 	uint32_t site;      /* as above */
 	enum family family; /* whose containers a runtime's own code was filling, or NONE */
-	bool direct;        /* the user's own code did it */
+	bool direct;        /* the user's own code did it, or one function that it called */
 };
 
 struct symbolizer_toucher symbolizer_toucher(

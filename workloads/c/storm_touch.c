@@ -5,7 +5,7 @@
 
 #include "truth.h"
 
-#define BYTES (256ul << 20)
+#define BYTES (512ul << 20)
 
 static KEEP void fill(volatile char *region)
 {
