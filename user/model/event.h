@@ -36,6 +36,9 @@ const char *family_name(enum family family);
  */
 bool family_moves(enum family family);
 
+/* Map and vector: its header says at any time how many elements are in it. */
+bool family_tells_length(enum family family);
+
 /* The family whose probes show its growth where it has none of its own: buffers grow as slices
  * do, and what is inside a sync.Map as a map. */
 enum family family_probed_as(enum family family);

@@ -88,6 +88,11 @@ bool family_moves(enum family family)
 	return family == FAMILY_SLICE || family == FAMILY_BUFFER;
 }
 
+bool family_tells_length(enum family family)
+{
+	return family == FAMILY_MAP || family == FAMILY_VECTOR;
+}
+
 enum family family_probed_as(enum family family)
 {
 	switch (family) {

@@ -41,6 +41,22 @@ static const struct advice table[] = {
 		.reached = "nothing but a restart empties it.",
 	},
 	{
+		.runtime = "c++",
+		.family = FAMILY_VECTOR,
+		.keeps = "erase, clear and resize never give its array back.",
+		.shrink =
+			"shrink_to_fit() after large removals, or swap it with an empty one. What "
+			"the elements point to is elsewhere and not counted here.",
+		.stays = "nothing but a restart frees it (malloc_trim does not).",
+		.reserve = "reserve($N) before filling it.",
+		.reuse =
+			"keep it and empty it with clear(), which keeps its array, or reserve($N).",
+		.replaced = "nothing: the old arrays were freed at once; the price is CPU time, a "
+			    "higher peak and what malloc keeps.",
+		.bound = "erase elements when they are done with, or bound the container.",
+		.reached = "nothing but a restart empties it.",
+	},
+	{
 		.runtime = "redis",
 		.family = FAMILY_MAP,
 		.keeps = "Redis shrinks a dict below 10 % of its slots, not above.",

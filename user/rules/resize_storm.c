@@ -48,7 +48,7 @@ struct tally {
 
 static unsigned int natural_garbage(enum family family)
 {
-	return family_moves(family) ? SLICE_GARBAGE : MAP_GARBAGE;
+	return family_moves(family) || family == FAMILY_VECTOR ? SLICE_GARBAGE : MAP_GARBAGE;
 }
 
 static bool grew_once(const struct rule_context *context, const struct container *container)

@@ -259,9 +259,9 @@ static void evaluate_container(
 	context->emit(&finding, context->arg);
 }
 
-static bool is_map(enum family family)
+static bool keeps_arrays(enum family family)
 {
-	return family == FAMILY_MAP || family == FAMILY_SYNC_MAP;
+	return family_tells_length(family) || family == FAMILY_SYNC_MAP;
 }
 
 static void evaluate(const struct rule_context *context)
@@ -269,7 +269,7 @@ static void evaluate(const struct rule_context *context)
 	for (uint32_t i = 0; i < model_container_count(context->model); i++) {
 		const struct container *container = model_container(context->model, i);
 
-		if (is_map(container->family) && !container->dead && container->looked &&
+		if (keeps_arrays(container->family) && !container->dead && container->looked &&
 			container->look.has_length)
 			evaluate_container(context, container);
 	}
@@ -277,7 +277,7 @@ static void evaluate(const struct rule_context *context)
 
 const struct rule rule_retained_buckets = {
 	.kind = "retained-buckets",
-	.help = "a nearly empty map that keeps the arrays of its fuller days",
+	.help = "a nearly empty map or vector that keeps the arrays of its fuller days",
 	.thresholds =
 		{
 			{"seconds", UNIT_SECONDS, 60, "nearly empty for so long, or"},

@@ -171,8 +171,8 @@ static void evaluate(const struct rule_context *context)
 	for (uint32_t i = 0; i < model_container_count(context->model); i++) {
 		const struct container *container = model_container(context->model, i);
 
-		if (container->family == FAMILY_MAP && !container->dead && container->looked &&
-			container->look.has_length)
+		if (family_tells_length(container->family) && !container->dead &&
+			container->looked && container->look.has_length)
 			evaluate_container(context, container);
 	}
 }

@@ -11,9 +11,13 @@
 #include "base/text.h"
 #include "runtime/cxx_hash.h"
 #include "runtime/cxx_identify.h"
+#include "runtime/cxx_vector.h"
 #include "runtime/runtime.h"
 
-/* Types are numbered here: the template's arguments are not known to the table. */
+/*
+ * A hash table does not know the template's arguments; of the others the probe does, so that its address is
+ * the number of the type.
+ */
 enum {
 	TYPE_HASH_TABLE = 1,
 };
@@ -35,6 +39,7 @@ static int process_open(const struct runtime_file *file, struct target_mem *mem,
 	(void)file_id;
 	(void)reason;
 	process->mem = mem;
+	process->file = file;
 	process->facts = file->cxx;
 	process->slide = slide;
 	*ret = process;
@@ -49,34 +54,59 @@ static void process_close(struct runtime_process *process)
 static int decode(struct runtime_process *process, const struct runtime_probe *probe,
 	const struct mt_record *record, struct event *ret, uint64_t *ret_type)
 {
-	if (probe->probe != CXX_PROBE_NEXT_BUCKETS)
-		return -EBADMSG;
+	if (probe->probe != CXX_PROBE_NEXT_BUCKETS) {
+		*ret_type = probe->vaddr;
+		return cxx_vector_decode(process, probe, record, ret);
+	}
 	*ret_type = TYPE_HASH_TABLE;
 	return cxx_hash_decode(process, record, ret);
 }
 
+/* Of the others there is a copy of the stack. */
 static size_t place(struct runtime_process *process, const struct runtime_probe *probe,
 	const struct mt_record *record, uint64_t ret[RUNTIME_PLACE_PCS])
 {
-	(void)probe;
-	return cxx_hash_place(process, record, ret);
+	return probe->probe == CXX_PROBE_NEXT_BUCKETS ? cxx_hash_place(process, record, ret) : 0;
+}
+
+static const struct runtime_probe *probe_of_type(
+	const struct runtime_process *process, uint64_t type)
+{
+	for (uint32_t i = 0; i < process->file->probe_count; i++)
+		if (process->file->probes[i].vaddr == type)
+			return &process->file->probes[i];
+	return NULL;
 }
 
 static void type_name(struct runtime_process *process, uint64_t type, char *buf, size_t bytes)
 {
-	(void)process;
-	text_copy(buf, bytes, type == TYPE_HASH_TABLE ? "std::unordered_map" : "");
+	const struct runtime_probe *probe = probe_of_type(process, type);
+
+	text_copy(buf, bytes,
+		type == TYPE_HASH_TABLE ? "std::unordered_map"
+		: probe                 ? probe->type
+					: "");
+}
+
+static void look_at(struct runtime_process *process, enum family family, uint64_t key,
+	uint64_t type, uint64_t length_peak, bool deep, struct event_look *ret)
+{
+	const struct runtime_probe *probe = probe_of_type(process, type);
+
+	if (family == FAMILY_MAP)
+		cxx_hash_look(process, key, length_peak, deep, ret);
+	else if (probe)
+		cxx_vector_look(process, probe, key, length_peak, deep, ret);
+	else
+		*ret = (struct event_look){.family = family, .key = key, .liveness = LIVENESS_DEAD};
 }
 
 static int look(struct runtime_process *process, enum family family, const uint64_t *keys,
 	const uint64_t *types, const uint64_t *length_peaks, size_t count, bool deep,
 	struct event_look *ret)
 {
-	(void)types;
-	if (family != FAMILY_MAP)
-		return -ENOTSUP;
 	for (size_t i = 0; i < count; i++)
-		cxx_hash_look(process, keys[i], length_peaks[i], deep, &ret[i]);
+		look_at(process, family, keys[i], types[i], length_peaks[i], deep, &ret[i]);
 	return 0;
 }
 

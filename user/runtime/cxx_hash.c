@@ -157,25 +157,6 @@ static uint64_t need_bytes(
 	return array_bytes(cxx_next_buckets(&process->facts, (uint64_t)wanted));
 }
 
-/* False where the array is no block of malloc any more. */
-static bool find_held(
-	struct runtime_process *process, const struct header *header, uint64_t *ret_held)
-{
-	uint64_t usable = 0;
-
-	switch (malloc_chunk_read(process->mem, header->buckets, header->count * 8, &usable)) {
-	case MALLOC_CHUNK_IN_USE:
-		process->glibc_malloc = true;
-		*ret_held = usable;
-		return true;
-	case MALLOC_CHUNK_NONE:
-		*ret_held = header->count * 8;
-		return !process->glibc_malloc;
-	default:
-		return false;
-	}
-}
-
 void cxx_hash_look(struct runtime_process *process, uint64_t key, uint64_t length_peak, bool deep,
 	struct event_look *ret)
 {
@@ -184,7 +165,8 @@ void cxx_hash_look(struct runtime_process *process, uint64_t key, uint64_t lengt
 	*ret = (struct event_look){.family = FAMILY_MAP, .key = key, .liveness = LIVENESS_DEAD};
 	if (target_mem_read(process->mem, key, &header, sizeof(header)) ||
 		!agrees(&process->facts, &header, key) ||
-		!find_held(process, &header, &ret->held_bytes))
+		!malloc_block_held(process->mem, &process->glibc_malloc, header.buckets,
+			header.count * 8, &ret->held_bytes))
 		return;
 	ret->liveness = LIVENESS_ALLOCATED;
 	ret->has_length = true;

@@ -14,6 +14,7 @@ struct target_mem;
 /* One file of a process. */
 struct runtime_process {
 	struct target_mem *mem;
+	const struct runtime_file *file;
 	struct cxx_facts facts;
 	uint64_t slide;
 	bool glibc_malloc; /* a block of it has been seen: those that are none are dead */

@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "runtime/cxx_sequences.h"
 #include "runtime/elf_file.h"
 #include "runtime/native_code.h"
 #include "runtime/runtime.h"
@@ -108,20 +109,21 @@ static int find_hash_tables(struct elf_file *elf, struct runtime_file *ret)
 	if (add_hash_probe(elf, &next, &need, ret))
 		native_add_skip(
 			ret, "growth of std::unordered containers", "_M_next_bkt cannot be probed");
-	native_add_skip(ret, "C++ containers from before attach",
-		"followed from their next growth: nothing lists those that are there");
 	return 1;
 }
 
 int cxx_identify(struct elf_file *elf, struct runtime_file *ret)
 {
 	struct runtime_file found = {.runtime = "c++", .version = "C++ (libstdc++)"};
-	bool shared = elf_file_needs(elf, "libstdc++.so");
+	bool tables = find_hash_tables(elf, &found), sequences = cxx_sequences_find(elf, &found);
 
 	/* A Go program has its tables elsewhere, and C++ linked into it keeps its symbols with it. */
-	if (!find_hash_tables(elf, &found) && !shared)
+	if (!tables && !sequences && !elf_file_needs(elf, "libstdc++.so"))
 		return 0;
 	native_describe(elf, &found);
+	if (found.probe_count)
+		native_add_skip(&found, "C++ containers from before attach",
+			"followed from their next growth: nothing lists those that are there");
 	found.reading = true;
 	*ret = found;
 	return 1;

@@ -549,23 +549,34 @@ void elf_file_each_function(struct elf_file *elf,
 		for_each_in(elf, ".dynsym", ".dynstr", walk_function, &walk);
 }
 
-bool elf_file_needs(struct elf_file *elf, const char *library)
+/* The name that a dynamic entry of that kind gives and that begins so; NULL = there is none. */
+static const char *dynamic_name(struct elf_file *elf, int64_t kind, const char *begin)
 {
 	size_t dynamic_bytes, name_bytes;
 	const uint8_t *dynamic = elf_file_section_bytes(elf, ".dynamic", &dynamic_bytes);
 	const char *names = (const char *)elf_file_section_bytes(elf, ".dynstr", &name_bytes);
 
 	if (!dynamic || !names || !name_bytes || names[name_bytes - 1])
-		return false;
+		return NULL;
 	for (size_t at = 0; dynamic_bytes - at >= sizeof(Elf64_Dyn); at += sizeof(Elf64_Dyn)) {
 		Elf64_Dyn entry;
 
 		memcpy(&entry, dynamic + at, sizeof(entry));
-		if (entry.d_tag == DT_NEEDED && entry.d_un.d_val < name_bytes &&
-			!strncmp(names + entry.d_un.d_val, library, strlen(library)))
-			return true;
+		if (entry.d_tag == kind && entry.d_un.d_val < name_bytes &&
+			!strncmp(names + entry.d_un.d_val, begin, strlen(begin)))
+			return names + entry.d_un.d_val;
 	}
-	return false;
+	return NULL;
+}
+
+bool elf_file_needs(struct elf_file *elf, const char *library)
+{
+	return dynamic_name(elf, DT_NEEDED, library);
+}
+
+bool elf_file_is_library(struct elf_file *elf)
+{
+	return dynamic_name(elf, DT_SONAME, "");
 }
 
 static bool add_object(struct elf_file *elf, const Elf64_Sym *symbol, const char *name, void *arg)

@@ -74,6 +74,9 @@ int elf_file_symbol(struct elf_file *elf, const char *name, uint64_t *ret);
 void elf_file_each_function(struct elf_file *elf,
 	bool (*each)(const char *name, uint64_t addr, uint64_t bytes, void *arg), void *arg);
 
+/* True where the file is a library: it has a name to be loaded by (DT_SONAME). */
+bool elf_file_is_library(struct elf_file *elf);
+
 /* True where a library whose name begins so is loaded with the file (DT_NEEDED). */
 bool elf_file_needs(struct elf_file *elf, const char *library);
 

@@ -53,3 +53,21 @@ enum malloc_chunk_state malloc_chunk_read(
 	*ret_usable = size - (word & MAPPED ? 2 * SIZE_WORD : SIZE_WORD);
 	return word & MAPPED ? MALLOC_CHUNK_IN_USE : next_says(mem, chunk + size);
 }
+
+bool malloc_block_held(
+	struct target_mem *mem, bool *glibc, uint64_t block, uint64_t asked, uint64_t *ret_held)
+{
+	uint64_t usable = 0;
+
+	switch (malloc_chunk_read(mem, block, asked, &usable)) {
+	case MALLOC_CHUNK_IN_USE:
+		*glibc = true;
+		*ret_held = usable;
+		return true;
+	case MALLOC_CHUNK_NONE:
+		*ret_held = asked;
+		return !*glibc;
+	default:
+		return false;
+	}
+}

@@ -6,6 +6,7 @@
 #ifndef MEMTRACE_RUNTIME_MALLOC_CHUNK_H
 #define MEMTRACE_RUNTIME_MALLOC_CHUNK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct target_mem;
@@ -23,5 +24,12 @@ uint64_t malloc_usable(uint64_t asked);
 /* Looks at a block for which asked bytes were asked. */
 enum malloc_chunk_state malloc_chunk_read(
 	struct target_mem *mem, uint64_t block, uint64_t asked, uint64_t *ret_usable);
+
+/*
+ * Whether a block for which asked bytes were asked is there, and what it holds. *glibc: a block of glibc has
+ * been seen in this process (set here); until then there may be another allocator, whose blocks say nothing.
+ */
+bool malloc_block_held(
+	struct target_mem *mem, bool *glibc, uint64_t block, uint64_t asked, uint64_t *ret_held);
 
 #endif

@@ -91,8 +91,7 @@ int native_function_at(struct elf_file *elf, uint64_t pc, struct native_function
 
 /* ---- instructions ---- */
 
-/* The instructions at the start of a function; the caller frees them with close_code(). */
-static int open_code(struct elf_file *elf, const struct native_function *function, size_t max,
+int native_code_open(struct elf_file *elf, const struct native_function *function, size_t max,
 	struct go_code *ret)
 {
 	uint64_t bytes = MIN(function->end - function->start, max * MAX_INSN_BYTES);
@@ -110,7 +109,7 @@ static int open_code(struct elf_file *elf, const struct native_function *functio
 	return 0;
 }
 
-static void close_code(struct go_code *code)
+void native_code_close(struct go_code *code)
 {
 	cs_free(code->insns, code->count);
 	cs_close(&code->handle);
@@ -153,25 +152,45 @@ static const cs_insn *choose(const struct go_code *code, const struct mt_attachm
 	return &code->insns[0];
 }
 
-int native_probe_place(
-	struct elf_file *elf, const struct native_function *function, struct runtime_probe *ret)
+static int put_at(struct elf_file *elf, const struct native_function *function,
+	const struct go_code *code, const cs_insn *insn, struct runtime_probe *ret)
 {
-	const cs_insn *insn;
-	struct go_code code;
-	uint64_t bytes;
-	int err = open_code(elf, function, MAX_ENTRY_INSNS, &code);
+	uint64_t bytes = MIN((uint64_t)RUNTIME_CODE_BYTES, function->end - insn->address);
 
-	if (err)
-		return err;
-	insn = choose(&code, &ret->attachment);
 	ret->vaddr = insn->address;
 	ret->delta = (int32_t)(insn->address - function->start);
 	ret->emulated = go_code_is_emulated(insn);
-	bytes = MIN((uint64_t)RUNTIME_CODE_BYTES, function->end - insn->address);
 	ret->code_bytes = (uint8_t)bytes;
-	memcpy(ret->code, code.bytes + ret->delta, bytes);
-	close_code(&code);
+	memcpy(ret->code, code->bytes + ret->delta, bytes);
 	return elf_file_offset(elf, ret->vaddr, &ret->file_offset);
+}
+
+int native_probe_place(
+	struct elf_file *elf, const struct native_function *function, struct runtime_probe *ret)
+{
+	struct go_code code;
+	int err = native_code_open(elf, function, MAX_ENTRY_INSNS, &code);
+
+	if (err)
+		return err;
+	err = put_at(elf, function, &code, choose(&code, &ret->attachment), ret);
+	native_code_close(&code);
+	return err;
+}
+
+int native_probe_add_at(struct elf_file *elf, const struct native_function *function,
+	const struct go_code *code, size_t i, const struct runtime_probe *row,
+	struct runtime_file *file)
+{
+	struct runtime_probe probe = *row;
+	int err;
+
+	if (file->probe_count == RUNTIME_MAX_PROBES)
+		return -ENOSPC;
+	err = put_at(elf, function, code, &code->insns[i], &probe);
+	if (!err)
+		file->probes[file->probe_count++] = probe;
+	return err;
 }
 
 int native_probe_add(struct elf_file *elf, const struct native_function *function,
@@ -191,7 +210,7 @@ int native_probe_add(struct elf_file *elf, const struct native_function *functio
 int native_frame_bytes(struct elf_file *elf, const struct native_function *function, int16_t *ret)
 {
 	struct go_code code;
-	int bytes = 0, err = open_code(elf, function, MAX_FRAME_INSNS, &code);
+	int bytes = 0, err = native_code_open(elf, function, MAX_FRAME_INSNS, &code);
 
 	if (err)
 		return err;
@@ -213,7 +232,7 @@ int native_frame_bytes(struct elf_file *elf, const struct native_function *funct
 		if (bytes < 0 || bytes > 1024)
 			break;
 	}
-	close_code(&code);
+	native_code_close(&code);
 	return err;
 }
 
@@ -238,11 +257,10 @@ int native_find_constant(struct elf_file *elf, const void *bytes, size_t count, 
 }
 
 /*
- * What an instruction with REX.W points to: lea or mov with a rip-relative operand (8d or 8b, mod 00, r/m
- * 101), or mov of a constant (c7 /0), which linkers make of a load from the GOT where the file has a fixed
- * address. 0 = nothing.
+ * lea or mov with a rip-relative operand (8d or 8b, mod 00, r/m 101), or mov of a constant (c7 /0), which
+ * linkers make of a load from the GOT where the file has a fixed address.
  */
-static uint64_t pointed_to(const uint8_t code[7], uint64_t addr)
+uint64_t native_pointed_to(const uint8_t code[7], uint64_t addr)
 {
 	int32_t number;
 
@@ -264,7 +282,7 @@ int native_find_reference(
 	if (!code || !elf_file_section(elf, ".text", &text))
 		return -ENOENT;
 	for (size_t i = 0; i + 7 <= bytes; i++) {
-		uint64_t target = pointed_to(code + i, text.addr + i);
+		uint64_t target = native_pointed_to(code + i, text.addr + i);
 
 		if (target >= start && target < end)
 			return native_function_at(elf, text.addr + i, ret);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct elf_file;
+struct go_code;
 struct runtime_file;
 struct runtime_probe;
 
@@ -22,6 +23,14 @@ int native_function_find(struct elf_file *elf, const char *name, struct native_f
 int native_function_at(struct elf_file *elf, uint64_t pc, struct native_function *ret);
 
 /*
+ * The first max instructions of a function, with operands; the caller closes them. -EBADMSG where they
+ * cannot be decoded.
+ */
+int native_code_open(struct elf_file *elf, const struct native_function *function, size_t max,
+	struct go_code *ret);
+void native_code_close(struct go_code *code);
+
+/*
  * Chooses the instruction: the first one that the kernel emulates, reached by every call, with all that
  * ret->attachment reads still where it was at the entry; else the entry, single-stepped. Fills in vaddr,
  * file_offset, code, emulated and delta of ret. -EBADMSG where the code cannot be decoded.
@@ -33,6 +42,11 @@ int native_probe_place(
 int native_probe_add(struct elf_file *elf, const struct native_function *function,
 	const struct runtime_probe *row, struct runtime_file *file);
 
+/* The same at that instruction of its code. */
+int native_probe_add_at(struct elf_file *elf, const struct native_function *function,
+	const struct go_code *code, size_t i, const struct runtime_probe *row,
+	struct runtime_file *file);
+
 /*
  * Bytes between the stack pointer and the return address at a function's first call: what it pushed and
  * made room for on the straight way there. -ENOENT where there is no call.
@@ -42,6 +56,9 @@ int native_frame_bytes(struct elf_file *elf, const struct native_function *funct
 /* The function of whose code the first rip-relative operand points into [start, end); -ENOENT. */
 int native_find_reference(
 	struct elf_file *elf, uint64_t start, uint64_t end, struct native_function *ret);
+
+/* What an instruction with REX.W, seven bytes long, points to; 0 = nothing. */
+uint64_t native_pointed_to(const uint8_t code[7], uint64_t addr);
 
 /* Address of the first such bytes among the constants (.rodata), aligned to 8; -ENOENT. */
 int native_find_constant(struct elf_file *elf, const void *bytes, size_t count, uint64_t *ret_addr);

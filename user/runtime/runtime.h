@@ -157,7 +157,7 @@ struct runtime {
 	 */
 
 	/*
-	 * Starts reading one process. slide = run-time address - linked address. Checks the layout's
+	 * Starts reading one process. slide = run-time address - linked address; file outlives it. Checks the layout's
 	 * invariants against memory: -ENOTSUP where they do not hold (reason says which). parser
 	 * answers type and line questions and must outlive the process.
 	 */

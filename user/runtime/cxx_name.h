@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Names of C++ containers as people write them. */
+#ifndef MEMTRACE_RUNTIME_CXX_NAME_H
+#define MEMTRACE_RUNTIME_CXX_NAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The class of a member function by its readable name: "std::vector<int, std::allocator<int> >::push_back"
+ * gives "std::vector<int>". What libraries add by default (allocators, hashes, comparisons) is left out.
+ */
+void cxx_name_class(const char *function, char *buf, size_t bytes);
+
+/* Bytes of an element of that class: its first template argument, where that is a type known here; else 0. */
+uint32_t cxx_name_element_bytes(const char *class_name);
+
+#endif
