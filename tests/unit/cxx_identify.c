@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "runtime/elf_file.h"
@@ -32,12 +33,18 @@ Test(cxx_identify, libstdcxx)
 
 	cr_assert_eq(identify(LIBRARY, file), 1);
 	cr_expect_str_eq(file->runtime, "c++");
-	cr_assert_eq(file->probe_count, 1);
+	cr_assert_eq(file->probe_count, 5, "tables, and reserve and _M_mutate of both strings");
 	cr_expect(probe->emulated, "endbr64 and mov are passed over");
 	cr_expect_gt(probe->delta, 0);
 	cr_expect_neq(probe->code[0], 0xf3);
 	cr_expect_eq(probe->attachment.val[3].from, MT_FROM_MEM, "the frame of _M_need_rehash");
 	cr_expect_eq(probe->attachment.val[3].off, 16);
+	for (uint32_t i = 1; i < file->probe_count; i++) {
+		cr_expect_eq(file->probes[i].family, FAMILY_VECTOR);
+		cr_expect(file->probes[i].emulated, "%s", file->probes[i].symbol);
+		cr_expect_eq(file->probes[i].element_bytes,
+			strcmp(file->probes[i].type, "std::string") ? 4 : 1);
+	}
 	cr_assert_gt(file->cxx.prime_count, 250);
 	for (uint32_t i = 1; i < file->cxx.prime_count; i++)
 		cr_expect_gt(file->cxx.primes[i], file->cxx.primes[i - 1]);
