@@ -911,6 +911,23 @@ Test(model, sawtooth_is_bounded)
 
 /* ---- the rest ---- */
 
+Test(model, the_same_skip_is_told_once_and_all_are_bounded)
+{
+	struct world w = world_new();
+	char what[32];
+
+	model_add_skip(w.model, "goroutines", "not told");
+	model_add_skip(w.model, "goroutines", "not told");
+	model_add_skip(w.model, "goroutines", "too many");
+	cr_assert_eq(model_skip_count(w.model), 2);
+	for (int i = 0; i < MODEL_MAX_SKIPS + 10; i++) {
+		snprintf(what, sizeof(what), "library %d", i);
+		model_add_skip(w.model, what, "cannot be parsed");
+	}
+	cr_assert_eq(model_skip_count(w.model), MODEL_MAX_SKIPS);
+	world_free(&w);
+}
+
 Test(model, complete_means_nothing_lost)
 {
 	struct model *m = model_new();

@@ -304,8 +304,18 @@ int model_apply(struct model *model, const struct event *event)
 
 /* ---- what else a report says ---- */
 
+static bool has_skip(const struct model *model, const char *what, const char *reason)
+{
+	for (size_t i = 0; i < model->skip_count; i++)
+		if (!strcmp(model->skips[i].what, what) && !strcmp(model->skips[i].reason, reason))
+			return true;
+	return false;
+}
+
 void model_add_skip(struct model *model, const char *what, const char *reason)
 {
+	if (model->skip_count == MODEL_MAX_SKIPS || has_skip(model, what, reason))
+		return;
 	array_reserve(model->skips, model->skip_count, model->skip_cap);
 	model->skips[model->skip_count++] =
 		(struct model_skip){copy_string(what), copy_string(reason)};
@@ -373,6 +383,11 @@ void model_set_clock(struct model *model, uint64_t mono_ns, uint64_t real_ns, ui
 
 void model_add_incomplete(struct model *model, const char *reason)
 {
+	for (size_t i = 0; i < model->incomplete_count; i++)
+		if (!strcmp(model->incomplete[i], reason))
+			return;
+	if (model->incomplete_count == MODEL_MAX_SKIPS)
+		return;
 	array_reserve(model->incomplete, model->incomplete_count, model->incomplete_cap);
 	model->incomplete[model->incomplete_count++] = copy_string(reason);
 	model_tell(model, incomplete, reason);

@@ -31,6 +31,7 @@
 #define MODEL_MAX_SPIKES      64   /* per target; the smallest make room */
 #define MODEL_SPIKE_CAUSES    8    /* the largest */
 #define MODEL_CAUSE_SLOTS     4096 /* per target; the oldest make room */
+#define MODEL_MAX_SKIPS       512  /* different ones; the rest is not told */
 #define MODEL_MAX_STRINGS     131072 /* interned; then unknown */
 #define MODEL_MAX_RUNTIMES    8      /* per target */
 #define MODEL_MAX_ALLOCATORS  4      /* per target */
@@ -463,6 +464,7 @@ uint32_t model_add_stack(
 /* Takes one event in. 0, or -EINVAL where it names an unknown target or kind (counted, ignored). */
 int model_apply(struct model *model, const struct event *event);
 
+/* What was left out, and why; the same is told once. */
 void model_add_skip(struct model *model, const char *what, const char *reason);
 void model_set_source(struct model *model, const char *name, uint64_t hits, uint64_t produced,
 	uint64_t delivered, uint64_t lost);

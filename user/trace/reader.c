@@ -587,7 +587,9 @@ void reader_measure(struct reader *reader, uint64_t now_ns)
 	int r = attribution_measure(reader->attribution, now_ns);
 
 	if (r && r != -ESRCH)
-		model_add_skip(reader->model, "where RSS is mapped", strerror(-r));
+		model_add_skip(reader->model, "where RSS is mapped",
+			r == -ETIME ? "so much is mapped that counting it would take too long"
+				    : strerror(-r));
 	/* Its parts belong to the RSS of now: a collector gives memory back all the time. */
 	if (!r)
 		reader_usage(reader, clock_mono_ns(), false);
