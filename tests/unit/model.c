@@ -925,7 +925,7 @@ Test(model, the_same_skip_is_told_once_and_all_are_bounded)
 		model_add_skip(w.model, what, "cannot be parsed");
 	}
 	cr_assert_eq(model_skip_count(w.model), MODEL_MAX_SKIPS);
-	world_free(&w);
+	world_done(&w);
 }
 
 Test(model, complete_means_nothing_lost)
