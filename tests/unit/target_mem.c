@@ -140,7 +140,7 @@ Test(target_mem, damaged_image)
 
 /* ---- a live process ---- */
 
-#define LIVE_PAGES 64
+#define LIVE_PAGES 200
 
 struct live {
 	pid_t pid;

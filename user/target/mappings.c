@@ -9,11 +9,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "target/pagemap.h"
 #include "target/process.h"
 
 #define MAX_RANGES   65536 /* the kernel's own default limit is 65,530 */
@@ -164,45 +164,18 @@ const struct mapped_range *mappings_find(const struct mappings *mappings, uint64
 
 /* ---- counting pages ---- */
 
-/* include/uapi/linux/fs.h, Linux 6.7; older headers do not have it */
-struct scan_region {
-	uint64_t start, end, categories;
-};
-
-struct scan_args {
-	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
-	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
-};
-
-#define SCAN            _IOWR('f', 16, struct scan_args)
-#define SCAN_IS_FILE    (1ull << 2)
-#define SCAN_IS_PRESENT (1ull << 3)
-#define SCAN_IS_ZERO    (1ull << 5) /* the one page of zeros that all share */
-
 static int scan_piece(int fd, uint64_t start, uint64_t end, uint64_t *bytes)
 {
-	struct scan_region regions[REGIONS];
-	struct scan_args args = {
-		.size = sizeof(args),
-		.start = start,
-		.end = end,
-		.vec = (uintptr_t)regions,
-		.vec_len = REGIONS,
-		.category_inverted = SCAN_IS_FILE | SCAN_IS_ZERO,
-		.category_mask = SCAN_IS_FILE | SCAN_IS_ZERO | SCAN_IS_PRESENT,
-		.return_mask = SCAN_IS_PRESENT,
-	};
+	struct pagemap_region regions[REGIONS];
 
-	while (args.start < end) {
-		int count = ioctl(fd, SCAN, &args);
+	while (start < end) {
+		int count = pagemap_scan(fd, &start, end, PAGEMAP_IS_PRESENT,
+			PAGEMAP_IS_FILE | PAGEMAP_IS_ZERO, regions, REGIONS);
 
 		if (count < 0)
-			return -errno;
+			return count;
 		for (int i = 0; i < count; i++)
 			*bytes += regions[i].end - regions[i].start;
-		if (args.walk_end <= args.start)
-			return -EIO;
-		args.start = args.walk_end;
 	}
 	return 0;
 }

@@ -8,8 +8,8 @@
  * Both descriptors belong to the address space that existed at the open: after an exit or an exec
  * pagemap gives nothing, so memory of a later owner of the pid is never read.
  *
- * pagemap: one word a page, bit 63 = present in RAM, 62 = swapped out (Documentation/admin-guide/mm/pagemap.rst). Its
- * answers are used within one call only; pages come and go.
+ * pagemap: one word a page, bit 63 = present in RAM, 62 = swapped out (Documentation/admin-guide/mm/pagemap.rst), or ranges
+ * (pagemap.h) where the kernel has them. Its answers are used within one call only; pages come and go.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,10 +21,12 @@
 
 #include "base/mem.h"
 #include "target/mem_ops.h"
+#include "target/pagemap.h"
 
 #define PAGEMAP_PRESENT   (1ull << 63)
 #define PAGEMAP_SWAPPED   (1ull << 62)
 #define PAGEMAP_WORDS     512        /* words read from pagemap at once */
+#define SCAN_REGIONS      64         /* ranges of present pages found at once */
 #define PAGE_GAP          32         /* pages: cheaper to read over than to start anew */
 #define SLICE_PIECES      1024       /* UIO_MAXIOV */
 #define MAX_GAP           512        /* bytes: cheaper to read over than to look up a page */
@@ -50,7 +52,7 @@ static long live_read_pagemap(struct target_mem *mem, uint64_t page, uint64_t *w
 	return got / 8;
 }
 
-static long live_present(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret)
+static long read_present(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret)
 {
 	uint64_t words[PAGEMAP_WORDS];
 	long present = 0;
@@ -71,6 +73,45 @@ static long live_present(struct target_mem *mem, uint64_t page, uint64_t pages, 
 		done += want;
 	}
 	return present;
+}
+
+/* By ranges; ret holds false for all at first. */
+static long scan_present(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret)
+{
+	uint64_t start = page * TARGET_PAGE_BYTES, end = start + pages * TARGET_PAGE_BYTES;
+	struct pagemap_region regions[SCAN_REGIONS];
+	long present = 0;
+
+	while (start < end) {
+		int count = pagemap_scan(
+			mem->pagemap_fd, &start, end, PAGEMAP_IS_PRESENT, 0, regions, SCAN_REGIONS);
+
+		if (count < 0)
+			return count;
+		for (int i = 0; i < count; i++) {
+			uint64_t first = page_of(regions[i].start) - page;
+			uint64_t part = page_of(regions[i].end) - page - first;
+
+			if (ret)
+				memset(ret + first, true, part);
+			present += (long)part;
+		}
+	}
+	return present;
+}
+
+/* Where a scan finds nothing, or fails, reading tells why: it knows of an address space that has gone. */
+static long live_present(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret)
+{
+	long present = 0;
+
+	if (!mem->no_scan && page + pages <= page_of(TASK_END)) {
+		if (ret)
+			memset(ret, false, pages);
+		present = scan_present(mem, page, pages, ret);
+		mem->no_scan = present == -ENOTTY || present == -EINVAL;
+	}
+	return present > 0 ? present : read_present(mem, page, pages, ret);
 }
 
 static bool live_is_untouched(struct target_mem *mem, uint64_t page)

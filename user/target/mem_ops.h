@@ -20,7 +20,7 @@ struct target_mem {
 	const struct target_mem_ops *ops;
 	/* live */
 	int pid, mem_fd, pagemap_fd;
-	bool no_vm_readv;
+	bool no_vm_readv, no_scan;
 	/* image */
 	struct table pages; /* page number -> index into page_bytes */
 	uint8_t (*page_bytes)[TARGET_PAGE_BYTES];
