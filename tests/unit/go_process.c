@@ -165,6 +165,69 @@ Test(go_process, slot_states)
 	}
 }
 
+/* What is read once for neighbours in a page is judged for each: slot, past the slots, another span, none. */
+Test(go_process, neighbours)
+{
+	const enum go_object_state wanted[] = {GO_OBJECT_ALLOCATED, GO_OBJECT_FREE,
+		GO_OBJECT_ALLOCATED, GO_OBJECT_NONE, GO_OBJECT_NONE, GO_OBJECT_ALLOCATED,
+		GO_OBJECT_NONE};
+	struct go_object objects[ARRAY_SIZE(wanted)] = {};
+	struct heap heap;
+	uint64_t start, other;
+
+	build(&heap, 23);
+	start = add_span(&heap, 48, 170, false);
+	other = add_span(&heap, 64, 128, true);
+	sweep_all(&heap, 0);
+	set_slot(&heap, alloc_bits(0), 1, false);
+	open_heap(&heap);
+	objects[0].addr = start;
+	objects[1].addr = start + 48;
+	objects[2].addr = start + 169 * 48 + 40;
+	objects[3].addr = objects[4].addr = start + 170 * 48 + 8;
+	objects[5].addr = other + 64;
+	objects[6].addr = other + GO_PAGE_BYTES;
+	cr_assert_eq(go_heap_find_objects(heap.process, objects, ARRAY_SIZE(objects)), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		cr_expect_eq(objects[i].state, wanted[i], "object %zu: %d", i, objects[i].state);
+	cr_expect_eq(objects[2].base, start + 169 * 48);
+	cr_expect_eq(objects[5].base, other + 64);
+	cr_expect_eq(objects[5].span.elemsize, 64);
+	close_heap(&heap);
+}
+
+/* Through a view a span is found once; the next view, and who reads live, finds what is there then. */
+Test(go_process, spans_of_a_view)
+{
+	struct go_object object = {}, inside = {}, past = {};
+	struct heap heap;
+	uint64_t start;
+
+	build(&heap, 23);
+	start = add_span(&heap, 64, 100, false);
+	open_heap(&heap);
+	object.addr = start;
+	inside.addr = start + 99 * 64 + 8;
+	past.addr = start + 100 * 64;
+	go_view_open(heap.process);
+	cr_assert_eq(go_heap_find_spans(heap.process, &object, 1), 0);
+	cr_expect_eq(object.state, GO_OBJECT_ALLOCATED);
+	put64(&heap, mspan(0) + heap.file.go.layout.span_elemsize, 32);
+	cr_assert_eq(go_heap_find_spans(heap.process, &inside, 1), 0);
+	cr_expect_eq(inside.state, GO_OBJECT_ALLOCATED);
+	cr_expect_eq(inside.base, start + 99 * 64);
+	cr_assert_eq(go_heap_find_spans(heap.process, &past, 1), 0);
+	cr_expect_eq(past.state, GO_OBJECT_NONE, "past the slots of a known span: %d", past.state);
+	heap.process->mem = heap.process->live;
+	cr_assert_eq(go_heap_find_spans(heap.process, &object, 1), 0);
+	cr_expect_eq(object.span.elemsize, 32);
+	go_view_open(heap.process);
+	cr_assert_eq(go_heap_find_spans(heap.process, &object, 1), 0);
+	cr_expect_eq(object.span.elemsize, 32);
+	go_view_close(heap.process);
+	close_heap(&heap);
+}
+
 /* 1.26: an unswept small object is marked in the last bytes of its page, where the arena says so. */
 Test(go_process, inline_marks)
 {

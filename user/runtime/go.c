@@ -115,6 +115,8 @@ static void process_close(struct runtime_process *process)
 	table_done(&process->grown);
 	table_done(&process->arrays_made);
 	table_done(&process->appends);
+	table_done(&process->span_of);
+	free(process->spans);
 	target_mem_close(process->view);
 	target_mem_close(process->stage);
 	free(process);

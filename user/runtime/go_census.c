@@ -152,20 +152,21 @@ static void add_candidate(struct candidates *candidates, const struct candidate 
 
 static void try_map(struct census *census, uint64_t key, const uint8_t *raw, struct candidates *ret)
 {
-	struct candidate candidate = {.family = FAMILY_MAP, .key = key};
+	struct go_map_header header;
 
-	if (go_map_parse_numbers(census->process, raw, &candidate.map) &&
-		map_possible(census, &candidate.map))
-		add_candidate(ret, &candidate);
+	if (go_map_parse_numbers(census->process, raw, &header) && map_possible(census, &header))
+		add_candidate(
+			ret, &(struct candidate){.family = FAMILY_MAP, .key = key, .map = header});
 }
 
 static void try_channel(
 	struct census *census, uint64_t key, const uint8_t *raw, struct candidates *ret)
 {
-	struct candidate candidate = {.family = FAMILY_CHANNEL, .key = key};
+	struct go_chan_header header;
 
-	if (go_chan_parse(census->process, key, raw, &candidate.chan))
-		add_candidate(ret, &candidate);
+	if (go_chan_parse(census->process, key, raw, &header))
+		add_candidate(ret,
+			&(struct candidate){.family = FAMILY_CHANNEL, .key = key, .chan = header});
 }
 
 static void try_trie(

@@ -44,16 +44,17 @@ static int read_span_batch(struct census *census, const uint64_t *mspans, size_t
 {
 	uint32_t bytes = census->process->facts.layout.mspan_size;
 	struct target_piece pieces[CENSUS_SPAN_BATCH];
-	uint8_t(*raw)[GO_MSPAN_MAX] = (void *)census->buffer;
+	uint8_t *raw = census->buffer; /* neighbours, as most of them are in the target, too */
 	int r;
 
 	for (size_t i = 0; i < count; i++)
-		pieces[i] = (struct target_piece){mspans[i], raw[i], bytes, false};
+		pieces[i] = (struct target_piece){mspans[i], raw + i * bytes, bytes, false};
 	r = target_mem_read_pieces(census->process->mem, pieces, count);
 	for (size_t i = 0; r >= 0 && i < count; i++) {
 		struct go_span span;
 
-		if (pieces[i].done && go_heap_parse_span(census->process, mspans[i], raw[i], &span))
+		if (pieces[i].done &&
+			go_heap_parse_span(census->process, mspans[i], pieces[i].buf, &span))
 			take_span(census, &span);
 	}
 	return r < 0 ? r : 0;

@@ -31,24 +31,27 @@ bool go_chan_parse(const struct runtime_process *process, uint64_t key,
 	const uint8_t raw[GO_CHAN_HEADER_BYTES], struct go_chan_header *ret)
 {
 	const struct go_layout *layout = &process->facts.layout;
-	uint64_t send = load64(raw + layout->chan_sendx),
-		 receive = load64(raw + layout->chan_recvx);
+	uint64_t elem_type = load64(raw + layout->chan_elem_type), send, receive;
 	uint16_t elem_bytes;
 	uint32_t closed;
 
+	/* First what nearly all of the millions of slots fail that are no channel's. */
+	if (elem_type < process->facts.types || elem_type >= process->facts.etypes)
+		return false;
+	send = load64(raw + layout->chan_sendx);
+	receive = load64(raw + layout->chan_recvx);
 	memcpy(&elem_bytes, raw + CHAN_ELEM_BYTES, sizeof(elem_bytes));
 	memcpy(&closed, raw + CHAN_CLOSED, sizeof(closed));
 	*ret = (struct go_chan_header){
 		.length = load64(raw + CHAN_LENGTH),
 		.capacity = load64(raw + CHAN_CAPACITY),
 		.ring = load64(raw + CHAN_RING),
-		.elem_type = load64(raw + layout->chan_elem_type),
+		.elem_type = elem_type,
 		.elem_bytes = elem_bytes,
 	};
 	if (closed > 1 || ret->length > ret->capacity || ret->capacity > GO_MAX_BYTES / 8 ||
 		(ret->capacity ? send >= ret->capacity || receive >= ret->capacity
-			       : send || receive) ||
-		ret->elem_type < process->facts.types || ret->elem_type >= process->facts.etypes)
+			       : send || receive))
 		return false;
 	ret->stamp = hash_words(raw, GO_CHAN_HEADER_BYTES);
 	if (!ret->capacity || !elem_bytes)

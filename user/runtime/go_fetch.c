@@ -166,6 +166,7 @@ int go_fetch_spans(struct runtime_process *process, const uint64_t *addrs, size_
 void go_view_open(struct runtime_process *process)
 {
 	target_mem_drop(process->view);
+	go_heap_forget_spans(process);
 	process->mem = process->view;
 }
 

@@ -21,6 +21,7 @@
 #include "runtime/go_size.h"
 
 #define ATTEMPTS         6
+#define FIND_CHUNK       512               /* objects looked up at once */
 #define ARENA_BIAS       0x800000000000ull /* runtime.arenaBaseOffset, amd64 */
 #define L2_ENTRIES       (1ull << 22)
 #define INLINE_MARKS_END 64 /* spanInlineMarkBits.marks: the last 64 bytes of the page */
@@ -58,14 +59,16 @@ bool go_heap_parse_span(const struct runtime_process *process, uint64_t addr, co
 {
 	const struct go_layout *layout = &process->facts.layout;
 	const uint8_t *raw = bytes;
+	bool short_index =
+		layout->span_index_bytes == 2; /* sizes known at compile time: no calls */
 
 	*ret = (struct go_span){
 		.addr = addr,
 		.start = load(raw, layout->span_start, 8),
 		.pages = load(raw, layout->span_npages, 8),
 		.elemsize = load(raw, layout->span_elemsize, 8),
-		.freeindex = load(raw, layout->span_freeindex, layout->span_index_bytes),
-		.nelems = load(raw, layout->span_nelems, layout->span_index_bytes),
+		.freeindex = load(raw, layout->span_freeindex, short_index ? 2 : 8),
+		.nelems = load(raw, layout->span_nelems, short_index ? 2 : 8),
 		.alloc_bits = load(raw, layout->span_alloc_bits, 8),
 		.mark_bits = load(raw, layout->span_mark_bits, 8),
 		.specials = load(raw, layout->span_specials, 8),
@@ -113,7 +116,7 @@ struct lookup {
 	uint8_t raw[GO_MSPAN_MAX]; /* the span, then the span once more */
 	uint8_t alloc, mark, inline_page, inline_mark;
 	size_t first_piece, piece_count; /* of its bits */
-	bool in_span, has_bits;
+	bool is_span, in_span, has_bits, kept_still;
 };
 
 /* The look-ups of one call and room for their pieces. */
@@ -126,13 +129,10 @@ struct batch {
 
 #define PIECES_PER_LOOKUP 4
 
-static void batch_open(struct batch *batch, struct go_object *objects, size_t count)
+static void batch_open(struct batch *batch, size_t most)
 {
-	batch->lookups = xcalloc(count, sizeof(*batch->lookups));
-	batch->pieces = xcalloc(count * PIECES_PER_LOOKUP, sizeof(*batch->pieces));
-	batch->count = count;
-	for (size_t i = 0; i < count; i++)
-		batch->lookups[i].object = &objects[i];
+	batch->lookups = xcalloc(most, sizeof(*batch->lookups));
+	batch->pieces = xcalloc(most * PIECES_PER_LOOKUP, sizeof(*batch->pieces));
 }
 
 static void batch_close(struct batch *batch)
@@ -192,6 +192,13 @@ bool go_heap_is_arena(struct runtime_process *process, uint64_t addr)
 	return find_arena(process, addr, &arena) == 0 && arena;
 }
 
+/* Neighbours often share a page, and so all that is read of its span. */
+static bool same_page(const struct batch *batch, size_t i)
+{
+	return i && batch->lookups[i].object->addr >> GO_PAGE_SHIFT ==
+			    batch->lookups[i - 1].object->addr >> GO_PAGE_SHIFT;
+}
+
 static int read_mspan_pointers(struct runtime_process *process, struct batch *batch)
 {
 	int r;
@@ -201,10 +208,12 @@ static int read_mspan_pointers(struct runtime_process *process, struct batch *ba
 		struct lookup *lookup = &batch->lookups[i];
 		uint64_t addr = lookup->object->addr;
 
+		lookup->mspan = 0;
+		if (same_page(batch, i))
+			continue;
 		r = find_arena(process, addr, &lookup->arena);
 		if (r < 0)
 			return r;
-		lookup->mspan = 0;
 		if (lookup->arena)
 			batch_add(batch,
 				lookup->arena + process->facts.layout.arena_spans +
@@ -215,21 +224,33 @@ static int read_mspan_pointers(struct runtime_process *process, struct batch *ba
 	for (size_t i = 0; i < batch->piece_count; i++)
 		if (!batch->pieces[i].done)
 			memset(batch->pieces[i].buf, 0, 8);
+	for (size_t i = 0; i < batch->count; i++) {
+		if (!same_page(batch, i))
+			continue;
+		batch->lookups[i].arena = batch->lookups[i - 1].arena;
+		batch->lookups[i].mspan = batch->lookups[i - 1].mspan;
+	}
 	return r;
 }
 
-/* Sets span and base. An object outside of its span's slots is in none. */
-static void take_span(struct runtime_process *process, struct lookup *lookup)
+/* Says where the object is in its span; one outside of the span's slots is in none. */
+static bool set_base(struct go_object *object)
 {
-	struct go_object *object = lookup->object;
-	struct go_span *span = &object->span;
+	const struct go_span *span = &object->span;
 
-	if (!go_heap_parse_span(process, lookup->mspan, lookup->raw, span) ||
-		span->state != GO_SPAN_IN_USE || object->addr < span->start ||
+	if (object->addr < span->start ||
 		object->addr >= span->start + span->elemsize * span->nelems)
-		return;
-	lookup->in_span = true;
+		return false;
 	object->base = go_span_slot(span, object->addr);
+	return true;
+}
+
+static bool take_span(struct runtime_process *process, struct lookup *lookup)
+{
+	struct go_span *span = &lookup->object->span;
+
+	return go_heap_parse_span(process, lookup->mspan, lookup->raw, span) &&
+	       span->state == GO_SPAN_IN_USE;
 }
 
 static int read_spans(struct runtime_process *process, struct batch *batch)
@@ -239,7 +260,7 @@ static int read_spans(struct runtime_process *process, struct batch *batch)
 
 	batch->piece_count = 0;
 	for (size_t i = 0; i < batch->count; i++)
-		if (batch->lookups[i].mspan)
+		if (batch->lookups[i].mspan && !same_page(batch, i))
 			batch_add(batch, batch->lookups[i].mspan, batch->lookups[i].raw,
 				process->facts.layout.mspan_size);
 	r = batch_read(process, batch);
@@ -248,27 +269,93 @@ static int read_spans(struct runtime_process *process, struct batch *batch)
 	for (size_t i = 0; i < batch->count; i++) {
 		struct lookup *lookup = &batch->lookups[i];
 
-		lookup->in_span = false;
 		lookup->object->state = GO_OBJECT_NONE;
-		if (lookup->mspan && batch->pieces[at++].done)
-			take_span(process, lookup);
+		if (same_page(batch, i)) {
+			lookup->is_span = lookup[-1].is_span;
+			lookup->object->span = lookup[-1].object->span;
+		} else {
+			lookup->is_span = lookup->mspan && batch->pieces[at++].done &&
+					  take_span(process, lookup);
+		}
+		lookup->in_span = lookup->is_span && set_base(lookup->object);
 	}
 	return 0;
 }
 
-int go_heap_find_spans(struct runtime_process *process, struct go_object *objects, size_t count)
+/*
+ * While memory is read through a view a span is the same whoever asks: four or five steps of looking at one
+ * map ask for the same ones.
+ */
+static bool find_known(struct runtime_process *process, struct go_object *object)
 {
+	uint64_t index;
+
+	if (!table_get(&process->span_of, object->addr >> GO_PAGE_SHIFT, &index))
+		return false;
+	object->state = GO_OBJECT_NONE;
+	if (index == UINT64_MAX)
+		return true;
+	object->span = process->spans[index];
+	if (set_base(object))
+		object->state = GO_OBJECT_ALLOCATED;
+	return true;
+}
+
+static void keep_known(struct runtime_process *process, const struct lookup *lookup)
+{
+	uint64_t index = UINT64_MAX;
+
+	if (lookup->is_span) {
+		index = process->span_count;
+		array_reserve(process->spans, process->span_count, process->span_capacity);
+		process->spans[process->span_count++] = lookup->object->span;
+	}
+	table_set(&process->span_of, lookup->object->addr >> GO_PAGE_SHIFT, index);
+}
+
+void go_heap_forget_spans(struct runtime_process *process)
+{
+	table_clear(&process->span_of);
+	process->span_count = 0;
+}
+
+static int read_objects(struct runtime_process *process, struct go_object **objects, size_t count)
+{
+	bool keep = process->mem == process->view;
 	struct batch batch = {};
 	int r;
 
-	batch_open(&batch, objects, count);
+	batch_open(&batch, count);
+	for (size_t i = 0; i < count; i++)
+		batch.lookups[batch.count++].object = objects[i];
 	r = read_mspan_pointers(process, &batch);
 	if (r >= 0)
 		r = read_spans(process, &batch);
-	for (size_t i = 0; r >= 0 && i < count; i++)
+	for (size_t i = 0; r >= 0 && i < count; i++) {
 		if (batch.lookups[i].in_span)
-			objects[i].state = GO_OBJECT_ALLOCATED;
+			objects[i]->state = GO_OBJECT_ALLOCATED;
+		if (keep)
+			keep_known(process, &batch.lookups[i]);
+	}
 	batch_close(&batch);
+	return r;
+}
+
+int go_heap_find_spans(struct runtime_process *process, struct go_object *objects, size_t count)
+{
+	struct go_object *unknown[FIND_CHUNK];
+	bool known = process->mem == process->view;
+	int r = 0;
+
+	for (size_t at = 0; at < count && r >= 0;) {
+		size_t wanted = 0;
+
+		for (; at < count && wanted < FIND_CHUNK; at++)
+			if (!known || !find_known(process, &objects[at]))
+				unknown[wanted++] = &objects[at];
+		if (wanted)
+			r = read_objects(process, unknown, wanted);
+	}
 	return r;
 }
 
@@ -385,19 +472,22 @@ static int read_spans_again(
 
 	batch->piece_count = 0;
 	for (size_t i = 0; i < batch->count; i++)
-		if (batch->lookups[i].in_span)
+		if (batch->lookups[i].is_span && !same_page(batch, i))
 			batch_add(batch, batch->lookups[i].mspan, batch->lookups[i].raw,
 				process->facts.layout.mspan_size);
 	r = batch_read(process, batch);
 	for (size_t i = 0; r >= 0 && i < batch->count; i++) {
 		struct lookup *lookup = &batch->lookups[i];
 
-		if (!lookup->in_span)
-			continue;
-		lookup->object->state =
-			batch->pieces[at++].done && lookup->has_bits && kept_still(process, lookup)
-				? judge(lookup, gc)
-				: GO_OBJECT_UNREAD;
+		if (same_page(batch, i))
+			lookup->kept_still = lookup[-1].kept_still;
+		else
+			lookup->kept_still = lookup->is_span && batch->pieces[at++].done &&
+					     kept_still(process, lookup);
+		if (lookup->in_span)
+			lookup->object->state = lookup->kept_still && lookup->has_bits
+							? judge(lookup, gc)
+							: GO_OBJECT_UNREAD;
 	}
 	return r;
 }
@@ -460,7 +550,9 @@ int go_heap_find_objects(struct runtime_process *process, struct go_object *obje
 	struct go_gc gc;
 	int r = 0;
 
-	batch_open(&batch, objects, count);
+	batch_open(&batch, count);
+	for (; batch.count < count; batch.count++)
+		batch.lookups[batch.count].object = &objects[batch.count];
 	for (int i = 0; i < ATTEMPTS && batch.count && !r; i++) {
 		r = go_heap_read_gc(process, &gc);
 		if (!r)

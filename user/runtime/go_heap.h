@@ -83,6 +83,9 @@ int go_heap_find_objects(struct runtime_process *process, struct go_object *obje
 /* As go_heap_find_objects(), without asking whether the slot is free: fewer reads. */
 int go_heap_find_spans(struct runtime_process *process, struct go_object *objects, size_t count);
 
+/* What was found through a view goes with it: as the view itself, it is a snapshot. */
+void go_heap_forget_spans(struct runtime_process *process);
+
 /* True where addr lies in an arena: heap and goroutine stacks, in use or free. */
 bool go_heap_is_arena(struct runtime_process *process, uint64_t addr);
 

@@ -26,6 +26,8 @@
 
 static bool parse_classic(const uint8_t *raw, struct go_map_header *ret)
 {
+	if (raw[HMAP_FLAGS] > HMAP_FLAGS_ALL || raw[HMAP_B] > GO_MAP_MAX_B)
+		return false;
 	*ret = (struct go_map_header){
 		.length = load64(raw + HMAP_COUNT),
 		.flags = raw[HMAP_FLAGS],
@@ -37,7 +39,7 @@ static bool parse_classic(const uint8_t *raw, struct go_map_header *ret)
 		.evacuated = load64(raw + HMAP_EVACUATED),
 		.extra = load64(raw + HMAP_EXTRA),
 	};
-	if (ret->flags > HMAP_FLAGS_ALL || ret->b > GO_MAP_MAX_B || !ret->seed)
+	if (!ret->seed)
 		return false;
 	if (!ret->array)
 		return !ret->length && !ret->b && !ret->old && !ret->extra;
@@ -49,6 +51,9 @@ static bool parse_classic(const uint8_t *raw, struct go_map_header *ret)
 
 static bool parse_swiss(const uint8_t *raw, struct go_map_header *ret)
 {
+	if (raw[SWISS_WRITING] > 1 || raw[SWISS_TOMBSTONE_POSSIBLE] > 1 ||
+		raw[SWISS_DEPTH] > SWISS_MAX_DEPTH || load32(raw + SWISS_PADDING))
+		return false;
 	*ret = (struct go_map_header){
 		.length = load64(raw + SWISS_USED),
 		.seed = load64(raw + SWISS_SEED),
@@ -58,15 +63,13 @@ static bool parse_swiss(const uint8_t *raw, struct go_map_header *ret)
 		.flags = raw[SWISS_WRITING],
 		.clear_seq = load64(raw + SWISS_CLEAR_SEQ),
 	};
-	if (ret->flags > 1 || raw[SWISS_TOMBSTONE_POSSIBLE] > 1 || load32(raw + SWISS_PADDING) ||
-		ret->length > MAX_LENGTH || ret->clear_seq > MAX_LENGTH)
+	if (ret->length > MAX_LENGTH || ret->clear_seq > MAX_LENGTH)
 		return false;
 	if (!ret->tables)
 		return !ret->b && !raw[SWISS_SHIFT] && ret->length <= GO_MAP_SLOTS &&
 		       (ret->array ? heap_pointer(ret->array) : !ret->length);
-	return ret->b <= SWISS_MAX_DEPTH && ret->tables == 1ull << ret->b &&
-	       raw[SWISS_SHIFT] == 64 - ret->b && heap_pointer(ret->array) &&
-	       ret->length <= ret->tables * GO_MAP_TABLE_CAPACITY;
+	return ret->tables == 1ull << ret->b && raw[SWISS_SHIFT] == 64 - ret->b &&
+	       heap_pointer(ret->array) && ret->length <= ret->tables * GO_MAP_TABLE_CAPACITY;
 }
 
 bool go_map_parse_numbers(const struct runtime_process *process,

@@ -21,6 +21,7 @@
 #define SAMPLED_BUCKETS  16
 #define MAX_CHAIN        64
 #define MAX_GUESSES      64
+#define MAX_READ_WHOLE   4096
 #define MAX_GUESS_LISTS  1024
 #define KIND_STRUCT      25
 #define SAME_HASHES      5
@@ -309,21 +310,41 @@ static int check_classic(struct runtime_process *process, const struct go_map_he
 	return -ENOENT;
 }
 
+/*
+ * The control bytes of a table's groups. Of a small array all that lies between them is read, too: it is in
+ * the same pages.
+ */
+static bool read_ctrl(struct runtime_process *process, uint64_t groups, size_t count,
+	uint64_t group_bytes, uint8_t ctrl[][GO_MAP_SLOTS])
+{
+	struct target_piece pieces[GO_MAP_TABLE_CAPACITY / GO_MAP_SLOTS];
+	uint64_t bytes = group_bytes * (count - 1) + GO_MAP_SLOTS;
+	uint8_t raw[MAX_READ_WHOLE];
+
+	if (bytes <= sizeof(raw)) {
+		if (target_mem_read(process->mem, groups, raw, bytes))
+			return false;
+		for (size_t i = 0; i < count; i++)
+			memcpy(ctrl[i], raw + i * group_bytes, GO_MAP_SLOTS);
+		return true;
+	}
+	for (size_t i = 0; i < count; i++)
+		pieces[i] = (struct target_piece){
+			groups + i * group_bytes, ctrl[i], GO_MAP_SLOTS, false};
+	return target_mem_read_pieces(process->mem, pieces, count) == (int)count;
+}
+
 /* Do the control bytes of a table's groups say what its used says? */
 static bool check_ctrl(struct runtime_process *process, uint64_t groups, uint64_t capacity,
 	uint64_t group_bytes, uint64_t used)
 {
 	uint8_t ctrl[GO_MAP_TABLE_CAPACITY / GO_MAP_SLOTS][GO_MAP_SLOTS];
-	struct target_piece pieces[GO_MAP_TABLE_CAPACITY / GO_MAP_SLOTS];
 	size_t count = capacity / GO_MAP_SLOTS;
 	bool different = false;
 	uint64_t full = 0;
 	uint8_t first = 0;
 
-	for (size_t i = 0; i < count; i++)
-		pieces[i] = (struct target_piece){
-			groups + i * group_bytes, ctrl[i], GO_MAP_SLOTS, false};
-	if (target_mem_read_pieces(process->mem, pieces, count) < (int)count)
+	if (!read_ctrl(process, groups, count, group_bytes, ctrl))
 		return false;
 	for (size_t i = 0; i < count * GO_MAP_SLOTS; i++) {
 		uint8_t byte = ctrl[i / GO_MAP_SLOTS][i % GO_MAP_SLOTS];

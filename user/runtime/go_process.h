@@ -45,6 +45,7 @@ struct go_shape {
 };
 
 struct go_map_guesses;
+struct go_span;
 
 struct go_extent {
 	uint64_t start, bytes;
@@ -110,6 +111,10 @@ struct runtime_process {
 	struct table arena_of; /* arena index -> heapArena; an arena is never unmapped */
 	struct go_gc_view gc_view;
 	uint64_t sync_map_due_ns; /* the next one is walked after; see go_look.c */
+
+	struct table span_of; /* heap page -> index into spans, UINT64_MAX = in none: of the view */
+	struct go_span *spans;
+	size_t span_count, span_capacity;
 
 	struct table type_of; /* run-time type address -> index into types, UINT64_MAX = none */
 	struct go_type **types;
