@@ -180,7 +180,7 @@ MINIMAL = {
         "file": "/a.go", "line": 3, "site": 1, "container": 0, "bytes": 1, "saves_bytes": 1,
         "saves_rss_bytes": 1, "message": "m", "since": "", "in_code": "c", "right_now": "r",
         "evidence": {
-            "length": 1, "length_peak": 2, "slots": 8, "load_pct": 12.5, "held_bytes": 1,
+            "length": 1, "length_peak": 2, "slots": 8, "load_pct": 12.5, "slots_per_entry": None, "held_bytes": 1,
             "resident_bytes": None, "need_bytes": 0, "retained_bytes": 1, "since_ns": 1,
             "gc_cycles": 2, "looks": 3, "seen_once": 0,
         },

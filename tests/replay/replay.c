@@ -494,6 +494,21 @@ static void read_look(struct replay *replay, const struct line *line, struct eve
 	};
 }
 
+static void read_iterators(struct replay *replay, const struct line *line, struct event *ret)
+{
+	ret->iterators = (struct event_iterators){
+		.family = family_of(line),
+		.key = number(line, "key"),
+		.on_heap = number(line, "heap"),
+		.on_stacks = number(line, "stacks"),
+		.others = number(line, "others"),
+		.stamp = number(line, "stamp"),
+		.old_bytes = number(line, "old"),
+		.old_resident_bytes = number(line, "old_resident"),
+		.site = site_of(replay, line),
+	};
+}
+
 static enum mapping mapping_of(const struct line *line)
 {
 	for (enum mapping i = MAPPING_UNKNOWN; i < MAPPING_MAX; i++)
@@ -710,6 +725,7 @@ static const struct verb {
 	{"growth", NULL, read_growth, EVENT_GROWTH},
 	{"create", NULL, read_create, EVENT_CREATE},
 	{"look", NULL, read_look, EVENT_LOOK},
+	{"iterators", NULL, read_iterators, EVENT_ITERATORS},
 	{"faults", NULL, read_faults, EVENT_FAULTS},
 	{"memory", NULL, read_memory, EVENT_MEMORY},
 	{"resident", NULL, read_resident, EVENT_RESIDENT},

@@ -649,6 +649,102 @@ Test(go_process, census)
 	close_heap(&heap);
 }
 
+/* A reflect.MapIter over the map, all of its words possible ones. */
+static uint64_t add_iterator(struct heap *heap, uint64_t map)
+{
+	uint64_t iterator = add_span(heap, 128, 64, false) + 128, hiter = iterator + 24;
+	uint64_t array = HEAP + GO_PAGE_BYTES + 5376;
+
+	put64(heap, iterator, MAP_TYPE);
+	put64(heap, iterator + 8, map);
+	put64(heap, hiter, array + 8); /* key */
+	put64(heap, hiter + 16, MAP_TYPE);
+	put64(heap, hiter + 24, map);
+	put64(heap, hiter + 32, array);
+	put64(heap, hiter + 40, array);
+	put64(heap, hiter + 64, 31);                             /* where it began */
+	put64(heap, hiter + 72, 7 | 1 << 8 | B << 16 | 3 << 24); /* offset, wrapped, B, i */
+	put64(heap, hiter + 80, 32);
+	return iterator;
+}
+
+static const struct event_iterators *iterators_of(struct heap *heap, struct found *found)
+{
+	struct runtime_census_options options = {.find_owners = true, .found_arg = found};
+	struct runtime_census_stats stats;
+
+	*found = (struct found){};
+	open_heap(heap);
+	add_map_type(heap, BUCKET, false);
+	cr_assert_eq(runtime_go.census(heap->process, &options, take, &stats), 0);
+	cr_assert_eq(found->count, 1);
+	close_heap(heap);
+	return &found->list[0].iterators.event;
+}
+
+Test(go_process, iterators)
+{
+	static const struct {
+		uint64_t off, value; /* of the hiter */
+		uint64_t on_heap, old_bytes;
+	} rows[] = {
+		{80, 32, 1, 0},                        /* as it is */
+		{0, 0, 1, 0},                          /* at its end, but there */
+		{16, ELEM_TYPE, 0, 0},                 /* not of a map */
+		{16, 0xdead0000, 0, 0},                /* of no type */
+		{32, 0, 0, 0},                         /* over no array */
+		{32, 0xdead0000, 1, 0},                /* over one that is not there */
+		{32, HEAP + GO_PAGE_BYTES, 1, 5376},   /* over one that the map has left */
+		{32, HEAP + GO_PAGE_BYTES + 64, 1, 0}, /* into one */
+		{64, 32, 0, 0},                        /* began behind the end */
+		{64, UINT64_MAX, 0, 0},
+		{72, 8 | B << 16, 0, 0},        /* offset */
+		{72, 2 << 8 | B << 16, 0, 0},   /* neither wrapped nor not */
+		{72, (B + 1) << 16, 0, 0},      /* more buckets than the map has */
+		{72, B << 16 | 9u << 24, 0, 0}, /* behind a bucket */
+		{80, 33, 0, 0},
+		{80, UINT64_MAX, 0, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct event_iterators *seen;
+		struct found found;
+		struct heap heap;
+		uint64_t map;
+
+		build(&heap, 23);
+		map = add_classic(&heap, 40);
+		put64(&heap, add_iterator(&heap, map) + 24 + rows[i].off, rows[i].value);
+		seen = iterators_of(&heap, &found);
+		cr_expect_eq(seen->on_heap, rows[i].on_heap, "row %zu", i);
+		cr_expect_eq(seen->old_bytes, rows[i].old_bytes, "row %zu", i);
+		/* what looks like one and is none is one more pointer to the map */
+		cr_expect_eq(seen->others, !rows[i].on_heap, "row %zu", i);
+	}
+}
+
+Test(go_process, iterator_is_not_alone)
+{
+	const struct event_iterators *seen;
+	struct found found;
+	struct heap heap;
+	uint64_t map;
+
+	build(&heap, 23);
+	map = add_classic(&heap, 40);
+	add_iterator(&heap, map);
+	put64(&heap, add_span(&heap, 64, 128, false) + 64 + 16, map);
+	seen = iterators_of(&heap, &found);
+	cr_expect(seen->on_heap == 1 && seen->others);
+
+	build(&heap, 23);
+	map = add_classic(&heap, 40);
+	add_iterator(&heap, map);
+	put64(&heap, DATA + 0x80, map);
+	seen = iterators_of(&heap, &found);
+	cr_expect(seen->on_heap == 1 && seen->others);
+}
+
 /* ---- decode ---- */
 
 static int decode(struct heap *heap, uint16_t row, uint64_t a, uint64_t b, uint64_t c, uint64_t d,

@@ -378,6 +378,7 @@ void container_apply_create(
 		container->before_attach = create->before_attach;
 	}
 	touch(container, event->time_ns);
+	container->iterators.on_heap = container->iterators.on_stacks = 0;
 	if (create->held_bytes && !container->looked)
 		set_held(container, create->held_bytes, event->time_ns);
 	container->runtime = create->runtime;
@@ -387,6 +388,20 @@ void container_apply_create(
 		create->capacity ? create->capacity : container->created_capacity;
 	if (site && !container->sites[0].site)
 		add_site(container, site, 0, false);
+}
+
+void container_apply_iterators(
+	struct model *model, struct target_state *target, const struct event *event)
+{
+	const struct event_iterators *iterators = &event->iterators;
+	struct container *container = find(model, target, iterators->family, iterators->key);
+
+	if (!container)
+		return;
+	if (!container->iterators_since_ns || iterators->stamp != container->iterators.stamp)
+		container->iterators_since_ns = event->time_ns;
+	container->iterators = *iterators;
+	container->iterators_seen_ns = event->time_ns;
 }
 
 /* ---- looks and their history ---- */

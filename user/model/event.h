@@ -63,6 +63,7 @@ enum event_kind {
 	EVENT_GROWTH,     /* a container grew */
 	EVENT_CREATE,     /* a container was made, or the census found it */
 	EVENT_LOOK,       /* a container was looked at from outside */
+	EVENT_ITERATORS,  /* of a container that a census has just found: who iterates over it */
 	EVENT_FAULTS,     /* page faults, sampled */
 	EVENT_MEMORY,     /* a system call has changed the address space */
 	EVENT_RESIDENT,   /* where the RSS is mapped, page by page */
@@ -143,6 +144,17 @@ struct event_look {
 	uint64_t old_resident_bytes;
 	uint64_t scannable_bytes; /* part of held_bytes that may hold pointers */
 	uint64_t stamp; /* changes with every write the header shows (count, evacuation, seed) */
+};
+
+struct event_iterators {
+	enum family family;
+	uint64_t key;
+	uint64_t on_heap, on_stacks; /* iterators; of goroutines that run none are seen */
+	bool others;                 /* something else that was found leads to the container, too */
+	uint64_t stamp;              /* changes when one of them moves */
+	uint64_t old_bytes; /* of an array that the container has left and one of them goes over */
+	uint64_t old_resident_bytes;
+	uint32_t site; /* of the goroutine that has the first on its stack, 0 = unknown */
 };
 
 /* What a page is mapped as. */
@@ -319,6 +331,7 @@ struct event {
 		struct event_growth growth;
 		struct event_create create;
 		struct event_look look;
+		struct event_iterators iterators;
 		struct event_faults faults;
 		struct event_memory memory;
 		struct event_resident resident;

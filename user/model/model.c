@@ -232,6 +232,7 @@ static void (*const apply[EVENT_KINDS])(
 	[EVENT_GROWTH] = container_apply_growth,
 	[EVENT_CREATE] = container_apply_create,
 	[EVENT_LOOK] = container_apply_look,
+	[EVENT_ITERATORS] = container_apply_iterators,
 	[EVENT_FAULTS] = cause_apply_faults,
 	[EVENT_MEMORY] = cause_apply_memory,
 	[EVENT_RESIDENT] = cause_apply_resident,

@@ -344,6 +344,10 @@ struct container {
 
 	/* Held bytes: when they last changed, for "stable since" */
 	uint64_t held_changed_ns;
+
+	/* Of the last census; since then they have been seen at the same place. No count: there are none */
+	struct event_iterators iterators;
+	uint64_t iterators_since_ns, iterators_seen_ns;
 };
 
 /* ---- what else a report says ---- */

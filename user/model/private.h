@@ -110,6 +110,8 @@ void container_apply_growth(
 	struct model *model, struct target_state *target, const struct event *event);
 void container_apply_create(
 	struct model *model, struct target_state *target, const struct event *event);
+void container_apply_iterators(
+	struct model *model, struct target_state *target, const struct event *event);
 void container_apply_look(
 	struct model *model, struct target_state *target, const struct event *event);
 struct site *container_site(struct model *model, struct target_state *target, uint64_t key);

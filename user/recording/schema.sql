@@ -36,6 +36,7 @@
 --   event_growth       a container grew
 --   event_create       a container was made, or found
 --   event_look         a container was looked at
+--   event_iterators    who iterates over it
 --   event_faults       page faults, sampled
 --   event_memory       a system call has changed the address space
 --   event_resident     where the RSS is mapped

@@ -11,7 +11,8 @@ static const struct advice table[] = {
 	{
 		.runtime = "go",
 		.collected = true,
-		.keeps = "delete and clear never shrink a Go map.",
+		.keeps = "delete and clear never shrink a Go map; each range over it passes every "
+			 "slot.",
 		.shrink = "copy the survivors into make($T, len(m)) after large expiries.",
 		.stays = "nothing but a restart frees it (GOGC and FreeOSMemory do not).",
 		.replaced = "nothing: it is garbage, normal until the next GC; the price is CPU "

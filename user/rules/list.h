@@ -10,7 +10,8 @@
 
 extern const struct rule rule_retained_buckets, rule_unfinished_growth, rule_unbounded_growth,
 	rule_over_hint, rule_rebuilt_per_cycle, rule_resize_storm, rule_oversized_channel,
-	rule_blocked_goroutines, rule_pinned_array, rule_allocator_retained, rule_rss_spike;
+	rule_blocked_goroutines, rule_held_snapshot, rule_pinned_array, rule_allocator_retained,
+	rule_rss_spike;
 
 static const struct rule *const rules[] = {
 	&rule_retained_buckets,
@@ -21,6 +22,7 @@ static const struct rule *const rules[] = {
 	&rule_resize_storm,
 	&rule_oversized_channel,
 	&rule_blocked_goroutines,
+	&rule_held_snapshot,
 	&rule_pinned_array,
 	&rule_allocator_retained,
 	&rule_rss_spike,

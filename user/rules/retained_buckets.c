@@ -6,7 +6,7 @@
  * Silent where it was refilled past half of its load limit without growing: then the arrays are reused
  * and giving them back would only make garbage of the next ones.
  *
- * Evidence: length, length_peak, slots, load_pct, held_bytes, resident_bytes, need_bytes, retained_bytes,
+ * Evidence: length, length_peak, slots, load_pct, slots_per_entry, held_bytes, resident_bytes, need_bytes, retained_bytes,
  * since_ns, gc_cycles, looks, seen_once.
  */
 #include "base/clock.h"
@@ -218,6 +218,8 @@ static void write_evidence(const struct container *container, const struct perio
 	evidence_add(finding, "length_peak", (double)container->length_peak);
 	evidence_add(finding, "slots", (double)look->capacity);
 	evidence_add(finding, "load_pct", pct((double)look->length, (double)look->capacity));
+	evidence_add_known(finding, "slots_per_entry", look->length,
+		look->length ? (double)look->capacity / (double)look->length : 0);
 	evidence_add(finding, "held_bytes", (double)look->held_bytes);
 	evidence_add_known(
 		finding, "resident_bytes", look->has_resident, (double)look->resident_bytes);

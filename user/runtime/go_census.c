@@ -603,6 +603,27 @@ static void set_root(
 	container->rooted = owner->global || hop;
 }
 
+static void take_iterators(
+	struct census *census, const struct census_find *find, struct runtime_iterators *ret)
+{
+	const struct census_iterators *iterators = &find->iterators;
+	struct go_extents *extents = &census->process->extents;
+	uint64_t old;
+
+	ret->event.on_heap = iterators->on_heap;
+	ret->event.on_stacks = iterators->on_stacks;
+	ret->event.others = iterators->others;
+	ret->event.stamp = iterators->stamp;
+	ret->event.old_bytes = iterators->array_bytes;
+	memcpy(ret->site_pcs, iterators->pcs, sizeof(ret->site_pcs));
+	if (!iterators->array_bytes)
+		return;
+	go_extents_clear(extents);
+	go_extents_add(extents, iterators->array, iterators->array_bytes, false);
+	go_extents_read_resident(
+		census->process->mem, extents, &ret->event.old_resident_bytes, &old);
+}
+
 static void emit(struct census *census, const struct census_find *find,
 	void (*found)(const struct runtime_container *container, void *arg))
 {
@@ -627,6 +648,7 @@ static void emit(struct census *census, const struct census_find *find,
 	set_root(census, container, &find->owner);
 	go_container_fill(process, container, 0, &out.look);
 	memcpy(out.site_pcs, find->site_pcs, sizeof(out.site_pcs));
+	take_iterators(census, find, &out.iterators);
 	found(&out, census->options->found_arg);
 }
 

@@ -7,7 +7,7 @@
 #define MEMTRACE_RUNTIME_GO_CENSUS_H
 
 #include "runtime/go_heap.h"
-#include "runtime/go_map.h"
+#include "runtime/go_iterator.h"
 
 #define CENSUS_SLICE_BYTES                                                                         \
 	(256u << 10)           /* at once: small enough for the cache that is scanned next */
@@ -28,7 +28,9 @@ struct census_span {
 struct census_slot {
 	uint64_t addr;
 	uint64_t object, end; /* the span slot that holds it; 0 = none */
+	uint64_t before;      /* the word in front of the pointer */
 	bool typed;           /* the allocator knows the object's type */
+	bool iterator;        /* it is part of one */
 };
 
 struct census_owner {
@@ -39,11 +41,22 @@ struct census_owner {
 	uint64_t hop_value;       /* what that holds */
 };
 
+/* Iterators over a map that were found. */
+struct census_iterators {
+	uint32_t on_heap, on_stacks;
+	bool others;    /* something else points to the map, too */
+	uint64_t stamp; /* of all of them: changes when one moves */
+	uint64_t array; /* the largest that one of them goes over and the map has left, 0 = none */
+	uint64_t array_bytes;     /* of its span slot */
+	uint64_t pcs[CENSUS_PCS]; /* where the first on a stack is */
+};
+
 struct census_find {
 	enum family family;
 	uint64_t key;
 	struct go_map_guess guess; /* maps */
 	struct census_owner owner;
+	struct census_iterators iterators;
 	char owner_name[160]; /* by the type of the object that points to it; "" = unknown */
 	uint64_t owner_type;  /* the container's own type as that says it, 0 = unknown */
 	uint64_t site_pcs[CENSUS_PCS];
@@ -88,6 +101,16 @@ int census_read(struct census *census, struct target_piece *pieces, size_t count
 
 /* Finds out who points to the finds. */
 int census_find_owners(struct census *census);
+
+/* Adds an iterator where raw is one over the map of find: true where it is. pcs: of its stack, or NULL. */
+bool census_add_iterator(struct census *census, struct census_find *find,
+	const uint8_t raw[GO_ITERATOR_BYTES], const uint64_t *pcs);
+
+/*
+ * Looks for iterators, and for other pointers to maps, on the stacks of goroutines. index_of: map -> index
+ * into finds.
+ */
+int census_find_on_stacks(struct census *census, const struct table *index_of);
 
 /*
  * Is a word that looks like a pointer one, as far as can be told? Not in the runtime's own structs, such as

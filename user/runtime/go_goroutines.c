@@ -216,8 +216,12 @@ static bool read_frame(struct run *run, const struct parked *parked, uint64_t at
 	return target_mem_read(run->process->mem, at, frame, 16) == 0;
 }
 
-/* The outermost frame returns to goexit(), which says nothing; who started the goroutine does. */
-static void walk_stack(struct run *run, const struct parked *parked, struct runtime_waiters *ret)
+/*
+ * From the frame on that holds the address from.
+ * The outermost frame returns to goexit(), which says nothing; who started the goroutine does.
+ */
+static void walk_stack(
+	struct run *run, const struct parked *parked, uint64_t from, struct runtime_waiters *ret)
 {
 	uint64_t at = parked->bp, frame[2];
 
@@ -226,6 +230,8 @@ static void walk_stack(struct run *run, const struct parked *parked, struct runt
 		at <= parked->hi - 16 && read_frame(run, parked, at, frame)) {
 		if (!is_code(run, frame[1]) || !frame[0])
 			break;
+		if (at < from)
+			ret->pc_count = 0;
 		ret->pcs[ret->pc_count++] = frame[1];
 		if (frame[0] <= at)
 			break;
@@ -248,7 +254,7 @@ static size_t find_group(struct run *run, const struct parked *parked)
 	struct runtime_waiters waiters = {.event = {.wait = parked->wait}};
 	uint64_t hash, group;
 
-	walk_stack(run, parked, &waiters);
+	walk_stack(run, parked, 0, &waiters);
 	if (!waiters.pc_count)
 		return SIZE_MAX;
 	hash = hash_stack(parked->wait, &waiters);
@@ -482,6 +488,86 @@ static void run_free(struct run *run)
 	free(run->groups);
 	free(run->messages);
 	free(run);
+}
+
+/* ---- stacks of all that do not run ---- */
+
+struct walk_state {
+	struct run *run;
+	const struct parked *parked;
+};
+
+size_t go_stack_walk(
+	const struct go_stack *stack, uint64_t addr, uint64_t ret_pcs[RUNTIME_WAIT_PCS])
+{
+	const struct walk_state *state = stack->state;
+	struct runtime_waiters waiters;
+
+	walk_stack(state->run, state->parked, addr, &waiters);
+	memcpy(ret_pcs, waiters.pcs, waiters.pc_count * sizeof(ret_pcs[0]));
+	return waiters.pc_count;
+}
+
+/* Of one that runs the saved pointers are those of its last rest. */
+static bool take_stack(const struct run *run, const uint8_t *raw, struct parked *ret)
+{
+	uint32_t status;
+	enum wait wait;
+
+	memcpy(&status, raw + run->layout->status, sizeof(status));
+	*ret = (struct parked){
+		.lo = load64(raw + G_STACK_LO),
+		.hi = load64(raw + G_STACK_HI),
+		.sp = load64(raw + G_SCHED_SP),
+		.bp = load64(raw + run->layout->bp),
+		.created_by = load64(raw + run->layout->created_by),
+	};
+	return wait_of(run, raw, &wait) && (status & ~STATUS_SCAN) != G_RUNNING && has_stack(ret) &&
+	       ret->sp % 8 == 0 && ret->sp >= ret->lo && ret->sp < ret->hi;
+}
+
+static int read_gs(struct run *run, uint64_t list, size_t count)
+{
+	int r = target_mem_read(run->process->mem, list, run->gs, count * sizeof(run->gs[0]));
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++)
+		run->pieces[i] = (struct target_piece){run->gs[i], run->raw[i], G_BYTES, false};
+	r = target_mem_read_pieces(run->process->mem, run->pieces, count);
+	return r < 0 ? r : 0;
+}
+
+int go_goroutines_stacks(struct runtime_process *process,
+	int (*stack)(const struct go_stack *stack, void *arg), void *arg)
+{
+	const struct g_layout *layout = find_layout(process->facts.minor);
+	uint64_t list[3] = {0};
+	struct run *run;
+	int r;
+
+	if (!layout || !process->facts.allgs || !process->facts.wait_reasons ||
+		process->facts.wait_reasons > GO_MAX_WAIT_REASONS)
+		return -ENOTSUP;
+	run = xcalloc(1, sizeof(*run));
+	run->process = process;
+	run->layout = layout;
+	r = target_mem_read(process->mem, process->facts.allgs, list, sizeof(list));
+	list[1] = MIN(list[1], (uint64_t)GO_MAX_GOROUTINES);
+	for (uint64_t at = 0; at < list[1] && r >= 0; at += BATCH) {
+		size_t count = (size_t)MIN(list[1] - at, (uint64_t)BATCH);
+
+		r = read_gs(run, list[0] + at * 8, count);
+		for (size_t i = 0; i < count && r >= 0; i++) {
+			struct parked parked;
+			struct walk_state state = {run, &parked};
+
+			if (run->pieces[i].done && take_stack(run, run->raw[i], &parked))
+				r = stack(&(struct go_stack){parked.sp, parked.hi, &state}, arg);
+		}
+	}
+	run_free(run);
+	return r == -EFAULT ? 0 : r;
 }
 
 int go_goroutines(struct runtime_process *process, uint64_t floor,

@@ -47,7 +47,7 @@ struct owner_object {
 	size_t find;
 };
 
-typedef void hit_fn(struct pass *pass, uint64_t slot, uint64_t value);
+typedef void hit_fn(struct pass *pass, uint64_t slot, uint64_t value, uint64_t before);
 
 static void filter_open(struct filter *filter, const struct census *census)
 {
@@ -91,15 +91,16 @@ static void scan_words(
 
 	for (uint64_t i = 0; i < count / 8; i++)
 		if (filter_may_hold(&pass->filter, words[i]))
-			hit(pass, addr + 8 * i, words[i]);
+			hit(pass, addr + 8 * i, words[i], i ? words[i - 1] : 0);
 }
 
 /* ---- first pass: pointers to containers ---- */
 
-static void hit_global(struct pass *pass, uint64_t slot, uint64_t value)
+static void hit_global(struct pass *pass, uint64_t slot, uint64_t value, uint64_t before)
 {
 	uint64_t index;
 
+	(void)before;
 	if (table_get(&pass->filter.index_of, value, &index))
 		pass->census->finds[index].owner.global = slot;
 }
@@ -125,7 +126,7 @@ static bool span_has_headers(const struct census *census, const struct census_sp
 	       span->class >> 1 && span->elemsize > GO_MALLOC_HEADER_FROM;
 }
 
-static void hit_heap(struct pass *pass, uint64_t slot, uint64_t value)
+static void hit_heap(struct pass *pass, uint64_t slot, uint64_t value, uint64_t before)
 {
 	const struct census_span *span = census_find_span(pass->census, slot);
 	uint64_t index, object;
@@ -137,6 +138,7 @@ static void hit_heap(struct pass *pass, uint64_t slot, uint64_t value)
 		&(struct census_slot){.addr = slot,
 			.object = object,
 			.end = object + span->elemsize,
+			.before = before,
 			.typed = span->large_type || span_has_headers(pass->census, span)});
 }
 
@@ -287,11 +289,48 @@ static bool name_by_type(struct census *census, enum family family, const struct
 
 /* ---- which slot counts ---- */
 
+/* An iterator in the heap: reflect.MapIter, or a range whose variables escaped. All of its object is one. */
+static void mark_iterators(struct census *census, struct census_find *find)
+{
+	struct census_slot *slots = find->owner.slots;
+	uint8_t raw[GO_ITERATOR_BYTES];
+
+	for (int i = 0; i < CENSUS_SLOTS; i++) {
+		uint64_t start = slots[i].addr - GO_ITERATOR_MAP;
+
+		if (!slots[i].object || slots[i].iterator || start < slots[i].object ||
+			start + GO_ITERATOR_BYTES > slots[i].end ||
+			!go_iterator_is_type(census->process, slots[i].before) ||
+			target_mem_read(census->process->mem, start, raw, sizeof(raw)) ||
+			!census_add_iterator(census, find, raw, NULL))
+			continue;
+		for (int j = 0; j < CENSUS_SLOTS; j++)
+			slots[j].iterator |= slots[j].object == slots[i].object;
+	}
+}
+
+/* Does anything but an iterator point to the map? Where there is no room for more, more may be there. */
+static bool has_others(const struct census_owner *owner)
+{
+	int used = 0;
+
+	for (int i = 0; i < CENSUS_SLOTS; i++) {
+		used += owner->slots[i].object != 0;
+		if (owner->slots[i].object && !owner->slots[i].iterator)
+			return true;
+	}
+	return owner->global || used == CENSUS_SLOTS;
+}
+
 /* Its object must be allocated; one whose type says that it fits is best, one without a type next. */
 static void choose_slot(struct census *census, struct census_find *find)
 {
 	struct census_owner *owner = &find->owner;
 
+	if (find->family == FAMILY_MAP) {
+		mark_iterators(census, find);
+		find->iterators.others |= has_others(owner);
+	}
 	for (int i = 0; i < CENSUS_SLOTS; i++) {
 		struct census_slot *slot = &owner->slots[i];
 
@@ -304,7 +343,7 @@ static void choose_slot(struct census *census, struct census_find *find)
 			owner->slot = slot;
 			return;
 		}
-		if (!owner->slot)
+		if (!owner->slot || (owner->slot->iterator && !slot->iterator))
 			owner->slot = slot;
 	}
 }
@@ -355,10 +394,11 @@ static int compare_objects(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-static void hit_object(struct pass *pass, uint64_t slot, uint64_t value)
+static void hit_object(struct pass *pass, uint64_t slot, uint64_t value, uint64_t before)
 {
 	size_t low = 0, high = pass->object_count;
 
+	(void)before;
 	while (low < high) { /* behind the last object that starts at or below value */
 		size_t middle = (low + high) / 2;
 
@@ -410,6 +450,8 @@ int census_find_owners(struct census *census)
 	r = scan_globals(&pass, hit_global);
 	if (!r)
 		r = scan_heap(&pass);
+	if (!r)
+		r = census_find_on_stacks(census, &pass.filter.index_of);
 	if (!r)
 		r = choose_slots(census);
 	if (!r)

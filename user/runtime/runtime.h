@@ -79,6 +79,12 @@ struct runtime_file {
 };
 
 /* What a census hands out per container; key is the container's address. */
+/* Iterators that point to a container. */
+struct runtime_iterators {
+	struct event_iterators event; /* family, key, site are the caller's to fill */
+	uint64_t site_pcs[16];        /* on whose stack the first of them is, "0" ends it */
+};
+
 struct runtime_container {
 	enum family family;
 	uint64_t key;
@@ -88,6 +94,7 @@ struct runtime_container {
 	char owner[160]; /* "main.cache", "main.Cache.m", "" = unknown */
 	struct event_look look;
 	uint64_t site_pcs[16]; /* allocation profile: stack of the largest array, "0" ends it */
+	struct runtime_iterators iterators;
 };
 
 /* Large arrays of one size and type that no container of ours holds. */

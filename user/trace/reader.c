@@ -209,6 +209,25 @@ static void census_walked(struct reader *reader, const struct event_look *look, 
 		WATCH_DEEP_NS / 2 + hash_bytes(0, &look->key, sizeof(look->key)) % WATCH_DEEP_NS);
 }
 
+/* Goroutines have no family: what they wait in is a place of its own. */
+static void census_iterators(
+	struct reader *reader, const struct runtime_container *found, uint64_t now_ns)
+{
+	struct event event = event_new(reader, EVENT_ITERATORS, now_ns);
+	size_t count = 0;
+
+	event.iterators = found->iterators.event;
+	event.iterators.family = found->family;
+	event.iterators.key = found->key;
+	if (!event.iterators.on_heap && !event.iterators.on_stacks)
+		return;
+	while (count < ARRAY_SIZE(found->iterators.site_pcs) && found->iterators.site_pcs[count])
+		count++;
+	event.iterators.site = symbolizer_site(
+		reader->symbolizer, FAMILY_NONE, 0, found->iterators.site_pcs, count, false);
+	model_apply(reader->model, &event);
+}
+
 static void census_found(const struct runtime_container *found, void *arg)
 {
 	struct census_run *run = arg;
@@ -229,6 +248,7 @@ static void census_found(const struct runtime_container *found, void *arg)
 		found->look.held_bytes);
 	census_walked(reader, &found->look, run->now_ns);
 	apply_look(reader, &found->look, run->now_ns);
+	census_iterators(reader, found, run->now_ns);
 }
 
 static void census_arrays(const struct runtime_arrays *arrays, void *arg)
