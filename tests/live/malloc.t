@@ -88,4 +88,39 @@ for round in 1 2 3; do
 	near "busy $round: free" "$(field "$malloc | .free_bytes")" "$(told free)" 15
 done
 kill -KILL "$workload_pid"
+exec {workload_in}>&- {workload_out}<&-
+wait "$workload_pid" 2>/dev/null
+workload_pid=
+
+# Another malloc is named, and what is not known of it is said
+named() { # NAME WANTED-VERSION-PATTERN
+	memtrace -q -d 0 --format json -o "$report" --pid "$workload_pid"
+	is "$1: exit code" "$status" 0
+	is "$1: is named" "$(field ".targets[0].allocators[] | select(.unknown) | .name")" "$1"
+	is "$1: its version" "$(field ".targets[0].allocators[] | select(.unknown) | .version | test(\"$2\")")" true
+	is "$1: it is said what is not known" \
+		"$(field "[.skipped[] | select(.what | startswith(\"free memory of $1\"))] | length")" 1
+}
+
+for library in libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2.0; do
+	name=${library#lib} name=${name%%[._]*}
+	[ -e "/usr/lib/x86_64-linux-gnu/$library" ] || { skip "$name" "$library is not there"; continue; }
+	workload_start env LD_PRELOAD="$library" "$program"
+	named "$name" '^[0-9]+[.][0-9]+'
+	workload_end
+done
+
+# Linked into the program, with a prefix, and stripped but for what it exports
+cat >"$scratch/linked.c" <<'END'
+#include <stdio.h>
+const char *volatile je_complaint = "<jemalloc>: Error";
+const char *volatile je_version = "5.2.1-0-gea6b3e973b477b8061e0076bb257dbd7f3faa756";
+int je_mallctl(void) { return 0; }
+int main(void) { puts("ready"); fflush(stdout); getchar(); getchar(); }
+END
+cc -O0 -s -rdynamic -o "$scratch/linked" "$scratch/linked.c"
+workload_start "$scratch/linked"
+named jemalloc '^5[.]2[.]1$'
+is "jemalloc: its prefix" "$(field '.skipped[] | select(.what | startswith("free memory")) | .reason | contains("je_")')" true
+workload_end
 done_testing

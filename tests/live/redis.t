@@ -45,6 +45,7 @@ is "exit code" "$status" 0
 dict='.containers[] | select(.type == "dict dbDictType")'
 is "Redis is half way" "$old_size $new_size" "524288 1048576"
 is "known as" "$(field '.targets[0].runtimes[0].name')" redis
+is "its malloc" "$(field '[.targets[0].allocators[] | select(.unknown) | .name] | join(" ")')" jemalloc
 is "growths" "$(field '.sites[] | select(.type == "dict dbDictType") | .growths')" 18
 is "keys" "$(field "$dict | .length")" $((old_used + new_used))
 is "slots of the new table" "$(field "$dict | .capacity")" "$new_size"

@@ -367,6 +367,9 @@ static int check_facts(struct runtime_file *facts)
 	TERMINATE(facts->runtime);
 	TERMINATE(facts->version);
 	TERMINATE(facts->build_id);
+	TERMINATE(facts->allocator.name);
+	TERMINATE(facts->allocator.version);
+	TERMINATE(facts->allocator.prefix);
 	for (i = 0; i < facts->probe_count; i++) {
 		if (facts->probes[i].code_bytes > RUNTIME_CODE_BYTES)
 			return -EBADMSG;

@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "runtime/allocator_identify.h"
 #include "runtime/elf_file.h"
 #include "runtime/go_call_type.h"
 #include "runtime/go_file.h"
@@ -220,6 +221,7 @@ static int serve_identify(
 		return count;
 	if (!count)
 		native_describe(file->elf, &found[0]);
+	allocator_identify(file->elf, &found[0].allocator);
 	child->reply_bytes = MAX(count, 1) * sizeof(*found);
 	return 0;
 }

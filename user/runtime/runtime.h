@@ -59,6 +59,13 @@ struct runtime_skip {
 	char reason[160];
 };
 
+/* The malloc that a file brings, whatever its runtime. */
+struct runtime_allocator {
+	char name[16];    /* "jemalloc", "" = none */
+	char version[24]; /* "5.3.0", "" = it does not say */
+	char prefix[16];  /* of the names of its functions: "je_"; "" = none or not known */
+};
+
 /* Facts of one runtime in one file. Crosses the socket between child and tracer as it is. */
 struct runtime_file {
 	char runtime[16];  /* name of the runtime, "" = none known */
@@ -69,6 +76,7 @@ struct runtime_file {
 	bool reading;        /* layout known: containers can be read from outside */
 	uint64_t load_vaddr; /* p_vaddr - p_offset of the first PT_LOAD: slide = map start - this */
 	uint64_t data_start, data_end; /* writable data with .bss, as linked: global variables */
+	struct runtime_allocator allocator; /* in the first of the file's only */
 	uint32_t probe_count, skip_count;
 	struct runtime_probe probes[RUNTIME_MAX_PROBES];
 	struct runtime_skip skips[RUNTIME_MAX_SKIPS];

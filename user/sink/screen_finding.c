@@ -64,7 +64,14 @@ void screen_subject(
 	const char *owner = container ? model_string(model, container->owner) : "";
 
 	if (finding->allocator) {
-		snprintf(buf, bytes, "malloc of %s", model_string(model, finding->allocator));
+		const struct target *target = model_target(model, finding->target);
+		uint32_t version = 0;
+
+		for (size_t i = 0; i < target->allocator_count; i++)
+			if (target->allocators[i].now.name == finding->allocator)
+				version = target->allocators[i].now.version;
+		snprintf(buf, bytes, "malloc of %s%s%s", model_string(model, finding->allocator),
+			version ? " " : "", model_string(model, version));
 		return;
 	}
 	snprintf(buf, bytes, "%s%s%s%s%s", family == FAMILY_NONE ? "" : family_name(family),

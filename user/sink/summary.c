@@ -165,12 +165,16 @@ static void add_malloc(
 	const struct target *target, const struct kept *kept, struct waterfall *waterfall)
 {
 	uint64_t resident = target->resident.bytes[MAPPING_BRK] + arenas_elsewhere(target);
-	uint64_t retained = 0;
+	uint64_t retained = 0, lazy = 0;
 
-	for (size_t i = 0; i < target->allocator_count; i++)
+	for (size_t i = 0; i < target->allocator_count; i++) {
 		retained += target->allocators[i].now.retained_bytes;
-	waterfall->bytes[WATERFALL_ALLOCATOR] = MIN(retained, resident);
-	waterfall->bytes[WATERFALL_NATIVE] = resident - waterfall->bytes[WATERFALL_ALLOCATOR];
+		lazy += target->allocators[i].now.lazy_bytes;
+	}
+	lazy = MIN(lazy, waterfall->bytes[WATERFALL_ANON]);
+	waterfall->bytes[WATERFALL_ANON] -= lazy;
+	waterfall->bytes[WATERFALL_ALLOCATOR] = MIN(retained, resident) + lazy;
+	waterfall->bytes[WATERFALL_NATIVE] = resident - MIN(retained, resident);
 	take_kept(waterfall, WATERFALL_ALLOCATOR, kept->allocators);
 }
 

@@ -682,12 +682,12 @@ int process_read_usage(int pid, struct process_usage *ret)
 }
 
 /* A process that has ended still has a status, without the memory lines. */
-static int read_status_bytes(int pid, const char *name, uint64_t *ret_bytes)
+static int read_status_bytes(int pid, const char *file, const char *name, uint64_t *ret_bytes)
 {
 	char text[PROC_TEXT_BYTES];
 	uint64_t kib;
 
-	if (read_text(pid, "status", text, sizeof(text)) < 0 || !find_status(text, name, &kib))
+	if (read_text(pid, file, text, sizeof(text)) < 0 || !find_status(text, name, &kib))
 		return -ESRCH;
 	*ret_bytes = kib << 10;
 	return 0;
@@ -695,12 +695,17 @@ static int read_status_bytes(int pid, const char *name, uint64_t *ret_bytes)
 
 int process_read_peak(int pid, uint64_t *ret_peak_bytes)
 {
-	return read_status_bytes(pid, "VmHWM", ret_peak_bytes);
+	return read_status_bytes(pid, "status", "VmHWM", ret_peak_bytes);
 }
 
 int process_read_shared(int pid, uint64_t *ret_bytes)
 {
-	return read_status_bytes(pid, "RssShmem", ret_bytes);
+	return read_status_bytes(pid, "status", "RssShmem", ret_bytes);
+}
+
+int process_read_lazy(int pid, uint64_t *ret_bytes)
+{
+	return read_status_bytes(pid, "smaps_rollup", "LazyFree", ret_bytes);
 }
 
 int process_list_children(int pid, int *ret_pids, int max)

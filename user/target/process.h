@@ -116,6 +116,12 @@ int process_read_peak(int pid, uint64_t *ret_peak_bytes);
 /* Shared memory in RSS (RssShmem): part of process_usage.file_bytes. */
 int process_read_shared(int pid, uint64_t *ret_bytes);
 
+/*
+ * Memory that was given to the kernel (MADV_FREE) and that it has not taken yet: part of RSS. Walks the whole
+ * address space, 10 ms a GiB of RSS, with its lock held.
+ */
+int process_read_lazy(int pid, uint64_t *ret_bytes);
+
 /* Child processes, for "the pid is a launcher". Fills up to max pids; returns how many there are. */
 int process_list_children(int pid, int *ret_pids, int max);
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * glibc's malloc lies in libc.so.6, or in an executable that was linked with all of it. Its data is searched
+ * Of jemalloc, tcmalloc and mimalloc it is known that they are there, whoever has linked them; what they
+ * keep free is in lists that are theirs. glibc's malloc lies in libc.so.6, or in an executable that was linked with all of it. Its data is searched
  * again where nothing was found: the program may not have called malloc yet, or have no loader's work
  * done.
  */
 #include "trace/allocators.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +16,11 @@
 #include "base/mem.h"
 #include "runtime/glibc_heap.h"
 #include "target/mappings.h"
+#include "target/process.h"
 
+#define GLIBC        "glibc"
+#define MAX_OTHERS   3
+#define LAZY_RSS_MAX (4ull << 30) /* reading it takes 10 ms a GiB, with a lock held */
 #define MAX_RANGES   16
 #define LOOK_NS      (100 * NSEC_PER_MSEC) /* of the thread that also takes the records */
 #define LAST_LOOK_NS (500 * NSEC_PER_MSEC)
@@ -22,14 +28,18 @@
 struct allocators {
 	int pid;
 	struct target_mem *mem;
-	const struct modules *modules;
+	struct modules *modules;
+	size_t modules_asked;
 	struct model *model;
 	uint32_t target;
+	uint32_t version; /* of glibc, interned; 0 = unknown */
+	struct event_allocator others[MAX_OTHERS];
+	size_t other_count;
 	struct glibc_heap *glibc; /* NULL = not found (yet) */
 	uint64_t due_ns;
 };
 
-struct allocators *allocators_new(int pid, struct target_mem *mem, const struct modules *modules,
+struct allocators *allocators_new(int pid, struct target_mem *mem, struct modules *modules,
 	struct model *model, uint32_t target)
 {
 	struct allocators *allocators = xcalloc(1, sizeof(*allocators));
@@ -62,6 +72,87 @@ static bool is_libc(const char *path)
 
 	return starts_with(name, "libc.so.6") || starts_with(name, "libc-2.");
 }
+
+/* ---- whose they are ---- */
+
+static const struct other {
+	const char *name, *ask;
+} others[] = {
+	{"jemalloc", "malloc_stats_print(), or MALLOC_CONF=stats_print:true"},
+	{"tcmalloc", "MallocExtension::GetStats(), or MALLOCSTATS=1"},
+	{"mimalloc", "mi_stats_print(), or MIMALLOC_SHOW_STATS=1"},
+};
+
+static void skip_other(struct allocators *allocators, const struct module *module)
+{
+	const struct runtime_allocator *found = &module->allocator;
+	char what[128], reason[192];
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(others) - 1 && strcmp(others[i].name, found->name))
+		i++;
+	snprintf(what, sizeof(what), "free memory of %s%s%s in %.60s", found->name,
+		*found->version ? " " : "", found->version, module_name(module));
+	snprintf(reason, sizeof(reason), "its lists are not read%s%s%s: ask it by %s",
+		*found->prefix ? " (its functions begin with " : "", found->prefix,
+		*found->prefix ? ")" : "", others[i].ask);
+	model_add_skip(allocators->model, what, reason);
+}
+
+static void take(struct allocators *allocators, const struct module *module)
+{
+	const struct runtime_allocator *found = &module->allocator;
+	uint32_t name = model_intern(allocators->model, found->name);
+	uint32_t version = model_intern(allocators->model, found->version);
+
+	if (!strcmp(found->name, GLIBC)) {
+		allocators->version = version;
+		return;
+	}
+	for (size_t i = 0; i < allocators->other_count; i++)
+		if (allocators->others[i].name == name)
+			return;
+	if (!*found->name || allocators->other_count == MAX_OTHERS)
+		return;
+	allocators->others[allocators->other_count++] = (struct event_allocator){
+		.name = name,
+		.version = version,
+		.reason = model_intern(allocators->model, "its lists are not read"),
+	};
+	skip_other(allocators, module);
+}
+
+/* The executable, libc, and libraries that are called after what they do. */
+static void ask_modules(struct allocators *allocators)
+{
+	for (; allocators->modules_asked < modules_count(allocators->modules);
+		allocators->modules_asked++) {
+		size_t i = allocators->modules_asked;
+		const struct module *module = modules_get(allocators->modules, i);
+
+		if ((!i || is_libc(module->path) || strstr(module_name(module), "malloc")) &&
+			!modules_load(allocators->modules, i))
+			take(allocators, module);
+	}
+}
+
+/* What of theirs the kernel knows to be free. */
+static void tell_others(struct allocators *allocators, uint64_t now_ns, bool last)
+{
+	struct event event = {
+		.kind = EVENT_ALLOCATOR, .target = allocators->target, .time_ns = now_ns};
+	struct process_usage usage = {0};
+
+	for (size_t i = 0; i < allocators->other_count; i++) {
+		event.allocator = allocators->others[i];
+		if (last && !i && !process_read_usage(allocators->pid, &usage) &&
+			usage.rss_bytes <= LAZY_RSS_MAX)
+			process_read_lazy(allocators->pid, &event.allocator.lazy_bytes);
+		model_apply(allocators->model, &event);
+	}
+}
+
+/* ---- glibc ---- */
 
 /* Writable data of a file: its own pages, and the zeroed ones behind them, which have no name. */
 static size_t find_data(const struct mappings *mappings, bool (*wanted)(const char *path),
@@ -111,6 +202,8 @@ void allocators_poll(struct allocators *allocators, uint64_t now_ns, bool last)
 
 	if (!last && now_ns < allocators->due_ns)
 		return;
+	ask_modules(allocators);
+	tell_others(allocators, now_ns, last);
 	if (!allocators->glibc)
 		search(allocators);
 	if (allocators->glibc)
@@ -120,6 +213,7 @@ void allocators_poll(struct allocators *allocators, uint64_t now_ns, bool last)
 	allocators->due_ns = now_ns + MAX(ALLOCATORS_NS, MIN(rest_ns, ALLOCATORS_SLOW_NS));
 	if (r)
 		return;
-	event.allocator.name = model_intern(allocators->model, "glibc");
+	event.allocator.name = model_intern(allocators->model, GLIBC);
+	event.allocator.version = allocators->version;
 	model_apply(allocators->model, &event);
 }

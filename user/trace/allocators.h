@@ -18,7 +18,7 @@
 struct allocators;
 
 /* Everything that is handed over must outlive them. */
-struct allocators *allocators_new(int pid, struct target_mem *mem, const struct modules *modules,
+struct allocators *allocators_new(int pid, struct target_mem *mem, struct modules *modules,
 	struct model *model, uint32_t target);
 void allocators_free(struct allocators *allocators);
 

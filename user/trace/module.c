@@ -139,6 +139,7 @@ static int identify(struct modules *modules, struct module *module)
 	if (r == 0) {
 		module->data_start = file->data_start + module->slide;
 		module->data_end = file->data_end + module->slide;
+		module->allocator = file->allocator;
 	}
 	free(file);
 	return r;

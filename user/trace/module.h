@@ -27,7 +27,8 @@ struct module {
 	int error;        /* why it could not be opened, 0 = it was not asked for or is open */
 	uint32_t file_id; /* its name at the parser */
 	uint64_t slide;   /* run-time address - linked address */
-	uint64_t data_start, data_end; /* run-time addresses of its global variables */
+	struct runtime_allocator allocator; /* that it brings */
+	uint64_t data_start, data_end;      /* run-time addresses of its global variables */
 };
 
 struct modules;
