@@ -23,6 +23,7 @@ enum mt_kind {
 	MT_GROW = 1, /* a container replaced its array, or is about to */
 	MT_CREATE,   /* a container was made */
 	MT_CLEAR,    /* a container was emptied at once */
+	MT_ALLOC,    /* the allocator has got memory to hand out */
 	MT_FAULT,  /* a page fault, sampled: val[0] = faults of this process since its last sample,
 		     val[1], val[2] = pages that its RSS gained and lost meanwhile */
 	MT_MEMORY, /* a system call has changed the address space: addr, val[0] = enum mt_call,

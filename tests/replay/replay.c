@@ -43,7 +43,7 @@
  *	share    at= target= family= open=
  *	goroutines at= target= running= send= receive= ... (wait_name()) stacks=   a look begins
  *	waiters  at= target= wait= site= count= waited= stacks= messages=
- *	profile  at= target= rate= missing=             a reading of the allocation profile begins
+ *	profile  at= target= rate= missing= sampled=    a reading of the allocation profile begins
  *	arrays   at= target= type= site= bytes= count= resident= pointers=   no count: a reading begins
  *	allocator at= target= name= version= unknown= estimated= arenas= system= mapped= free= cached=
  *	         pages= elsewhere= retained= retained_pages= trim= lazy=
@@ -650,7 +650,8 @@ static void read_profile(struct replay *replay, const struct line *line, struct 
 	ret->profile = (struct event_profile){
 		.reason = string_of(replay, line, "missing"),
 		.rate_bytes = number(line, "rate"),
-		.complete = !find(line, "missing"),
+		.complete = !find(line, "missing") || find(line, "sampled"),
+		.sampled = number(line, "sampled"),
 	};
 }
 

@@ -136,6 +136,7 @@ for dump in "$here"/*.sql; do
 	compare "$name" folded --sink folded
 done
 compare example verbose --verbose
+compare sampled verbose --verbose
 compare example jsonl --sink jsonl
 compare example folded --sink folded
 compare hostile folded --sink folded

@@ -132,7 +132,7 @@ static void govern(struct sim *sim)
 	}
 	count = governor_decide(sim->governor, sim->now, actions);
 	for (size_t i = 0; i < sim->count; i++)
-		sim->links[i].credit = governor_credit_ns(sim->governor, sim->now);
+		sim->links[i].credit = governor_credit_ns(sim->governor, i, sim->now);
 	for (size_t i = 0; i < count; i++)
 		carry_out(sim, actions[i]);
 	sim->next = governor_next_ns(sim->governor, sim->now) + sim->late;
@@ -166,6 +166,18 @@ static void add(struct sim *sim, double hits_per_s)
 		.shortest_gap = UINT64_MAX,
 	};
 	cr_assert(eq(int, governor_add_link(sim->governor, SHUT_NS / OPEN_NS, sim->now),
+		(int)sim->count));
+	sim->count++;
+}
+
+static void add_guest(struct sim *sim, double hits_per_s)
+{
+	sim->links[sim->count] = (struct sim_link){
+		.hits_per_s = hits_per_s,
+		.shortest_window = UINT64_MAX,
+		.shortest_gap = UINT64_MAX,
+	};
+	cr_assert(eq(int, governor_add_guest(sim->governor, SHUT_NS / OPEN_NS, sim->now),
 		(int)sim->count));
 	sim->count++;
 }
@@ -377,6 +389,41 @@ Test(governor, a_link_that_the_kernel_has_shut_is_closed_as_of_then)
 	governor_free(governor);
 }
 
+/* Whatever it would cost: the others stay open, and together they keep the budget. */
+Test(governor, guest_leaves_the_others_what_they_need)
+{
+	static const double rates[] = {1e3, 10e3, 100e3, 300e3};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rates); i++) {
+		struct governor_status guest;
+		struct sim sim;
+
+		setup(&sim, 1, 1);
+		add(&sim, 3000);
+		add_guest(&sim, rates[i]);
+		run(&sim, 30);
+		guest = governor_read(sim.governor, 1, sim.now);
+		cr_expect(not(governor_read(sim.governor, 0, sim.now).cut), "%g", rates[i]);
+		cr_expect(le(dbl, cost_pct(&sim), 1.0), "%g: %.3f %%", rates[i], cost_pct(&sim));
+		cr_expect(gt(u64, guest.open_ns, 0), "%g", rates[i]);
+		cr_expect(ge(u64, sim.links[1].shortest_gap, 2 * NSEC_PER_SEC), "%g", rates[i]);
+		governor_free(sim.governor);
+	}
+}
+
+/* It takes no more than its part, also where nobody else wants any. */
+Test(governor, guest_lives_on_half)
+{
+	struct sim sim;
+
+	setup(&sim, 1, 1);
+	add_guest(&sim, 50e3);
+	run(&sim, 60);
+	cr_assert(le(dbl, cost_pct(&sim), 0.5));
+	cr_assert(ge(dbl, cost_pct(&sim), 0.2));
+	governor_free(sim.governor);
+}
+
 /* A cheap link may go on while another one has emptied the account. */
 Test(governor, an_empty_account_leaves_the_innocent_some_credit)
 {
@@ -392,8 +439,8 @@ Test(governor, an_empty_account_leaves_the_innocent_some_credit)
 	governor_measure_cpu(governor, NSEC_PER_SEC, NSEC_PER_SEC);
 	cr_assert(lt(dbl, governor_balance_ns(governor), -900.0 * NSEC_PER_MSEC));
 	/* Half a second's income at 95 % of 1 %. */
-	cr_assert(ieee_ulp_eq(
-		dbl, governor_credit_ns(governor, NSEC_PER_SEC), 0.0095 * 0.5 * NSEC_PER_SEC, 4));
+	cr_assert(ieee_ulp_eq(dbl, governor_credit_ns(governor, 0, NSEC_PER_SEC),
+		0.0095 * 0.5 * NSEC_PER_SEC, 4));
 	governor_free(governor);
 }
 

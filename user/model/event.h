@@ -24,10 +24,11 @@ enum family {
 	FAMILY_BUFFER, /* bytes that a string is built in: strings.Builder, bytes.Buffer */
 	FAMILY_VECTOR, /* a growing array behind a header: std::vector, std::string, Vec */
 	FAMILY_SYNC_MAP,
+	FAMILY_ALLOCATION, /* no container: any allocation, sampled */
 	FAMILY_MAX,
 };
 
-/* "map", "slice", "channel", "buffer", "vector", "sync.Map" */
+/* "map", "slice", "channel", "buffer", "vector", "sync.Map", "allocation" */
 const char *family_name(enum family family);
 
 /*
@@ -274,8 +275,10 @@ struct event_waiters {
 
 struct event_profile {
 	uint32_t reason;     /* interned: why the runtime has none; 0 = it has one */
-	uint64_t rate_bytes; /* the runtime takes one sample in so many bytes */
+	uint64_t rate_bytes; /* one sample was taken in so many bytes */
 	bool complete;       /* false: there was more than could be read */
+	bool sampled; /* not by the runtime, which has none: probes, since attach; what is in use, or was
+			 freed, is not known then */
 };
 
 /* Estimates: each sample weighed by how likely it was taken. */
@@ -283,7 +286,8 @@ struct event_allocated {
 	uint32_t stack; /* model_add_stack(), 0 = all that have no place of their own */
 	uint64_t in_use_bytes, in_use_objects; /* not freed by the last completed GC */
 	uint64_t recent_bytes, recent_objects; /* since that GC: some of it is garbage already */
-	uint64_t allocated_bytes, allocated_objects; /* since the target's start */
+	uint64_t allocated_bytes,
+		allocated_objects; /* since the target's start; sampled: since attach */
 };
 
 /* Arrays of one size and type that belong to no known container and that the last GC left alive. */

@@ -78,7 +78,7 @@ void names_done(struct names *names)
 const char *family_name(enum family family)
 {
 	static const char *const names[] = {
-		"", "map", "slice", "channel", "buffer", "vector", "sync.Map"};
+		"", "map", "slice", "channel", "buffer", "vector", "sync.Map", "allocation"};
 
 	return NAME_OF(names, family);
 }

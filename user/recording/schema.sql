@@ -45,7 +45,7 @@
 --   event_share        probes of a family were opened or closed
 --   event_goroutines   all goroutines, counted
 --   event_waiters      of them: those that wait at one place
---   event_profile      the runtime's own allocation profile: a reading begins
+--   event_profile      the runtime's own allocation profile, or one sampled since attach: a reading begins
 --   event_allocated    of that reading: what was allocated with one stack
 --   event_arrays       large arrays of one size and type, counted
 --   event_allocator    what malloc has had from the system and not given out

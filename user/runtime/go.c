@@ -16,6 +16,7 @@
 #include "runtime/go_heap.h"
 #include "runtime/go_identify.h"
 #include "runtime/go_map.h"
+#include "runtime/go_sampled.h"
 #include "runtime/runtime.h"
 
 #define REASON_BYTES  160
@@ -111,6 +112,7 @@ static void process_close(struct runtime_process *process)
 	go_map_forget_guesses(process);
 	table_done(&process->guesses_of);
 	free(process->guesses);
+	go_sampled_close(process->samples);
 	table_done(&process->arena_of);
 	table_done(&process->grown);
 	table_done(&process->arrays_made);
@@ -148,6 +150,8 @@ static int process_open(const struct runtime_file *file, struct target_mem *mem,
 		process_close(process);
 		return refusal == not_yet ? -EAGAIN : -ENOTSUP;
 	}
+	if (!process->facts.profile_linked)
+		process->samples = go_sampled_open(process);
 	*ret = process;
 	return 0;
 }

@@ -26,6 +26,7 @@
 #include "base/text.h"
 #include "runtime/go_census.h"
 #include "runtime/go_heap.h"
+#include "runtime/go_sampled.h"
 
 /* runtime.bucket */
 #define BUCKET_ALLNEXT 8
@@ -261,9 +262,10 @@ int go_allocated(struct runtime_process *process,
 	bool complete = false;
 	int r;
 
-	if (!process->facts.profile_linked)
-		return refuse(
-			reason, "the linker left it out, for nothing in the program reads it");
+	if (!process->facts.profile_linked) {
+		refuse(reason, "the linker left it out, for nothing in the program reads it");
+		return go_sampled_profile(process, found, arg, ret);
+	}
 	if (!process->facts.mbuckets || !process->facts.mem_profile_rate)
 		return refuse(reason, "this binary does not tell where it is");
 	r = target_mem_read_u64(process->mem, process->facts.mem_profile_rate, &profile.rate);

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "runtime/go_decode.h"
+#include "runtime/go_sampled.h"
 #include "runtime/go_size.h"
 #include "runtime/go_sync_map.h"
 
@@ -245,6 +246,15 @@ static go_decode_fn *const decoders[] = {
 	[GO_PROBE_MAP_CLEAR] = decode_clear,
 };
 
+/* What has no container: it is counted with others of its stack, and told by profile(). */
+static int take_sample(struct runtime_process *process, const struct runtime_probe *probe,
+	const struct mt_record *record)
+{
+	int r = go_sampled_take(process, probe, record);
+
+	return r ? r : -ENODATA;
+}
+
 /* A map's header on a stack moves with it, but stays where it is below the stack's upper end. */
 static void name_stack_map(const struct mt_record *record, struct event_growth *growth)
 {
@@ -278,7 +288,11 @@ int go_decode(struct runtime_process *process, const struct runtime_probe *probe
 	uint64_t type = 0;
 	int r;
 
-	if (probe->probe >= ARRAY_SIZE(decoders) || record->flags & MT_UNREAD || !record->addr)
+	if (record->flags & MT_UNREAD || !record->addr)
+		return -EBADMSG;
+	if (probe->probe == GO_PROBE_ALLOC_LARGE || probe->probe == GO_PROBE_REFILL)
+		return take_sample(process, probe, record);
+	if (probe->probe >= ARRAY_SIZE(decoders))
 		return -EBADMSG;
 	r = decoders[probe->probe](process, record, &event, &type);
 	if (r)

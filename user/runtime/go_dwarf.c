@@ -17,8 +17,9 @@
 #include "base/mem.h"
 #include "runtime/elf_file.h"
 
-#define MAX_UNITS 65536
-#define SIZE      "" /* instead of a field: the size of the struct */
+#define MAX_UNITS    65536
+#define DELTA_STACKS 24 /* heapStatsDelta.inStacks */
+#define SIZE         "" /* instead of a field: the size of the struct */
 
 enum presence {
 	REQUIRED,
@@ -48,6 +49,7 @@ static const struct wanted wanted[] = {
 	{"runtime.mspan", "elemsize", AT(layout.span_elemsize), REQUIRED},
 	{"runtime.mspan", "limit", AT(layout.span_limit), REQUIRED},
 	{"runtime.mspan", "specials", AT(layout.span_specials), REQUIRED},
+	{"runtime.mspan", "allocCount", AT(layout.span_alloc_count), REQUIRED},
 	{"runtime.mspan", "largeType", AT(layout.span_large_type), OPTIONAL},
 	{"runtime.mheap", "sweepgen", AT(layout.heap_sweepgen), REQUIRED},
 	{"runtime.mheap", "allspans", AT(layout.heap_allspans), REQUIRED},
@@ -62,6 +64,9 @@ static const struct wanted wanted[] = {
 	{"runtime.mstats", "pause_total_ns", AT(layout.stats_pause_total), REQUIRED},
 	{"runtime.mstats", "pause_ns", AT(layout.stats_pause_ns), REQUIRED},
 	{"runtime.mstats", "last_gc_nanotime", AT(layout.stats_last_gc_nanotime), REQUIRED},
+	{"runtime.mstats", "stacks_sys", AT(layout.stats_sys), REQUIRED},
+	{"runtime.heapStatsDelta", SIZE, AT(layout.stats_delta), REQUIRED},
+	{"runtime.heapStatsDelta", "tinyAllocCount", AT(delta_allocated), REQUIRED},
 	{"runtime.gcControllerState", "heapLive", AT(layout.gc_heap_live), REQUIRED},
 	{"runtime.gcControllerState", "heapMarked", AT(layout.gc_heap_marked), REQUIRED},
 	{"runtime.gcControllerState", "heapInUse", AT(layout.gc_heap_in_use), REQUIRED},
@@ -102,6 +107,10 @@ static const struct granted {
 	{"runtime.moduledata", "noptrdata", 192},
 	{"runtime.moduledata", "enoptrbss", 248},
 	{"runtime.special", "next", 0},
+	{"runtime.mstats", "heapStats", 0},
+	{"runtime.consistentHeapStats", "stats", 0},
+	{"runtime.heapStatsDelta", "inStacks", DELTA_STACKS},
+	{"runtime.heapStatsDelta", "inWorkBufs", DELTA_STACKS + 8},
 	{"runtime.bucket", "allnext", 8},
 	{"runtime.bucket", "size", 32},
 	{"runtime.bucket", "nstk", 40},
@@ -306,6 +315,11 @@ static int settle(struct search *search, char reason[96])
 	/* 1.22 brought malloc headers and mspan.largeType together */
 	layout->malloc_headers = layout->span_large_type != UINT16_MAX;
 	layout->inline_marks = layout->arena_inline_marks != UINT32_MAX;
+	/* Behind inStacks lies what the collector uses, then what the allocator counts */
+	if (search->found.delta_allocated < DELTA_STACKS + 16 ||
+		search->found.delta_allocated > DELTA_STACKS + 24)
+		return refuse(reason, "has a new", "runtime.heapStatsDelta", "");
+	layout->stats_gc_words = (uint8_t)((search->found.delta_allocated - DELTA_STACKS) / 8 - 1);
 	return 0;
 }
 

@@ -14,6 +14,8 @@ struct go_dwarf {
 	struct go_layout layout; /* all but slice_length_new, which is no layout but a convention */
 	struct go_module_layout module;
 	bool swiss; /* maps are Swiss tables */
+	uint16_t
+		delta_allocated; /* heapStatsDelta.tinyAllocCount: where the allocator's counts begin */
 };
 
 /*

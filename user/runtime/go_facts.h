@@ -14,8 +14,9 @@
 struct go_layout {
 	uint16_t mspan_size, span_start, span_npages, span_freeindex, span_nelems, span_alloc_bits,
 		span_mark_bits, span_sweepgen, span_class, span_state, span_elemsize, span_limit,
-		span_specials, span_large_type; /* 0xffff = the version has no largeType */
-	uint8_t span_index_bytes;               /* width of freeindex and nelems: 8 or 2 */
+		span_specials, span_alloc_count,
+		span_large_type;  /* 0xffff = the version has no largeType */
+	uint8_t span_index_bytes; /* width of freeindex and nelems: 8 or 2 */
 	uint32_t heap_sweepgen, heap_allspans, heap_pages_in_use, heap_arenas;
 	uint32_t arena_spans, arena_inline_marks; /* 0xffffffff = the version has none */
 	uint16_t special_offset, special_offset_bytes, special_kind, special_bucket;
@@ -43,6 +44,8 @@ enum go_probe {
 	GO_PROBE_BUILDER_GROW,  /* strings.(*Builder).grow, the same */
 	GO_PROBE_MAKECHAN,      /* runtime.makechan, after the channel's fields are set */
 	GO_PROBE_MAP_CLEAR,     /* runtime.mapclear, internal/runtime/maps.(*Map).Clear */
+	GO_PROBE_ALLOC_LARGE,   /* runtime.(*mcache).allocLarge, when it has its span */
+	GO_PROBE_REFILL,        /* runtime.(*mcache).refill, the same */
 };
 
 #define GO_MAX_WAIT_REASONS 64

@@ -91,4 +91,11 @@ bool go_heap_is_arena(struct runtime_process *process, uint64_t addr);
 
 int go_heap_read_state(struct runtime_process *process, struct event_heap *ret);
 
+/*
+ * Words of memory that the kernel has cleared: what was never written may have no page, and is 0. 0, -EFAULT
+ * or -ESRCH.
+ */
+int go_heap_read_words(
+	struct runtime_process *process, uint64_t addr, uint64_t *words, size_t count);
+
 #endif

@@ -22,8 +22,8 @@
 #define SYS_WORDS                                                                                  \
 	6 /* mstats.stacks_sys, mspan_sys, mcache_sys, buckhash_sys, gcMiscSys, other_sys */
 
-/* Words of memory that the kernel clears: what was never written may have no page. */
-static int read_words(struct runtime_process *process, uint64_t addr, uint64_t *words, size_t count)
+int go_heap_read_words(
+	struct runtime_process *process, uint64_t addr, uint64_t *words, size_t count)
 {
 	int r = target_mem_read(process->mem, addr, words, count * 8);
 
@@ -46,12 +46,12 @@ static int read_own(struct runtime_process *process, struct event_heap *heap)
 	uint64_t stats = process->facts.memstats, sys[SYS_WORDS];
 	size_t words = 1 + layout->stats_gc_words;
 	uint64_t sums[MAX_DELTA_WORDS] = {};
-	int r = read_words(process, stats + layout->stats_sys, sys, SYS_WORDS);
+	int r = go_heap_read_words(process, stats + layout->stats_sys, sys, SYS_WORDS);
 
 	for (uint64_t i = 0; i < DELTAS && !r; i++) {
 		uint64_t delta[MAX_DELTA_WORDS] = {};
 
-		r = read_words(
+		r = go_heap_read_words(
 			process, stats + i * layout->stats_delta + DELTA_STACKS, delta, words);
 		for (size_t j = 0; j < words; j++)
 			sums[j] += delta[j];

@@ -15,7 +15,8 @@
 	.mspan_size = 160, .span_start = 24, .span_npages = 32, .span_freeindex = 48,              \
 	.span_nelems = 50, .span_alloc_bits = 64, .span_mark_bits = 72, .span_sweepgen = 88,       \
 	.span_class = 98, .span_state = 99, .span_elemsize = 104, .span_limit = 112,               \
-	.span_specials = 128, .span_large_type = 152, .span_index_bytes = 2
+	.span_specials = 128, .span_alloc_count = 96, .span_large_type = 152,                      \
+	.span_index_bytes = 2
 
 #define STATS_1_19                                                                                 \
 	.stats_num_gc = 7704, .stats_pause_total = 3600, .stats_pause_ns = 3608,                   \
@@ -61,6 +62,7 @@ static const struct {
 			.span_elemsize = 104,
 			.span_limit = 112,
 			.span_specials = 128,
+			.span_alloc_count = 96,
 			.span_large_type = UINT16_MAX,
 			.span_index_bytes = 8,
 			.heap_sweepgen = 65848,
@@ -104,6 +106,7 @@ static const struct {
 			.span_elemsize = 112,
 			.span_limit = 120,
 			.span_specials = 136,
+			.span_alloc_count = 104,
 			.span_large_type = UINT16_MAX,
 			.span_index_bytes = 8,
 			.heap_sweepgen = 65856,

@@ -10,7 +10,7 @@
  *   jbe morestack		1.19: probed here; hits with CF or ZF set will be back
  *   push %rbp			1.21+: probed here
  *
- * Inside growslice, what grows buffers, and makechan the place and the registers are derived from the code and checked;
+ * Inside growslice, what grows buffers, makechan and the allocator the place and the registers are derived from the code and checked;
  * a function that does not look as expected gets no probe.
  */
 #include <errno.h>
@@ -273,6 +273,51 @@ static const char *place_makechan(
 	return NULL;
 }
 
+/* ---- allocations ---- */
+
+/* call callee; test %rax, %rax; je: it was given a span, or there is no memory left. */
+static const char *place_span(
+	struct go_file *file, const struct go_code *code, const char *callee, struct place *ret)
+{
+	struct go_func func;
+	size_t at;
+
+	if (!file->has_layout)
+		return "where a span says what it has room for is not known";
+	if (!go_pclntab_find_name(&file->table, callee, &func) ||
+		!find_only_call(code, func.entry, &at))
+		return "it does not get its span as known";
+	do
+		at++;
+	while (at < code->count && code->insns[at].id == X86_INS_NOP);
+	if (at + 1 >= code->count || code->insns[at].id != X86_INS_TEST ||
+		code->insns[at].detail->x86.operands[0].reg != X86_REG_RAX ||
+		code->insns[at].detail->x86.operands[1].reg != X86_REG_RAX ||
+		code->insns[at + 1].id != X86_INS_JE)
+		return "the code after it has got its span is not as known";
+	ret->insn = &code->insns[at + 1];
+	ret->attachment.addr = MEM(AX, (int16_t)file->facts.layout.span_start);
+	return NULL;
+}
+
+static const char *place_alloc_large(
+	struct go_file *file, const struct go_code *code, struct place *ret)
+{
+	ret->attachment.val[0] = MEM(AX, (int16_t)file->facts.layout.span_npages);
+	return place_span(file, code, "runtime.(*mheap).alloc", ret);
+}
+
+static const char *place_refill(struct go_file *file, const struct go_code *code, struct place *ret)
+{
+	const struct go_layout *layout = &file->facts.layout;
+
+	ret->attachment.val[0] = MEM(AX, (int16_t)layout->span_nelems);
+	ret->attachment.val[1] = MEM(AX, (int16_t)layout->span_alloc_count);
+	ret->attachment.val[2] = MEM(AX, (int16_t)layout->span_class);
+	ret->attachment.val[3] = MEM(AX, (int16_t)layout->span_elemsize);
+	return place_span(file, code, "runtime.(*mcentral).cacheSpan", ret);
+}
+
 /* ---- rows ---- */
 
 #define FLAGS (MT_ATTACH_STACK | MT_ATTACH_GO)
@@ -316,7 +361,21 @@ static const struct row rows[] = {
 		"internal/runtime/maps.(*Map).growToTable", FAMILY_MAP,
 		{.kind = MT_CLEAR, .flags = FLAGS, .addr = REG(AX), .val = {REG(BX), MEM(AX, 0)}},
 		place_entry},
+	{GO_PROBE_ALLOC_LARGE, "runtime.(*mcache).allocLarge", "sampling of large allocations",
+		NULL, FAMILY_ALLOCATION, {.kind = MT_ALLOC, .flags = FLAGS}, place_alloc_large},
+	{GO_PROBE_REFILL, "runtime.(*mcache).refill", "sampling of small allocations", NULL,
+		FAMILY_ALLOCATION, {.kind = MT_ALLOC, .flags = FLAGS}, place_refill},
 };
+
+/* What a program counts itself is not sampled. */
+static bool is_wanted(struct go_file *file, const struct row *row)
+{
+	struct go_func func;
+
+	if (row->family == FAMILY_ALLOCATION && file->facts.profile_linked)
+		return false;
+	return !row->needs || go_pclntab_find_name(&file->table, row->needs, &func);
+}
 
 void go_probes_add_skip(struct runtime_file *file, const char *what, const char *format, ...)
 {
@@ -380,7 +439,6 @@ static void place_row(struct go_file *file, const struct row *row, struct runtim
 
 void go_probes_place(struct go_file *file, struct runtime_file *ret)
 {
-	struct go_func func;
 	size_t i;
 
 	if (file->facts.minor < FIRST_MINOR || file->facts.minor > LAST_MINOR) {
@@ -390,6 +448,6 @@ void go_probes_place(struct go_file *file, struct runtime_file *ret)
 		return;
 	}
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
-		if (!rows[i].needs || go_pclntab_find_name(&file->table, rows[i].needs, &func))
+		if (is_wanted(file, &rows[i]))
 			place_row(file, &rows[i], ret);
 }

@@ -21,6 +21,12 @@ static const uint16_t size_classes[] = {8, 16, 24, 32, 48, 64, 80, 96, 112, 128,
 	6528, 6784, 6912, 8192, 9472, 9728, 10240, 10880, 12288, 13568, 14336, 16384, 18432, 19072,
 	20480, 21760, 24576, 27264, 28672, 32768};
 
+uint64_t go_size_of_class(size_t size_class)
+{
+	return size_class && size_class <= ARRAY_SIZE(size_classes) ? size_classes[size_class - 1]
+								    : 0;
+}
+
 static uint64_t round_small(uint64_t bytes)
 {
 	size_t low = 0, high = ARRAY_SIZE(size_classes) - 1;

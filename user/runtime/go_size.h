@@ -23,6 +23,12 @@
 #define GO_SMALL_MAX          32768 /* largest size class */
 #define GO_MAX_BYTES          (1ull << 47)
 
+/* Size classes, the first of which (0) is that of large objects: runtime.class_to_size. */
+#define GO_SIZE_CLASSES 68
+
+/* Bytes of an object of class 1..; 0 = there is none such. */
+uint64_t go_size_of_class(size_t size_class);
+
 /* Bytes of the span slot that mallocgc(bytes) takes, the malloc header included. */
 uint64_t go_size_alloc(const struct go_facts *facts, uint64_t bytes, bool has_pointers);
 

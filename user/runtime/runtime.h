@@ -244,7 +244,8 @@ struct runtime {
 
 	/*
 	 * The program's own allocation profile: calls found for every stack, those with most in use
-	 * first. 0, -ENODATA where it keeps none (reason says why), -EFAULT, -ESRCH.
+	 * first. Where it keeps none, reason says why, and what was sampled since attach is told instead:
+	 * those with most allocated first. 0, -ENODATA where there is neither, -EFAULT, -ESRCH.
 	 */
 	int (*profile)(struct runtime_process *process,
 		void (*found)(const struct runtime_allocated *allocated, void *arg), void *arg,

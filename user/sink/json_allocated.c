@@ -8,12 +8,16 @@
 #include "sink/json_parts.h"
 #include "sink/json_value.h"
 
-static void add_figures(struct json_object *object, const struct event_allocated *allocated)
+/* Whoever only saw allocations does not know what was freed. */
+static void add_figures(struct json_object *object, const struct target *target,
+	const struct event_allocated *allocated)
 {
-	json_add_uint(object, "in_use_bytes", allocated->in_use_bytes);
-	json_add_uint(object, "in_use_objects", allocated->in_use_objects);
-	json_add_uint(object, "recent_bytes", allocated->recent_bytes);
-	json_add_uint(object, "recent_objects", allocated->recent_objects);
+	bool known = !target->profile.sampled;
+
+	json_add_known(object, "in_use_bytes", known, allocated->in_use_bytes);
+	json_add_known(object, "in_use_objects", known, allocated->in_use_objects);
+	json_add_known(object, "recent_bytes", known, allocated->recent_bytes);
+	json_add_known(object, "recent_objects", known, allocated->recent_objects);
 	json_add_uint(object, "allocated_bytes", allocated->allocated_bytes);
 	json_add_uint(object, "allocated_objects", allocated->allocated_objects);
 }
@@ -23,14 +27,18 @@ struct json_object *json_profile(const struct model *model, const struct target 
 	struct json_object *object = json_object_new_object();
 	struct event_allocated sum;
 
-	if (target->profile.reason) {
+	if (target->profile.reason)
 		json_add_text(object, "missing", model_string(model, target->profile.reason));
+	if (target->profile.reason && !target->profile.sampled)
 		return object;
-	}
 	model_sum_allocated(target, &sum);
 	json_add_uint(object, "rate_bytes", target->profile.rate_bytes);
 	json_add_bool(object, "complete", target->profile.complete);
-	add_figures(object, &sum);
+	json_add_bool(object, "sampled", target->profile.sampled);
+	if (target->profile.sampled)
+		json_add_double(object, "open_share",
+			model_open_share(model, target->id, FAMILY_ALLOCATION));
+	add_figures(object, target, &sum);
 	return object;
 }
 
@@ -46,7 +54,7 @@ static struct json_object *allocated_object(const struct model *model, const str
 	json_add_name(object, "function", place ? place->function : NULL);
 	json_add_name(object, "file", place ? place->file : NULL);
 	json_add_known(object, "line", place && place->line, place ? place->line : 0);
-	add_figures(object, allocated);
+	add_figures(object, target, allocated);
 	json_add(object, "stack",
 		stack ? json_stack(stack->frames, stack->frame_count) : json_object_new_array());
 	return object;

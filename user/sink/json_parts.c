@@ -249,7 +249,8 @@ static struct json_object *seen_of(const struct target *target)
 	struct json_object *object = json_object_new_object();
 
 	for (int family = FAMILY_NONE + 1; family < FAMILY_MAX; family++)
-		json_add_uint(object, family_name(family), target->containers_seen[family]);
+		if (family != FAMILY_ALLOCATION)
+			json_add_uint(object, family_name(family), target->containers_seen[family]);
 	json_add_uint(object, "dropped", target->containers_dropped);
 	return object;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where the live heap that no finding names was allocated, by the program's own profile: a few lines
- * below the waterfall, and only where that part is worth a look.
+ * below the waterfall, and only where that part is worth a look. Of a program without a profile: where most was allocated, as
+ * far as it was sampled.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -62,6 +64,11 @@ static void add_place(
 		places[(*count)++] = (struct place){stack, bytes};
 }
 
+static uint64_t bytes_of(const struct target *target, const struct event_allocated *allocated)
+{
+	return target->profile.sampled ? allocated->allocated_bytes : allocated->in_use_bytes;
+}
+
 static size_t find_places(
 	const struct report *report, const struct target *target, struct place places[MAX_PLACES])
 {
@@ -73,7 +80,7 @@ static size_t find_places(
 
 		if (stack && stack->place < stack->frame_count &&
 			!is_found(report, target, &stack->frames[stack->place]))
-			add_place(places, &count, stack, allocated->in_use_bytes);
+			add_place(places, &count, stack, bytes_of(target, allocated));
 	}
 	return count;
 }
@@ -103,35 +110,57 @@ static void put_place(struct page *page, const struct place *place)
 	page_end(page);
 }
 
-void screen_allocated(struct page *page, const struct report *report, const struct target *target)
+/* The largest places, each at least a tenth of all bytes. */
+static void put_places(struct page *page, const struct report *report, const struct target *target,
+	uint64_t bytes, const char *title)
 {
 	struct place places[MAX_PLACES];
-	struct waterfall waterfall;
-	uint64_t bytes;
-	size_t count;
+	size_t count = find_places(report, target, places);
 
-	if (report->verbose && target->profile_ns && target->profile.reason) {
-		page_add(page, STYLE_DIM, "No allocation profile: %s",
-			model_string(report->model, target->profile.reason));
-		page_end(page);
-	}
-	if (!target->allocated_count || !summary_waterfall(report, target, &waterfall))
-		return;
-	bytes = waterfall.bytes[WATERFALL_OTHER_LIVE];
-	if (bytes < MIN_BYTES || bytes < waterfall.rss_bytes / MIN_SHARE)
-		return;
-	count = find_places(report, target, places);
 	for (size_t i = 0; i < MAX_LINES && count; i++) {
 		struct place *place = largest(places, count);
 
 		if (place->bytes < bytes / MIN_SHARE)
 			return;
 		if (!i) {
-			page_add(page, STYLE_PLAIN,
-				"Other live heap, by the program's own allocation profile:");
+			page_add(page, STYLE_PLAIN, "%s", title);
 			page_end(page);
 		}
 		put_place(page, place);
 		place->bytes = 0;
 	}
+}
+
+/* Most of what is allocated is garbage soon, and nobody's fault: told on request. */
+static void put_sampled(struct page *page, const struct report *report, const struct target *target)
+{
+	struct event_allocated sum;
+	char size[TEXT_NUMBER_BYTES], title[96];
+
+	model_sum_allocated(target, &sum);
+	snprintf(title, sizeof(title), "Allocated since attach: %s, by estimate (sampled), of it:",
+		screen_size(size, sum.allocated_bytes));
+	if (report->verbose && sum.allocated_bytes)
+		put_places(page, report, target, sum.allocated_bytes, title);
+}
+
+void screen_allocated(struct page *page, const struct report *report, const struct target *target)
+{
+	struct waterfall waterfall;
+	uint64_t bytes;
+
+	if (report->verbose && target->profile_ns && target->profile.reason) {
+		page_add(page, STYLE_DIM, "No allocation profile: %s",
+			model_string(report->model, target->profile.reason));
+		page_end(page);
+	}
+	if (target->profile_ns && target->profile.sampled)
+		put_sampled(page, report, target);
+	if (!target->allocated_count || target->profile.sampled ||
+		!summary_waterfall(report, target, &waterfall))
+		return;
+	bytes = waterfall.bytes[WATERFALL_OTHER_LIVE];
+	if (bytes >= MIN_BYTES && bytes >= waterfall.rss_bytes / MIN_SHARE)
+		put_places(page, report, target, bytes,
+			"Other live heap, by the program's own allocation profile:");
 }

@@ -341,7 +341,8 @@ static void put_shares(struct page *page, const struct report *report, const str
 		double share = model_open_share(report->model, target->id, family);
 		char pct[TEXT_NUMBER_BYTES];
 
-		if (!target->shares[family].ever || share >= 1)
+		/* Samples are an estimate always. */
+		if (!target->shares[family].ever || share >= 1 || family == FAMILY_ALLOCATION)
 			continue;
 		say(&sentences, "%s%ss (%s%s)", said ? ", " : "", family_name(family),
 			share_pct(pct, share), said ? "" : " of the time");

@@ -45,7 +45,7 @@ void allocated_read(const struct runtime *runtime, struct runtime_process *proce
 	char reason[160] = "";
 	int r = runtime->profile(process, allocated_found, &reading, &event.profile, reason);
 
-	if (r == -ENODATA)
+	if (r == -ENODATA || event.profile.sampled)
 		event.profile.reason = model_intern(model, reason);
 	if (!r || r == -ENODATA)
 		model_apply(model, &event);

@@ -35,6 +35,10 @@
 #define CREDIT_INCOME_NS (500 * NSEC_PER_MSEC)
 #define CREDIT_MIN_NS    (100 * NSEC_PER_USEC)
 
+/* What a guest gets of the income, and what it must have saved before it comes. */
+#define GUEST_PART        0.5
+#define GUEST_MIN_SAVINGS (3 * NSEC_PER_MSEC)
+
 enum link_state {
 	LINK_NEW,     /* waits for its first opening */
 	LINK_OPENING, /* told to open */
@@ -54,12 +58,15 @@ struct link {
 	uint64_t cost_ns;
 	double rate; /* ns of cost a second while open */
 	bool cut;
+	bool guest;
+	double savings; /* of a guest: what it may spend */
 };
 
 struct governor {
 	struct governor_config config;
 	uint64_t start_ns;
 	double balance;
+	double others_spent; /* by those who are no guests, and not set off against income yet */
 	uint64_t cpu_ns, cpu_measured_ns;
 	double cpu_rate; /* ns of target CPU a second */
 	bool has_cpu;
@@ -123,6 +130,7 @@ static double reserve(const struct governor *governor)
 	return cost;
 }
 
+/* The dearest link, of guests where there are any. */
 static struct link *dearest(struct governor *governor)
 {
 	struct link *found = NULL;
@@ -130,21 +138,39 @@ static struct link *dearest(struct governor *governor)
 	for (size_t i = 0; i < governor->count; i++) {
 		struct link *link = &governor->links[i];
 
-		if (link->state == LINK_OPEN && (!found || link->rate > found->rate))
+		if (link->state != LINK_OPEN || (found && found->guest && !link->guest))
+			continue;
+		if (!found || link->rate > found->rate || (link->guest && !found->guest))
 			found = link;
 	}
 	return found;
 }
 
+/* What guests owe, who came before it was known how dear they are: they stay away until it is paid. */
+static double guests_debt(const struct governor *governor)
+{
+	double debt = 0;
+
+	for (size_t i = 0; i < governor->count; i++)
+		debt += MAX(-governor->links[i].savings, 0.0);
+	return debt;
+}
+
 static bool overdrawn(const struct governor *governor, uint64_t now_ns)
 {
-	return governor->balance - reserve(governor) < -allowance(governor, now_ns) &&
+	double balance = governor->balance + guests_debt(governor);
+
+	return balance - reserve(governor) < -allowance(governor, now_ns) &&
 	       open_rate(governor) > income(governor) / 2;
 }
 
 /* Links never cut live on savings as long as there are any; the others have windows. */
 static bool window_over(const struct governor *governor, const struct link *link, uint64_t now_ns)
 {
+	if (link->guest)
+		return link->state == LINK_OPEN && link->rate > GUEST_PART * income(governor) &&
+		       (now_ns - link->opened_ns >= WINDOW_MAX_NS ||
+			       link->savings < closing_cost(governor, link));
 	return link->state == LINK_OPEN && link->cut && now_ns - link->opened_ns >= WINDOW_MAX_NS &&
 	       open_rate(governor) > income(governor);
 }
@@ -191,6 +217,33 @@ static size_t decide_closings(
 	return count;
 }
 
+/* The others must be able to pay for it, too: its account is a part of theirs. */
+static bool may_come(const struct governor *governor, const struct link *guest, uint64_t now_ns)
+{
+	double least = MAX(window_cost(governor, guest), (double)GUEST_MIN_SAVINGS);
+
+	if (guest->state != LINK_NEW &&
+		(guest->state != LINK_CLOSED || now_ns - guest->opened_ns < REOPEN_NS))
+		return false;
+	return guest->savings >= least && governor->balance - reserve(governor) >= least;
+}
+
+static size_t invite_guests(
+	struct governor *governor, uint64_t now_ns, struct governor_action *actions)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < governor->count; i++) {
+		struct link *link = &governor->links[i];
+
+		if (!link->guest || !may_come(governor, link, now_ns))
+			continue;
+		link->state = LINK_OPENING;
+		actions[count++] = action(governor, GOVERNOR_OPEN, link);
+	}
+	return count;
+}
+
 /* The link that has waited longest of those that may be opened again. */
 static struct link *next_to_reopen(struct governor *governor, uint64_t now_ns)
 {
@@ -199,7 +252,8 @@ static struct link *next_to_reopen(struct governor *governor, uint64_t now_ns)
 	for (size_t i = 0; i < governor->count; i++) {
 		struct link *link = &governor->links[i];
 
-		if (link->state != LINK_CLOSED || now_ns - link->opened_ns < REOPEN_NS)
+		if (link->guest || link->state != LINK_CLOSED ||
+			now_ns - link->opened_ns < REOPEN_NS)
 			continue;
 		if (!found || link->opened_ns < found->opened_ns)
 			found = link;
@@ -215,7 +269,7 @@ static size_t decide_openings(
 	size_t count = 0;
 
 	for (size_t i = 0; i < governor->count; i++) {
-		if (governor->links[i].state != LINK_NEW)
+		if (governor->links[i].state != LINK_NEW || governor->links[i].guest)
 			continue;
 		governor->links[i].state = LINK_OPENING;
 		actions[count++] = action(governor, GOVERNOR_OPEN, &governor->links[i]);
@@ -228,7 +282,7 @@ static size_t decide_openings(
 		link->state = LINK_OPENING;
 		actions[count++] = action(governor, GOVERNOR_OPEN, link);
 	}
-	return count;
+	return count + invite_guests(governor, now_ns, actions + count);
 }
 
 struct governor *governor_new(const struct governor_config *config, uint64_t now_ns)
@@ -258,6 +312,15 @@ int governor_add_link(struct governor *governor, double shut_share, uint64_t now
 	return governor->count++;
 }
 
+int governor_add_guest(struct governor *governor, double shut_share, uint64_t now_ns)
+{
+	int number = governor_add_link(governor, shut_share, now_ns);
+
+	if (number >= 0)
+		governor->links[number].guest = true;
+	return number;
+}
+
 /*
  * What may be saved up: some seconds' income, or a calm hour would pay for a minute at full speed;
  * but never less than the dearest window costs, or it would never come.
@@ -272,6 +335,21 @@ static double savings_limit(const struct governor *governor)
 	return limit;
 }
 
+/* A part of the income, or what the others have left of it. */
+static void pay_guests(struct governor *governor, double paid)
+{
+	double others = MIN(governor->others_spent, paid);
+	double part = MIN(paid * GUEST_PART, paid - others);
+
+	governor->others_spent -= others;
+	for (size_t i = 0; i < governor->count; i++) {
+		struct link *link = &governor->links[i];
+
+		if (link->guest)
+			link->savings = MIN(link->savings + part, savings_limit(governor));
+	}
+}
+
 void governor_measure_cpu(struct governor *governor, uint64_t now_ns, uint64_t cpu_ns)
 {
 	uint64_t dt = now_ns - governor->cpu_measured_ns;
@@ -283,6 +361,7 @@ void governor_measure_cpu(struct governor *governor, uint64_t now_ns, uint64_t c
 			CPU_MEMORY_NS);
 		governor->balance += used * governor->config.budget_pct / 100 * SAFETY;
 		governor->balance = MIN(governor->balance, savings_limit(governor));
+		pay_guests(governor, used * governor->config.budget_pct / 100 * SAFETY);
 	}
 	governor->has_cpu = true;
 	governor->cpu_ns = cpu_ns;
@@ -298,6 +377,10 @@ void governor_measure_link(
 	double spent = cost_ns - MIN(link->cost_ns, cost_ns);
 
 	governor->balance -= spent;
+	if (link->guest)
+		link->savings -= spent;
+	else
+		governor->others_spent += spent;
 	link->cost_ns = MAX(cost_ns, link->cost_ns);
 	link->measured_ns = now_ns;
 	if (link->state == LINK_OPEN && dt)
@@ -343,11 +426,15 @@ void governor_shut(struct governor *governor, uint32_t number, uint64_t shut_ns)
 		end_window(link, LINK_SHUT, shut_ns);
 }
 
-double governor_credit_ns(const struct governor *governor, uint64_t now_ns)
+double governor_credit_ns(const struct governor *governor, uint32_t number, uint64_t now_ns)
 {
+	const struct link *link = &governor->links[number];
 	double held = governor->balance - reserve(governor) + allowance(governor, now_ns);
 	double least = income(governor) * CREDIT_INCOME_NS / SEC;
 
+	if (link->guest)
+		return MAX(MIN(governor->balance, link->savings) - closing_cost(governor, link),
+			(double)CREDIT_MIN_NS);
 	return MAX(MAX(held, least), (double)CREDIT_MIN_NS);
 }
 

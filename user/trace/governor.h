@@ -10,6 +10,10 @@
  * whenever the account can pay for one including its end: closing takes ~50 ms, and the traps cost
  * until it is over.
  *
+ * A guest is a link whose figures are estimates anyhow. It lives on half of the income, or what is left of it, is the first to
+ * go where the account is overdrawn, and has windows only; so whatever it costs, the others have most of
+ * the budget, and all that may be owed.
+ *
  * Nobody can promise when the next decision comes: on a busy machine it may be late. So each decision
  * ends with what the links may spend until then (governor_credit_ns()), and the kernel shuts the gate of
  * one that has spent it.
@@ -69,6 +73,9 @@ void governor_free(struct governor *governor);
  */
 int governor_add_link(struct governor *governor, double shut_share, uint64_t now_ns);
 
+/* The same for a guest: opened when it has saved enough for a window. */
+int governor_add_guest(struct governor *governor, double shut_share, uint64_t now_ns);
+
 /* The target's CPU time, cumulative. Only differences count. */
 void governor_measure_cpu(struct governor *governor, uint64_t now_ns, uint64_t cpu_ns);
 
@@ -91,8 +98,8 @@ void governor_closed(struct governor *governor, uint32_t link, uint64_t now_ns);
 /* The kernel has shut a link's gate, at shut_ns: it delivers no more; the next decision closes it. */
 void governor_shut(struct governor *governor, uint32_t link, uint64_t shut_ns);
 
-/* CPU that the hits of one open link may cost until the next decision. Never quite nothing. */
-double governor_credit_ns(const struct governor *governor, uint64_t now_ns);
+/* CPU that the hits of an open link may cost until the next decision. Never quite nothing. */
+double governor_credit_ns(const struct governor *governor, uint32_t link, uint64_t now_ns);
 
 /* When to measure and decide next: 1 ms after an opening, 20 ms in calm. */
 uint64_t governor_next_ns(const struct governor *governor, uint64_t now_ns);

@@ -82,10 +82,13 @@ void prober_measure(struct prober *prober, struct traced *traced, uint64_t now_n
 /* What the account holds each of the links may spend until the next tick, whenever that comes. */
 static void give_credit(struct prober *prober, struct traced *traced, uint64_t now_ns)
 {
-	double credit_ns = governor_credit_ns(traced->governor, now_ns);
+	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++) {
+		struct link *link = &traced->links[family];
 
-	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++)
-		link_give_credit(prober, &traced->links[family], credit_ns);
+		if (link->strand_count)
+			link_give_credit(prober, link,
+				governor_credit_ns(traced->governor, link->governed, now_ns));
+	}
 }
 
 /*

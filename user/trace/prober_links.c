@@ -83,6 +83,17 @@ static double shut_share(const struct prober *prober, const struct strand *stran
 	return open_ns ? (double)shut_ns / (double)open_ns : 1;
 }
 
+/* What is only sampled anyhow must not take the budget of what is counted. */
+static int add_governed(struct prober *prober, struct traced *traced, enum family family,
+	const struct strand *strand)
+{
+	double share = shut_share(prober, strand);
+
+	if (family == FAMILY_ALLOCATION)
+		return governor_add_guest(traced->governor, share, clock_mono_ns());
+	return governor_add_link(traced->governor, share, clock_mono_ns());
+}
+
 /* The first strand makes the link known to the governor. */
 static int add_strand(
 	struct prober *prober, struct traced *traced, struct link *link, struct strand *strand)
@@ -97,8 +108,7 @@ static int add_strand(
 	}
 	register_strand(prober, traced, strand, link->family);
 	if (!link->strand_count) {
-		number = governor_add_link(
-			traced->governor, shut_share(prober, strand), clock_mono_ns());
+		number = add_governed(prober, traced, link->family, strand);
 		if (number < 0) {
 			attach_link_free(strand->attach, prober->closer);
 			return -ENOSPC;
