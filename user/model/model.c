@@ -265,6 +265,8 @@ static bool is_valid(const struct model *model, const struct event *event)
 		return is_container_family(event->create.family) && event->create.key;
 	case EVENT_LOOK:
 		return is_container_family(event->look.family) && event->look.key;
+	case EVENT_ITERATORS:
+		return is_container_family(event->iterators.family) && event->iterators.key;
 	case EVENT_SHARE:
 		return event->share.family < FAMILY_MAX;
 	case EVENT_FAULTS:
