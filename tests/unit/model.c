@@ -764,6 +764,35 @@ Test(model, causes_are_not_scaled_out_of_nothing)
 	}
 }
 
+/* What the black box knows: the newest first, alike ones together, small ones not at all. */
+Test(model, what_happened_last_is_remembered)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+	const struct recent *recent;
+
+	open_all(&w);
+	cr_assert_null(model_recent(target, 0));
+	grow_map(&w, w.site, 0xc000, 16);
+	cr_assert_null(model_recent(target, 0), "too small to matter");
+	for (int i = 0; i < 3; i++, wait_ms(&w, 100))
+		grow_map(&w, w.site, 0xc000, 1048576u << i);
+	apply(&w, (struct event){.kind = EVENT_MEMORY, .memory = {.lost_bytes = MIB(3)}});
+	recent = model_recent(target, 0);
+	cr_assert_eq(recent->kind, RECENT_RETURNED);
+	cr_assert_eq(recent->bytes, MIB(3));
+	recent = model_recent(target, 1);
+	cr_assert_eq(recent->kind, RECENT_GROWTH);
+	cr_assert_eq(recent->count, 3);
+	cr_assert_eq(recent->capacity, 4194304);
+	cr_assert_null(model_recent(target, 2));
+	for (int i = 0; i < 3 * MODEL_RECENT; i++, wait_ms(&w, 1100))
+		grow_map(&w, w.site, 0xc000, 1048576);
+	cr_assert_not_null(model_recent(target, MODEL_RECENT - 1));
+	cr_assert_null(model_recent(target, MODEL_RECENT));
+	world_done(&w);
+}
+
 /* RSS went up and down again between two looks: only the kernel's own peak knows. */
 Test(model, a_peak_between_two_looks_is_a_step)
 {

@@ -127,6 +127,10 @@ Test(options, durations)
 		cr_expect_eq(parse(text), -EINVAL, "%s", text);
 	}
 	expect_error("-p 1 -d soon", "--duration wants seconds");
+	expect_error("-p 1 --snapshot-at 0", "--snapshot-at wants a size");
+	expect_error("-p 1 --snapshot-at much", "--snapshot-at wants a size");
+	expect_error("-p 1 --snapshot-at 1G --format json", "needs -o FILE");
+	expect_error("-p 1 --snapshot-at 1G --dry-run", "--dry-run writes no reports");
 	expect_error("-p 1 -i 0", "--interval wants 0.1 seconds or more");
 	expect_error("-p 1 -i 0.05", "--interval wants 0.1 seconds or more");
 	options_done(&options);

@@ -3,7 +3,7 @@
  * The command that runs where no other is named: attach or start, trace, report.
  *
  * Signals: SIGINT, SIGHUP or SIGTERM once ends the session with a report, twice aborts it with what
- * there is, a third time kills us (the kernel then detaches everything). One that was sent to memtrace alone is passed
+ * there is, a third time kills us (the kernel then detaches everything); SIGUSR1 wants a report now. One that was sent to memtrace alone is passed
  * on to a COMMAND; one from the terminal reaches it anyway, as it is in our process group.
  */
 #include <errno.h>
@@ -43,13 +43,15 @@ struct run {
 	struct recorder_result recorded;
 	size_t gating; /* findings of MEDIUM or above in the last report */
 	int write_error;
+	unsigned snapshots; /* written beside the report */
 };
 
 /* A signal handler reaches nothing else. */
 static struct {
-	volatile sig_atomic_t stop;  /* signals so far */
-	volatile sig_atomic_t last;  /* the last one */
-	volatile sig_atomic_t child; /* pid of the COMMAND, 0 = none */
+	volatile sig_atomic_t stop;      /* signals so far */
+	volatile sig_atomic_t last;      /* the last one */
+	volatile sig_atomic_t child;     /* pid of the COMMAND, 0 = none */
+	volatile sig_atomic_t snapshots; /* asked for so far */
 } signals;
 
 /* ---- signals ---- */
@@ -70,6 +72,12 @@ static void take_signal(int sig, siginfo_t *info, void *context)
 	errno = saved;
 }
 
+static void ask_for_snapshot(int sig)
+{
+	(void)sig;
+	signals.snapshots++;
+}
+
 /* What nohup(1) or a shell made ignored stays ignored. */
 static void catch_signals(void)
 {
@@ -79,6 +87,8 @@ static void catch_signals(void)
 	for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
 		if (!sigaction(caught[i], NULL, &old) && old.sa_handler != SIG_IGN)
 			sigaction(caught[i], &action, NULL);
+	sigaction(SIGUSR1,
+		&(struct sigaction){.sa_handler = ask_for_snapshot, .sa_flags = SA_RESTART}, NULL);
 	signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write(2) */
 }
 
@@ -202,16 +212,73 @@ static void on_warning(const char *sentence, void *arg)
 	notice_warn(&run->notice, "%s", sentence);
 }
 
-static void on_refresh(struct model *model, void *arg)
+/* A snapshot ends now. */
+static void end_now(struct model *model)
 {
 	uint64_t begin_ns, real_ns, end_ns;
+
+	model_clock(model, &begin_ns, &real_ns, &end_ns);
+	model_set_clock(model, begin_ns, real_ns, clock_mono_ns());
+}
+
+/* "dir/report.pb.gz" becomes "dir/report-2.pb.gz"; a name without an ending gets the number at its end. */
+static char *snapshot_path(const char *path, unsigned number)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	const char *dot = *name ? strchr(name + 1, '.') : NULL;
+	char *made = NULL;
+
+	if (asprintf(&made, "%.*s-%u%s", (int)(dot ? dot - path : (ptrdiff_t)strlen(path)), path,
+		    number, dot ? dot : "") < 0)
+		abort();
+	return made;
+}
+
+static int write_beside(struct run *run, const char *path)
+{
+	struct destination beside = {0};
+	int r = destination_open(&beside, path);
+
+	if (!r)
+		r = put_report(run, beside.file, false);
+	if (!r)
+		r = destination_finish(&beside);
+	destination_close(&beside);
+	return r;
+}
+
+/* Beside the file of the last report, whose name it will have; without one, before it on stdout. */
+static void on_snapshot(struct model *model, const char *why, void *arg)
+{
+	struct run *run = arg;
+	const char *output = run->options.output;
+	char *path = output ? snapshot_path(output, ++run->snapshots) : NULL;
+	int r;
+
+	end_now(model);
+	notice_clear(&run->notice);
+	if (!path && run->options.sink->single) {
+		notice_warn(&run->notice, "%s: %s is one document, a snapshot needs -o FILE", why,
+			run->options.sink->name);
+		return;
+	}
+	r = path ? write_beside(run, path) : put_report(run, stdout, true);
+	if (r)
+		notice_error(&run->notice, "cannot write a snapshot%s%s: %s", path ? " to " : "",
+			path ? path : "", strerror(-r));
+	else if (!run->options.quiet)
+		notice_error(
+			&run->notice, "%s: report%s%s", why, path ? " in " : "", path ? path : "");
+	free(path);
+}
+
+static void on_refresh(struct model *model, void *arg)
+{
 	struct run *run = arg;
 
 	if (run->write_error)
 		return;
-	/* A snapshot ends now. */
-	model_clock(model, &begin_ns, &real_ns, &end_ns);
-	model_set_clock(model, begin_ns, real_ns, clock_mono_ns());
+	end_now(model);
 	notice_clear(&run->notice);
 	run->write_error = put_report(run, run->destination.file, true);
 	/* Nobody will see the rest: end, but with what the file could not take. */
@@ -325,9 +392,12 @@ static int run_session(struct run *run)
 		.refresh_ns = options->dry_run ? 0 : options->refresh_ns,
 		.launch = run->launch,
 		.stop = &signals.stop,
+		.wants_snapshot = &signals.snapshots,
+		.snapshot_bytes = options->snapshot_bytes,
 		.attached = on_attached,
 		.progress = on_progress,
 		.refresh = on_refresh,
+		.snapshot = options->dry_run ? NULL : on_snapshot,
 		.warn = on_warning,
 		.measured = run->dry_run ? on_measured : NULL,
 		.arg = run,

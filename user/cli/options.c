@@ -205,6 +205,15 @@ static int take_interval(struct parse *parse, const char *value)
 	return 0;
 }
 
+static int take_snapshot_at(struct parse *parse, const char *value)
+{
+	if (text_parse_bytes(value, &parse->options->snapshot_bytes) ||
+		!parse->options->snapshot_bytes)
+		return fail(
+			parse, "--snapshot-at wants a size (512M, 2G) above 0, not \"%s\"", value);
+	return 0;
+}
+
 static int take_top(struct parse *parse, const char *value)
 {
 	long number;
@@ -382,6 +391,10 @@ static const struct option_row rows[] = {
 		take_duration},
 	{"interval", 'i', "TIME", "report every TIME while running, not only at the end",
 		take_interval},
+	{"snapshot-at", 0, "SIZE",
+		"also report when the RSS of a process rises to SIZE, and go on;\n"
+		"SIGUSR1 does so at any time. Beside FILE: FILE-1, FILE-2 ...",
+		take_snapshot_at},
 	{"top", 'n', "N", "findings to show in the text report (default 10)", take_top},
 	{"max-overhead", 0, "PCT",
 		"budget for probes, percent of the target's CPU time (default 1)",
@@ -631,6 +644,11 @@ static int check_together(struct parse *parse)
 		return fail(parse, "--dry-run tries the probes, and --duration 0 has none");
 	if (options->dry_run && strcmp(options->sink->name, "text") != 0)
 		return fail(parse, "--dry-run writes text only");
+	if (options->snapshot_bytes && options->dry_run)
+		return fail(parse, "--dry-run writes no reports");
+	if (options->snapshot_bytes && options->sink->single && !options->output)
+		return fail(parse, "--snapshot-at needs -o FILE: %s is one document",
+			options->sink->name);
 	if (options->refresh_ns && options->sink->single)
 		return fail(parse, "--interval needs --format jsonl or text: %s is one document",
 			options->sink->name);

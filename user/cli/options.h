@@ -38,8 +38,9 @@ struct options {
 	size_t pid_count, pid_cap;
 	char **command; /* what follows "--", NULL-terminated; NULL = none */
 	bool has_duration;
-	uint64_t duration_ns; /* 0 with has_duration = read only */
-	uint64_t refresh_ns;  /* 0 = no refresh */
+	uint64_t duration_ns;    /* 0 with has_duration = read only */
+	uint64_t refresh_ns;     /* 0 = no refresh */
+	uint64_t snapshot_bytes; /* a report when RSS rises to so much; 0 = none */
 	size_t top;
 	double max_overhead_pct;
 	bool dry_run;

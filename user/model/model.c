@@ -301,6 +301,7 @@ int model_apply(struct model *model, const struct event *event)
 	}
 	pub->last_ns = MAX(pub->last_ns, event->time_ns);
 	timeline_settle(pub, pub->last_ns);
+	recent_apply(target, event);
 	apply[event->kind](model, target, event);
 	return 0;
 }

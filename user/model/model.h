@@ -32,6 +32,7 @@
 #define MODEL_SPIKE_CAUSES    8    /* the largest */
 #define MODEL_CAUSE_SLOTS     4096 /* per target; the oldest make room */
 #define MODEL_MAX_SKIPS       512  /* different ones; the rest is not told */
+#define MODEL_RECENT          64   /* per target: what happened last */
 #define MODEL_MAX_STRINGS     131072 /* interned; then unknown */
 #define MODEL_MAX_RUNTIMES    8      /* per target */
 #define MODEL_MAX_ALLOCATORS  4      /* per target */
@@ -105,6 +106,24 @@ struct spike {
 	bool estimated;           /* the causes were scaled: not all of it was sampled */
 	uint32_t cause_count;
 	struct cause causes[MODEL_SPIKE_CAUSES];
+};
+
+enum recent_kind {
+	RECENT_GROWTH,   /* a container grew: bytes = what it holds since, else the new array */
+	RECENT_GC,       /* a collection ended: bytes = what it left alive */
+	RECENT_RETURNED, /* memory went back to the kernel */
+	RECENT_KINDS,
+};
+
+/* What happened lately, for the time when nobody can ask any more; alike ones of a second are one. */
+struct recent {
+	enum recent_kind kind;
+	uint64_t time_ns; /* of the newest */
+	uint64_t count;
+	uint64_t bytes;
+	uint32_t site, type; /* GROWTH; RETURNED: site */
+	enum family family;  /* GROWTH */
+	uint64_t capacity;   /* GROWTH: slots since, 0 = unknown */
 };
 
 /* Large arrays of one size and type, reading after reading. */
@@ -219,6 +238,10 @@ struct target {
 	struct spike *spikes;
 	size_t spike_count;
 	uint64_t spikes_dropped;
+
+	/* Ring, the newest at (recent_count - 1) % MODEL_RECENT */
+	struct recent recent[MODEL_RECENT];
+	uint64_t recent_count;
 
 	uint64_t growths; /* all families */
 	uint64_t containers_seen[FAMILY_MAX];
@@ -525,6 +548,9 @@ uint64_t model_goroutine_count(const struct target *target);
 
 /* All stacks of the allocation profile together; stack is 0. */
 void model_sum_allocated(const struct target *target, struct event_allocated *ret);
+
+/* What happened last but i things, 0 = the last of all; NULL where no more is remembered. */
+const struct recent *model_recent(const struct target *target, size_t i);
 
 /* Events that model_apply() refused. */
 uint64_t model_invalid_events(const struct model *model);

@@ -117,6 +117,8 @@ void container_apply_look(
 struct site *container_site(struct model *model, struct target_state *target, uint64_t key);
 void container_end_all(struct model *model, struct target_state *target, uint64_t time_ns);
 
+void recent_apply(struct target_state *target, const struct event *event);
+
 void timeline_apply_usage(
 	struct model *model, struct target_state *target, const struct event *event);
 void timeline_apply_heap(struct target_state *target, const struct event *event);

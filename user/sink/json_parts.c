@@ -255,6 +255,29 @@ static struct json_object *seen_of(const struct target *target)
 	return object;
 }
 
+static struct json_object *recent_of(const struct model *model, const struct target *target)
+{
+	static const char *const kinds[RECENT_KINDS] = {
+		[RECENT_GROWTH] = "growth", [RECENT_GC] = "gc", [RECENT_RETURNED] = "returned"};
+	struct json_object *array = json_object_new_array();
+	const struct recent *recent;
+
+	for (size_t i = 0; (recent = model_recent(target, i)); i++) {
+		struct json_object *object = json_object_new_object();
+
+		json_add_name(object, "kind", kinds[recent->kind]);
+		json_add_uint(object, "time_ns", recent->time_ns);
+		json_add_uint(object, "count", recent->count);
+		json_add_uint(object, "bytes", recent->bytes);
+		json_add_known(object, "site", recent->site, recent->site);
+		add_family(object, recent->family);
+		json_add_name(object, "type", model_string(model, recent->type));
+		json_add_known(object, "capacity", recent->capacity, recent->capacity);
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
 /* Absent where no system call was traced. */
 static struct json_object *memory_calls_of(const struct target *target)
 {
@@ -307,6 +330,8 @@ struct json_object *json_next_target(struct json_cursor *cursor)
 	calls = memory_calls_of(target);
 	if (calls)
 		json_add(object, "memory_calls", calls);
+	if (target->recent_count)
+		json_add(object, "recent", recent_of(model, target));
 	json_add(object, "containers_seen", seen_of(target));
 	json_add(object, "waterfall", waterfall_of(cursor->report, target));
 	json_add(object, "gc", gc_of(model, target));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Post-mortem: what a process that was killed was doing in its last seconds. Its memory is gone; what it
- * held is what the last look found, at most a tenth of a second before.
+ * Post-mortem: what a process that was killed, or failed, was doing in its last seconds. Its memory is gone;
+ * what it held is what the last look found, at most a tenth of a second before.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 
 #define LAST_NS   (10 * NSEC_PER_SEC)
 #define MAX_HELD  3
+#define MAX_LAST  4
 #define MIN_BYTES (64 << 10)
 
 struct held {
@@ -70,6 +71,15 @@ static void put_gained(struct page *page, const struct model *model, const struc
 	page_wrap(page, STYLE_PLAIN, 0, text);
 }
 
+static uint64_t retained_bytes(const struct container *container)
+{
+	const struct event_look *look = &container->look;
+
+	if (!container->looked || !look->has_length || look->need_bytes >= container->held_bytes)
+		return 0;
+	return container->held_bytes - look->need_bytes;
+}
+
 static void put_held(struct page *page, const struct model *model, const struct target *target)
 {
 	struct held held = find_held(model, target->id);
@@ -89,15 +99,75 @@ static void put_held(struct page *page, const struct model *model, const struct 
 			text_bytes(number, container->held_bytes), family_name(container->family),
 			model_string(model, container->owner), container->owner ? " " : "",
 			model_string(model, container->type), place[0] ? " at " : "", place);
+		if (retained_bytes(container) >= MIN_BYTES)
+			used += (size_t)snprintf(text + used, sizeof(text) - used,
+				" (%s of it not needed)",
+				text_bytes(number, retained_bytes(container)));
 	}
 	snprintf(text + used, sizeof(text) - used, ".");
 	page_wrap(page, STYLE_PLAIN, 0, text);
 }
 
+static size_t say_recent(
+	const struct model *model, const struct recent *recent, char *buf, size_t bytes)
+{
+	char size[TEXT_NUMBER_BYTES], count[TEXT_NUMBER_BYTES], place[200];
+	const struct site *site = model_site(model, recent->site);
+	size_t used;
+
+	screen_place(site, place, sizeof(place));
+	text_bytes(size, recent->bytes);
+	text_count(count, recent->count);
+	if (recent->kind == RECENT_GC)
+		return (size_t)snprintf(buf, bytes, "the collector left %s alive", size);
+	if (recent->kind == RECENT_RETURNED)
+		return (size_t)snprintf(buf, bytes, "%s went back to the kernel%s%.80s", size,
+			place[0] ? " at " : "", place);
+	used = (size_t)snprintf(buf, bytes, "%s %.60s%s%.80s grew to %s",
+		family_name(recent->family), model_string(model, recent->type),
+		place[0] ? " at " : "", place, size);
+	if (recent->count > 1)
+		used += (size_t)snprintf(buf + used, bytes - used, " in %s steps", count);
+	return used;
+}
+
+/* What happened last, the newest first. */
+static void put_recent(struct page *page, const struct model *model, const struct target *target)
+{
+	char text[PAGE_TEXT_BYTES], number[TEXT_NUMBER_BYTES];
+	const struct recent *recent;
+	size_t used = 0;
+
+	for (size_t i = 0; i < MAX_LAST && (recent = model_recent(target, i)); i++) {
+		uint64_t before_ns = target->exit_ns - MIN(recent->time_ns, target->exit_ns);
+
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s %s before%s ",
+			i ? ";" : "Last,", text_duration(number, before_ns), i ? "," : " its end:");
+		used += say_recent(model, recent, text + used, sizeof(text) - used);
+	}
+	if (!used)
+		return;
+	snprintf(text + used, sizeof(text) - used, ".");
+	page_wrap(page, STYLE_PLAIN, 0, text);
+}
+
+/* It was killed or has failed; -v tells it of every end. */
+static bool wants_post_mortem(const struct report *report, const struct target *target)
+{
+	int status = target->exit.status;
+
+	if (!target->exited)
+		return false;
+	return report->verbose ||
+	       (target->exit.has_status &&
+		       (WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status))));
+}
+
 void screen_last(struct page *page, const struct report *report, const struct target *target)
 {
-	if (!target->exited || !target->exit.has_status || !WIFSIGNALED(target->exit.status))
+	if (!wants_post_mortem(report, target))
 		return;
 	put_gained(page, report->model, target);
 	put_held(page, report->model, target);
+	put_recent(page, report->model, target);
 }

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -310,6 +311,61 @@ static void report_cost(struct session *session)
 	model_set_overhead(session->model, &overhead);
 }
 
+/* ---- snapshots ---- */
+
+static void describe_now(struct session *session)
+{
+	describe_host(session);
+	report_cost(session);
+}
+
+static void take_snapshot(struct session *session, const char *why)
+{
+	poll_all(session, clock_mono_ns(), false);
+	measure_all(session);
+	describe_now(session);
+	session->options->snapshot(session->model, why, session->options->arg);
+}
+
+/* A target has risen so high: once, until it has fallen by a tenth. NULL = none has. */
+static const struct target *find_risen(struct session *session)
+{
+	uint64_t limit = session->options->snapshot_bytes;
+	const struct target *found = NULL;
+
+	for (size_t i = 0; limit && i < session->slot_count; i++) {
+		struct session_slot *slot = &session->slots[i];
+		const struct target *target =
+			is_there(slot) ? model_target(session->model, reader_target(slot->reader))
+				       : NULL;
+
+		if (!target)
+			continue;
+		if (target->rss_bytes >= limit && !slot->high)
+			found = found ? found : target;
+		if (target->rss_bytes >= limit || target->rss_bytes < limit - limit / 10)
+			slot->high = target->rss_bytes >= limit;
+	}
+	return found;
+}
+
+static void look_for_snapshots(struct session *session)
+{
+	const struct target *risen = find_risen(session);
+	char why[160], rss[TEXT_NUMBER_BYTES];
+
+	if (risen) {
+		snprintf(why, sizeof(why), "%s (pid %d) has %s of RSS", risen->comm, risen->pid,
+			text_bytes(rss, risen->rss_bytes));
+		take_snapshot(session, why);
+	}
+	if (!session->options->wants_snapshot ||
+		*session->options->wants_snapshot == session->snapshots)
+		return;
+	session->snapshots = *session->options->wants_snapshot;
+	take_snapshot(session, "SIGUSR1");
+}
+
 /* ---- the loop ---- */
 
 static void step(struct session *session, uint64_t now_ns)
@@ -322,9 +378,10 @@ static void step(struct session *session, uint64_t now_ns)
 		poll_all(session, now_ns, false);
 	if (now_ns >= session->next_census_ns)
 		census_all(session, now_ns);
+	if (session->options->snapshot)
+		look_for_snapshots(session);
 	if (session->options->refresh_ns && now_ns >= session->next_refresh_ns) {
-		describe_host(session);
-		report_cost(session);
+		describe_now(session);
 		session->options->refresh(session->model, session->options->arg);
 		session->next_refresh_ns = now_ns + session->options->refresh_ns;
 	}

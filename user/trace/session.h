@@ -32,10 +32,14 @@ struct session_options {
 	uint64_t refresh_ns;         /* call refresh so often; 0 = never */
 	struct launch *launch;       /* -- COMMAND: our stopped child; NULL = none */
 	volatile sig_atomic_t *stop; /* non-zero ends the session with a report; 2 = at once */
+	volatile sig_atomic_t *wants_snapshot; /* raised by who wants one now; NULL = nobody does */
+	uint64_t snapshot_bytes; /* one where the RSS of a target rises to so much; 0 = never */
 
 	void (*attached)(void *arg); /* everything that will attach has attached */
 	void (*progress)(const char *what, double share, void *arg); /* share < 0 = unknown */
 	void (*refresh)(struct model *model, void *arg); /* the model is consistent here */
+	/* Here, too: a snapshot, and what brought it about, as a sentence */
+	void (*snapshot)(struct model *model, const char *why, void *arg);
 	void (*warn)(const char *sentence, void *arg);
 	/* dry_run: each probe and what it did, at the end; NULL = not asked for */
 	void (*measured)(const struct prober_measured *measured, void *arg);

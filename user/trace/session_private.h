@@ -18,7 +18,8 @@ struct session_slot {
 	bool unread;           /* no census has read its whole heap */
 	bool census_due;       /* it came while tracing, and has had none */
 	uint64_t opened_ns;
-	bool oom; /* the OOM killer has chosen it */
+	bool oom;  /* the OOM killer has chosen it */
+	bool high; /* its RSS has brought about a snapshot and not fallen since */
 	uint64_t
 		exited_ns; /* not 0: nothing more to read, but its last records may be on their way */
 };
@@ -37,6 +38,7 @@ struct session {
 	uint64_t next_look_ns, next_search_ns; /* at wanted processes: those told, all of /proc */
 	uint64_t too_many, too_small;          /* wanted processes that did not become targets */
 	bool launch_ended;
+	sig_atomic_t snapshots; /* of those that were wanted */
 };
 
 static inline bool session_stopped(const struct session *session)
