@@ -517,6 +517,30 @@ Test(rebuilt, finds_cycles)
 	world_done(&w);
 }
 
+/* A Swiss map of many tables does not say at its growths what it holds: only a look does. */
+Test(rebuilt, one_that_was_looked_at_while_it_was_small_is_as_large_as_the_others)
+{
+	struct world w = world_new();
+
+	rebuild(&w, 4, 262144, false);
+	grow_map(&w, w.site, KEY + 1024, 16);
+	apply(&w, map_look(&w, KEY + 1024, 7, 16));
+	for (int tables = 0; tables < 512; tables++)
+		apply(&w, (struct event){.kind = EVENT_GROWTH,
+				  .growth = {.family = FAMILY_MAP,
+					  .key = KEY + 1024,
+					  .site = w.site,
+					  .allocated_bytes = map_bytes(1024),
+					  .garbage_bytes = map_bytes(512)}});
+	wait_ms(&w, 5000);
+	usage(&w);
+	fill_map(&w, w.site, KEY + 2048, 262144);
+	die(&w, KEY + 1024);
+	cr_assert_not_null(finding(&w, "rebuilt-per-cycle"));
+	cr_assert_eq(evidence(finding(&w, "rebuilt-per-cycle"), "containers"), 6);
+	world_done(&w);
+}
+
 Test(rebuilt, not_of_two_or_small_ones)
 {
 	struct world w = world_new();

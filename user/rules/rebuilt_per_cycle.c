@@ -34,14 +34,15 @@ static const struct container *newest_of(const struct model *model, const struct
 }
 
 /*
- * What was left when it had grown: held bytes, seen at a growth, still have the old array in them, which is
- * in the garbage already.
+ * What was left when it had grown. Held bytes say it less well: seen at a growth, they still have the old
+ * array in them, which is in the garbage already; and a Swiss map of many tables does not tell them at its
+ * growths, so that they may be those of a look at a time when it was small.
  */
 static uint64_t size_of(const struct generation *generation)
 {
 	uint64_t grown = minus(generation->allocated_bytes, generation->garbage_bytes);
 
-	return grown ? MIN(grown, generation->peak_held_bytes) : generation->peak_held_bytes;
+	return grown ? grown : generation->peak_held_bytes;
 }
 
 /* The one that grows now, as if it had ended now. */
