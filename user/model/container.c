@@ -311,6 +311,10 @@ static void grow(struct container *container, const struct event_growth *growth,
 	}
 	if (growth->capacity)
 		container->capacity_at_growth = growth->capacity;
+	/* What it got and was not replaced since, it holds; also where no look has ever seen it so large. */
+	container->held_peak_bytes = MAX(container->held_peak_bytes,
+		container->allocated_bytes -
+			MIN(container->garbage_bytes, container->allocated_bytes));
 	/* A growth may arrive after a look that already saw its result. */
 	if (held_bytes && time_ns >= container->look_ns)
 		set_held(container, held_bytes, time_ns);

@@ -34,9 +34,8 @@ static const struct container *newest_of(const struct model *model, const struct
 }
 
 /*
- * What was left when it had grown. Held bytes say it less well: seen at a growth, they still have the old
- * array in them, which is in the garbage already; and a Swiss map of many tables does not tell them at its
- * growths, so that they may be those of a look at a time when it was small.
+ * What was left when it had grown: held bytes, seen at a growth, still have the old array in them, which is
+ * in the garbage already.
  */
 static uint64_t size_of(const struct generation *generation)
 {
