@@ -739,6 +739,38 @@ Test(spike, steps_of_one_place_are_one_finding)
 	world_done(&w);
 }
 
+/* A job that runs every 20 s: RSS goes up and comes down again. */
+Test(spike, says_when_the_next_one_comes)
+{
+	struct world w = world_new();
+	const struct finding *f;
+
+	open_all(&w);
+	quiet(&w, 30);
+	for (int i = 0; i < 4; i++) {
+		apply(&w, (struct event){.kind = EVENT_GROWTH,
+				  .growth = {.family = FAMILY_MAP,
+					  .key = KEY,
+					  .old_key = KEY,
+					  .site = w.site,
+					  .allocated_bytes = MIB(40),
+					  .garbage_bytes = MIB(20)}});
+		w.rss_bytes += MIB(40);
+		quiet(&w, 50);
+		w.rss_bytes -= MIB(40);
+		quiet(&w, 150);
+	}
+	f = finding(&w, "rss-spike");
+	cr_assert_eq(model_target(w.model, w.target)->spike_count, 4);
+	cr_assert_not_null(f);
+	cr_assert_eq(evidence(f, "steps"), 4);
+	cr_assert_float_eq(evidence(f, "period_ns"), 20e9, 1e9);
+	cr_assert_float_eq(evidence(f, "next_step_ns"), 0.3e9, 0.5e9);
+	cr_assert_not_null(strstr(f->message, "Such steps come every 20"));
+	check_words(&w);
+	world_done(&w);
+}
+
 /* A leak that doubles: its steps are explained by the growth that does not end. */
 Test(spike, silent_where_unbounded_growth_explains_it)
 {

@@ -599,6 +599,23 @@ uint64_t model_scale(
 size_t model_causes(const struct model *model, uint32_t target, uint64_t from_ns, uint64_t to_ns,
 	struct cause *ret, size_t max, uint64_t *ret_lost);
 
+/* Steps of one target that have the same leading cause. */
+struct spike_series {
+	size_t count;      /* 0 = the step has no cause, 1 = there is no other */
+	uint64_t first_ns; /* when the first of them began; the newest: */
+	uint64_t last_ns;
+	uint64_t
+		period_ns; /* they come so far apart, give or take a quarter; 0 = in no such order */
+};
+
+/* Whether two steps have the same leading cause. */
+bool model_spike_is_alike(const struct spike *a, const struct spike *b);
+
+struct spike_series model_spike_series(const struct target *target, const struct spike *spike);
+
+/* When the next one of a series comes, from now on; 0 = unknown, or it is overdue. */
+uint64_t model_series_next(const struct spike_series *series, uint64_t now_ns);
+
 /* A cause in words: "maps at prices.go:77", "pages of libfoo.so"; names as they are, sinks escape. */
 void model_describe_cause(
 	const struct model *model, const struct cause *cause, char *buf, size_t bytes);

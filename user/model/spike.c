@@ -20,6 +20,8 @@
 #define QUIET_NS     (2 * NSEC_PER_SEC)
 #define LONGEST_NS   (60 * NSEC_PER_SEC)
 #define RECOUNT_NS   NSEC_PER_SEC
+#define PERIOD_STEPS 3  /* at least, to have a period */
+#define PERIOD_PART  4  /* by so small a part may the distances differ */
 #define SAMPLED_PART 10 /* of a step must have been sampled before that stands for all of it */
 #define MAX_CAUSES   64 /* of one step, before the small ones are summed up */
 
@@ -306,4 +308,59 @@ void spike_end(const struct model *model, struct target_state *target)
 	if (target->spike_open)
 		spike_count_causes(model, target, &pub->spikes[pub->spike_count - 1]);
 	target->spike_open = false;
+}
+
+/* ---- repeats ---- */
+
+bool model_spike_is_alike(const struct spike *a, const struct spike *b)
+{
+	return a->cause_count && b->cause_count && cause_is_same(&a->causes[0], &b->causes[0]);
+}
+
+static int earlier_first(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The median of the distances, if none is far from it. */
+static uint64_t period_of(uint64_t starts_ns[MODEL_MAX_SPIKES], size_t count)
+{
+	uint64_t gaps[MODEL_MAX_SPIKES], median;
+	size_t gap_count = count - 1;
+
+	for (size_t i = 0; i < gap_count; i++)
+		gaps[i] = starts_ns[i + 1] - starts_ns[i];
+	qsort(gaps, gap_count, sizeof(*gaps), earlier_first);
+	median = gaps[gap_count / 2];
+	if (median - gaps[0] > median / PERIOD_PART ||
+		gaps[gap_count - 1] - median > median / PERIOD_PART)
+		return 0;
+	return median;
+}
+
+struct spike_series model_spike_series(const struct target *target, const struct spike *spike)
+{
+	uint64_t starts_ns[MODEL_MAX_SPIKES];
+	struct spike_series series = {0};
+
+	for (size_t i = 0; i < target->spike_count && series.count < MODEL_MAX_SPIKES; i++)
+		if (model_spike_is_alike(&target->spikes[i], spike))
+			starts_ns[series.count++] = target->spikes[i].start_ns;
+	if (!series.count)
+		return series;
+	qsort(starts_ns, series.count, sizeof(*starts_ns), earlier_first);
+	series.first_ns = starts_ns[0];
+	series.last_ns = starts_ns[series.count - 1];
+	if (series.count >= PERIOD_STEPS)
+		series.period_ns = period_of(starts_ns, series.count);
+	return series;
+}
+
+uint64_t model_series_next(const struct spike_series *series, uint64_t now_ns)
+{
+	uint64_t due_ns = series->last_ns + series->period_ns;
+
+	return series->period_ns && due_ns > now_ns ? due_ns - now_ns : 0;
 }

@@ -6,8 +6,8 @@
  * unbounded growth makes. Steps of one place are one finding, about the largest.
  *
  * Evidence: delta_bytes, before_bytes, after_bytes, duration_ns, explained_bytes, unexplained_bytes,
- * avoidable_bytes, cause_bytes, headroom_bytes, next_length, next_ns; repeats where there were
- * several.
+ * avoidable_bytes, cause_bytes, headroom_bytes, next_length, next_ns; steps, period_ns and next_step_ns of
+ * steps with the same leading cause; repeats where several of them were findings.
  */
 #include <stdio.h>
 
@@ -22,6 +22,8 @@ struct step {
 	const struct site *cause;
 	uint64_t next_length,
 		next_ns; /* the next doubling of the container that set it off; 0 = unknown */
+	struct spike_series series;
+	uint64_t next_step_ns; /* the next of the series, from now on; 0 = unknown */
 };
 
 static bool is_new_height(
@@ -67,6 +69,8 @@ static struct step look_at(
 	}
 	step.cause = spike->cause_count ? model_site(context->model, spike->causes[0].site) : NULL;
 	predict(context->model, &step);
+	step.series = model_spike_series(target, spike);
+	step.next_step_ns = model_series_next(&step.series, context->now_ns);
 	return step;
 }
 
@@ -89,6 +93,11 @@ static void write_evidence(const struct step *step, struct finding *finding)
 	evidence_add_known(
 		finding, "next_length", step->next_length != 0, (double)step->next_length);
 	evidence_add_known(finding, "next_ns", step->next_ns != 0, (double)step->next_ns);
+	evidence_add(finding, "steps", (double)MAX(step->series.count, (size_t)1));
+	evidence_add_known(
+		finding, "period_ns", step->series.period_ns != 0, (double)step->series.period_ns);
+	evidence_add_known(
+		finding, "next_step_ns", step->next_step_ns != 0, (double)step->next_step_ns);
 }
 
 static void write_text(const struct model *model, const struct target *target,
@@ -96,15 +105,23 @@ static void write_text(const struct model *model, const struct target *target,
 {
 	bool collected = advice_for(model, target->id, 0, FAMILY_NONE)->collected;
 	const struct spike *spike = step->spike;
+	char again[FINDING_TEXT_BYTES] = "";
 	struct numbers n = {0};
 
+	if (step->series.period_ns)
+		say(again, " Such steps come every %s, %s so far%s%s.",
+			number_duration(&n, step->series.period_ns),
+			number_count(&n, step->series.count),
+			step->next_step_ns ? "; the next one in about " : "",
+			step->next_step_ns ? number_duration(&n, step->next_step_ns) : "");
+	n = (struct numbers){0};
 	say(finding->message,
 		"RSS rose by %s to %s within %s; %s explained, %s could be avoided, %s not "
-		"explained.",
+		"explained.%s",
 		number_bytes(&n, step->delta_bytes), number_bytes(&n, spike->after_bytes),
 		number_duration(&n, minus(spike->end_ns, spike->start_ns)),
 		number_bytes(&n, spike->explained_bytes), number_bytes(&n, spike->avoidable_bytes),
-		number_bytes(&n, minus(step->delta_bytes, spike->explained_bytes)));
+		number_bytes(&n, minus(step->delta_bytes, spike->explained_bytes)), again);
 	if (step->has_headroom)
 		say(finding->since, "%s of the limit were left%s%s%s.",
 			number_bytes(&n, step->headroom_bytes),

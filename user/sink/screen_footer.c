@@ -50,6 +50,38 @@ static void say_cause(struct sentences *sentences, const struct model *model,
 	say(sentences, "%s %s %.120s", before, text_bytes(size, cause->bytes), words);
 }
 
+/* ", 5 times, every 60 s, from 12 s after attach on" */
+static void say_series(
+	struct sentences *sentences, const struct spike_series *series, uint64_t attach_ns)
+{
+	uint64_t start = MAX(series->first_ns, attach_ns) - attach_ns;
+	char number[TEXT_NUMBER_BYTES];
+
+	say(sentences, ", %s times", text_count(number, series->count));
+	if (series->period_ns)
+		say(sentences, ", every %s", text_duration(number, series->period_ns));
+	if (start >= NSEC_PER_SEC)
+		say(sentences, ", first %s after attach", text_duration(number, start));
+	say(sentences, "; the largest");
+}
+
+/* Steps of one cause are told once: by the largest. */
+static bool is_told_by_other(const struct target *target, const struct spike *spike)
+{
+	uint64_t delta = spike->after_bytes - spike->before_bytes;
+
+	for (size_t i = 0; i < target->spike_count; i++) {
+		const struct spike *other = &target->spikes[i];
+		uint64_t other_delta = other->after_bytes - other->before_bytes;
+
+		if (other == spike || !model_spike_is_alike(other, spike))
+			continue;
+		if (other_delta > delta || (other_delta == delta && other < spike))
+			return true;
+	}
+	return false;
+}
+
 /* "RSS rose by 64.0 MiB within 1.0 s, 70 s after attach: 48.0 MiB maps at prices.go:77, ..." */
 static void put_spike(struct page *page, const struct model *model, const struct target *target,
 	const struct spike *spike)
@@ -58,11 +90,14 @@ static void put_spike(struct page *page, const struct model *model, const struct
 	char number[TEXT_NUMBER_BYTES];
 	uint64_t delta = spike->after_bytes - spike->before_bytes;
 	uint64_t start = MAX(spike->start_ns, target->attach_ns) - target->attach_ns;
+	struct spike_series series = model_spike_series(target, spike);
 	size_t said = 0;
 
 	say(&sentences, "RSS rose by %s", text_bytes(number, delta));
 	say(&sentences, " within %s", text_duration(number, spike->end_ns - spike->start_ns));
-	if (start >= NSEC_PER_SEC)
+	if (series.count > 1)
+		say_series(&sentences, &series, target->attach_ns);
+	else if (start >= NSEC_PER_SEC)
 		say(&sentences, ", %s after attach", text_duration(number, start));
 	for (uint32_t i = 0; i < MIN(spike->cause_count, (uint32_t)MAX_CAUSES); i++)
 		if (spike->causes[i].bytes)
@@ -116,7 +151,7 @@ void screen_spikes(struct page *page, const struct report *report, const struct 
 		const struct spike *spike = &target->spikes[i];
 
 		if (spike->after_bytes <= spike->before_bytes ||
-			(spike->start_up && !report->verbose))
+			(!report->verbose && (spike->start_up || is_told_by_other(target, spike))))
 			continue;
 		if (shown++ < MAX_SPIKES || report->verbose)
 			put_spike(page, report->model, target, spike);
