@@ -12,8 +12,9 @@ build="clang llvm make gcc libc6-dev pkgconf git libbpf-dev libelf-dev libdw-dev
 demo="golang-go"
 # perl has prove; util-linux has setpriv, flock, unshare; python3-jsonschema checks reports against the
 # schema; mandoc, shellcheck and clang-format are for make lint, clang-tidy for make tidy; g++, rustc and
-# xz make what the tests of symbols read; redis-server is a target
-test="golang-go g++ rustc xz-utils redis-server jq libcriterion-dev perl python3 python3-jsonschema util-linux mandoc shellcheck clang-format clang-tidy"
+# xz make what the tests of symbols read; redis-server is a target,
+# wrk and curl are the load of others
+test="golang-go g++ rustc xz-utils redis-server wrk curl jq libcriterion-dev perl python3 python3-jsonschema util-linux mandoc shellcheck clang-format clang-tidy"
 vm="qemu-system-x86 kmod xz-utils gzip"
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }

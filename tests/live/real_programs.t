@@ -1,15 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Programs that we did not write, as their users run them: a web server under load, a site that is built,
-# an interpreter without a runtime that we know. What they do stays as it was, the budget holds, nothing is
-# lost, stacks have names, and a program that is well gets no finding. What is not installed is skipped.
+# Programs that we did not write, as their users run them: a web server, a database and a file server under
+# load, a site that is built, an interpreter without a runtime that we know. What they do stays as it was, the
+# budget holds, nothing is lost, stacks have names, and a program that is well gets no finding. What is not
+# installed is skipped.
+#
+#     PROGRAM_SECONDS=30 prove tests/live/real_programs.t      how long each is under load (default 2)
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/live/lib.sh
 needs_root
 needs_memtrace
+
 port=${PORT:-18480}
+seconds=${PROGRAM_SECONDS:-2}
+PATH=$PATH:$(tests/go_programs.sh caddy rclone influxd)
 
 has() { command -v "$1" >/dev/null; }
 
@@ -23,9 +29,10 @@ report = json.load(open(path))
 overhead, events = report["overhead"], report["events"]
 # What the governor may owe in the first two seconds
 allowed = overhead["target_cpu_s"] * overhead["budget_pct"] / 100 + 0.02
-frames = [frame for site in report["sites"] for frame in site["stack"]]
+frames = [frame for list in ("sites", "allocations") for item in report[list] for frame in item["stack"]]
 named = [frame for frame in frames if frame["function"]]
-loud = [finding["kind"] for finding in report["findings"] if finding["severity"] != "INFO"]
+loud = [f"{finding['kind']} {finding['severity']}: {finding['message']}" for finding in report["findings"]
+        if finding["severity"] != "INFO"]
 
 def check(what, good, found):
     print(f"{'ok' if good else 'not ok'} - {name}: {what}")
@@ -42,30 +49,113 @@ END
 
 # ---- a web server: it runs, is looked at, and is attached to under load ----
 
+# answers PATH: waits until the server is up.
+answers() {
+	curl -s --retry 50 --retry-connrefused --retry-delay 0 --retry-max-time 20 -o "$scratch/page" "http://127.0.0.1:$port/$1"
+}
+
 serve() {
 	mkdir "$scratch/www" && seq 800 >"$scratch/www/index.html"
 	XDG_CONFIG_HOME=$scratch XDG_DATA_HOME=$scratch caddy file-server --listen "127.0.0.1:$port" \
 		--root "$scratch/www" >"$scratch/caddy.out" 2>&1 &
 	caddy_pid=$!
 	started "$caddy_pid"
-	curl -s --retry 50 --retry-connrefused --retry-delay 0 --retry-max-time 20 -o "$scratch/page" \
-		"http://127.0.0.1:$port/index.html"
-	cmp -s "$scratch/page" "$scratch/www/index.html"
+	answers index.html && cmp -s "$scratch/page" "$scratch/www/index.html"
+}
+
+# under_load NAME PID LOAD...: what must be true of a server that is looked at and, while LOAD runs, attached to.
+under_load() {
+	local name=$1 pid=$2
+	shift 2
+	memtrace -q --pid "$pid" -d 0
+	is "$name, read only: exit code" "$status" 0
+	says "$name, read only: what was looked at" "$scratch/memtrace.out" '^No findings\.  Looked at [0-9,]+ maps'
+	memtrace_start -q --pid "$pid" -o "$scratch/$name.json"
+	memtrace_attached || { memtrace_wait; not_ok "$name: attaches" "$(tail -n 3 "$scratch/memtrace.err")"; return; }
+	"$@" >"$scratch/load" 2>&1
+	is "$name: the load of $seconds s ends well" $? 0
+	memtrace_stop
+	is "$name: exit code" "$status" 0
+	sound "$name" "$scratch/$name.json"
+}
+
+# Eight clients, and no answer is an error.
+requests() {
+	wrk -c 8 -t 1 -d "$seconds" "http://127.0.0.1:$port/$1" >"$scratch/wrk" &&
+		grep -q ' requests in ' "$scratch/wrk" && ! grep -E 'Socket errors|Non-2xx' "$scratch/wrk"
 }
 
 web_server() {
 	serve || { not_ok "caddy serves" "$(tail -n 3 "$scratch/caddy.out")"; return; }
-	memtrace -q --pid "$caddy_pid" -d 0
-	is "caddy, read only: exit code" "$status" 0
-	says "caddy, read only: what was looked at" "$scratch/memtrace.out" '^No findings\.  Looked at [0-9,]+ maps'
-	memtrace_start -q --pid "$caddy_pid" -o "$scratch/caddy.json"
-	memtrace_attached || { memtrace_wait; not_ok "caddy: attaches" "$(tail -n 3 "$scratch/memtrace.err")"; return; }
-	wrk -c 8 -t 1 -d 6 "http://127.0.0.1:$port/index.html" >"$scratch/wrk"
-	is "caddy: the load ends well ($(grep -o '[0-9]* requests in' "$scratch/wrk") 6 s)" $? 0
-	is "caddy: requests that failed" "$(grep -cE 'Socket errors|Non-2xx' "$scratch/wrk")" 0
-	memtrace_stop
-	is "caddy: exit code" "$status" 0
-	sound caddy "$scratch/caddy.json"
+	under_load caddy "$caddy_pid" requests index.html
+	curl -s -o "$scratch/page" "http://127.0.0.1:$port/index.html"
+	is "caddy: serves what it served before" "$(sha256sum <"$scratch/page")" "$(sha256sum <"$scratch/www/index.html")"
+	kill "$caddy_pid"
+}
+
+# ---- a file server ----
+
+file_server() {
+	port=$((port + 1))
+	mkdir -p "$scratch/files" && seq 5000 >"$scratch/files/numbers"
+	rclone --config /dev/null serve http --addr "127.0.0.1:$port" "$scratch/files" >"$scratch/rclone.out" 2>&1 &
+	rclone_pid=$!
+	started "$rclone_pid"
+	answers numbers || { not_ok "rclone serves" "$(tail -n 3 "$scratch/rclone.out")"; return; }
+	under_load rclone "$rclone_pid" requests numbers
+	curl -s -o "$scratch/page" "http://127.0.0.1:$port/numbers"
+	is "rclone: serves what it served before" "$(sha256sum <"$scratch/page")" "$(sha256sum <"$scratch/files/numbers")"
+	kill "$rclone_pid"
+}
+
+# ---- a database ----
+
+database_config() {
+	cat <<END
+reporting-disabled = true
+bind-address = "127.0.0.1:$((port + 1))"
+[meta]
+  dir = "$scratch/influx/meta"
+[data]
+  dir = "$scratch/influx/data"
+  wal-dir = "$scratch/influx/wal"
+  query-log-enabled = false
+[http]
+  bind-address = "127.0.0.1:$port"
+  log-enabled = false
+[monitor]
+  store-enabled = false
+END
+}
+
+ask() { curl -s -G "http://127.0.0.1:$port/query" --data-urlencode "db=t" --data-urlencode "q=$1"; }
+
+# Points of a hundred series, a batch at a time, and now and then a question; says how many it wrote.
+measure() {
+	local end=$((SECONDS + seconds)) batch=0
+
+	while [ "$SECONDS" -lt "$end" ]; do
+		batch=$((batch + 1))
+		awk -v batch="$batch" 'BEGIN { for (i = 0; i < 5000; i++)
+			printf "load,host=h%d value=%d %d\n", i % 100, i, 1600000000 + batch * 5000 + i }' |
+			curl -s -f -o "$scratch/written" --data-binary @- "http://127.0.0.1:$port/write?db=t&precision=s" || return 1
+		[ $((batch % 5)) != 0 ] || ask 'select mean(value) from load group by host' >"$scratch/asked" || return 1
+	done
+	echo $((batch * 5000)) >"$scratch/points"
+}
+
+database() {
+	port=$((port + 1))
+	database_config >"$scratch/influx.conf"
+	influxd run -config "$scratch/influx.conf" >"$scratch/influx.out" 2>&1 &
+	influx_pid=$!
+	started "$influx_pid"
+	answers ping || { not_ok "influxdb answers" "$(tail -n 3 "$scratch/influx.out")"; return; }
+	curl -s -o "$scratch/made" "http://127.0.0.1:$port/query" --data-urlencode 'q=create database t'
+	under_load influxdb "$influx_pid" measure
+	is "influxdb: has every point that was written" \
+		"$(ask 'select count(value) from load' | jq '.results[0].series[0].values[0][1]')" "$(cat "$scratch/points")"
+	kill "$influx_pid"
 }
 
 # ---- a program with an end: started by memtrace ----
@@ -118,6 +208,8 @@ sys.stdin.read()'; }
 }
 
 if has caddy && has wrk && has curl; then web_server; else skip "caddy" "needs caddy, wrk and curl"; fi
-if has hugo; then site_builder; else skip "hugo" "is not installed"; fi
+if has rclone && has wrk && has curl; then file_server; else skip "rclone" "needs rclone, wrk and curl"; fi
+if has influxd && has curl && has jq; then database; else skip "influxdb" "needs influxd, curl and jq"; fi
+if has hugo && hugo version >"$scratch/version" 2>&1; then site_builder; else skip "hugo" "is not installed"; fi
 if has python3; then interpreter; else skip "python3" "is not installed"; fi
 done_testing
