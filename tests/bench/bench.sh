@@ -17,7 +17,7 @@ needs_memtrace
 pairs=${PAIRS:-3}
 requests=${REQUESTS:-120000}
 versions=${GO_VERSIONS:-1.23 1.26}
-programs=${BENCH:-hit ring fault recording symbols census polling go}
+programs=${BENCH:-hit ring fault recording symbols census polling go native}
 missed=0
 
 judge() { "$@" || missed=1; }
@@ -157,6 +157,8 @@ bench_go() {
 	done
 	rows rss "$scratch"/report.[0-9]*.json
 }
+
+. tests/bench/native.sh
 
 # ---- the table ----
 

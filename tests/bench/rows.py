@@ -3,6 +3,7 @@
 """Turns what runs of memtrace said about themselves into rows of make bench's table.
 
     rows.py pairs NAME PAIRS REPORT      PAIRS: a line "BARE TRACED" of CPU time for each pair of runs
+    rows.py beside NAME PAIRS            the same of another tool: no budget
     rows.py latency BARE TRACED          what the load generator printed, run after run
     rows.py census WHAT REPORT...        the best of them counts
     rows.py polling FOLDER               with reports polling.SECONDS.RUN and empty.SECONDS.RUN
@@ -60,6 +61,13 @@ def pairs(name, path, report):
     bare = statistics.fmean(bare for bare, _ in figures) / 1e6
     return row(f"{name}: CPU, traced : bare", "lower end <= 1.01", low <= 1.01,
                f"{middle:.3f} [{low:.3f}, {high:.3f}], {len(figures)} pairs of {bare:.1f} s") or missed
+
+
+def beside(name, path):
+    with open(path, encoding="utf-8") as file:
+        figures = [tuple(int(word) for word in line.split()) for line in file]
+    low, middle, high = interval(figures)
+    return row(name, "none", None, f"CPU, watched : bare {middle:.2f} [{low:.2f}, {high:.2f}], {len(figures)} pairs")
 
 
 def latency(*paths):
@@ -124,5 +132,5 @@ def rss(*reports):
 
 
 if __name__ == "__main__":
-    rows = {function.__name__: function for function in (pairs, latency, census, polling, first, rss)}
+    rows = {function.__name__: function for function in (pairs, beside, latency, census, polling, first, rss)}
     sys.exit(1 if rows[sys.argv[1]](*sys.argv[2:]) else 0)
