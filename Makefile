@@ -182,6 +182,8 @@ parts := unit bpf replay lint live
 cxx_variants := c++-O0 c++-O1-partly c++-O2 c++-O2-stripped c++-O2-clang c++-O3-std20-clang c++-O3-std17-static \
 	c++-O2-partly-stripped c++-O2-static-stripped
 
+rust_variants := rust rust-nodebug rust-stripped rust-other rust-other-nodebug rust-other-stripped
+
 check: all
 	$(Q)GO_VERSIONS="1.19 1.23 1.26" GO_MODES=plain CYCLES=100 tests/tap.sh parts "$(MAKE)" $(parts)
 
@@ -189,7 +191,7 @@ check-all: all
 	$(Q)GO_VERSIONS="1.19 1.21 1.22 1.23 1.24 1.26" GO_MODES="plain stripped pie cgo" CYCLES=1000 ROUNDS=1000 \
 		PROGRAM_SECONDS=30 \
 		MEMTRACE_LINE_SAMPLES=10000 \
-		CXX_VARIANTS="$(cxx_variants)" \
+		CXX_VARIANTS="$(cxx_variants)" RUST_VARIANTS="$(rust_variants)" \
 		tests/tap.sh parts "$(MAKE)" $(parts)
 
 setup:

@@ -122,7 +122,8 @@ __hidden void event_fill(struct mt_record *record, __u32 source, __u8 kind, __u6
 	record->goroutine = 0;
 	record->stack_lo = record->stack_hi = 0;
 	record->addr = 0;
-	record->val[0] = record->val[1] = record->val[2] = record->val[3] = record->val[4] = 0;
+	record->val[0] = record->val[1] = record->val[2] = 0;
+	record->val[3] = record->val[4] = record->val[5] = 0;
 }
 
 __hidden int event_submit(struct mt_record *record)

@@ -16,7 +16,7 @@
 
 #define MT_MAX_ATTACHMENTS 16384 /* 256 targets with 64 probes each */
 #define MT_MAX_LINKS       1024  /* a power of two: BPF masks with it - 1 */
-#define MT_VALUES          5
+#define MT_VALUES          6
 #define MT_STACK_FRAMES    32
 
 enum mt_kind {

@@ -86,6 +86,7 @@ static __always_inline void read_sources(
 	record->val[2] = read_source(record, &attachment->val[2], regs);
 	record->val[3] = read_source(record, &attachment->val[3], regs);
 	record->val[4] = read_source(record, &attachment->val[4], regs);
+	record->val[5] = read_source(record, &attachment->val[5], regs);
 	if (attachment->flags & MT_ATTACH_GO)
 		read_goroutine(record, ctx->r14);
 }

@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Builds the workloads in C++ and C, out of tree and only what is out of date:
+# Builds the workloads in C++, C and Rust, out of tree and only what is out of date:
 #
 #     build_native.sh VARIANT [NAME...]
 #
 # VARIANT is c++ or c, then words with "-" between: O0 O1 O2 O3, std17 std20, clang (else g++, gcc), stripped,
-# static, partly (only libstdc++ is static). c++-O2-clang-stripped comes to $BUILD/workloads/c++-O2-clang-stripped/.
-# Without names: all. Exit code 3: no such compiler, reason on stderr.
+# static, partly (only libstdc++ is static); or rust, then words: stripped, nodebug (names without lines, as cargo
+# makes a release), other (the rustc of PATH, not the system's).
+# c++-O2-clang-stripped comes to $BUILD/workloads/c++-O2-clang-stripped/. Without names: all. Exit code 3: no such
+# compiler, reason on stderr.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,30 +17,36 @@ cd "$(dirname "$0")/.."
 variant=$1
 shift
 out=${BUILD:-build}/workloads/$variant
-language=cxx suffix=cc compiler=g++ clang=clang++ flags="-g"
+language=cxx suffix=cc shared=truth.h compiler=g++ clang=clang++ flags="-g -Wall -Wextra" strip=-s
 case $variant in
 c++*) ;;
 c*) language=c suffix=c compiler=gcc clang=clang ;;
+rust*) language=rust suffix=rs shared=truth.rs compiler=/usr/bin/rustc flags="-O -g" strip="-C strip=symbols" ;;
 esac
 for word in $(echo "$variant" | tr - ' ' | cut -d ' ' -s -f 2-); do
 	case $word in
 	O?) flags="$flags -$word" ;;
 	std*) flags="$flags -std=c++${word#std}" ;;
 	clang) compiler=$clang ;;
-	stripped) flags="$flags -s" ;;
+	stripped) flags="$flags $strip" ;;
+	nodebug) flags="-O" ;;
+	other) compiler=$(command -v rustc || echo rustc) ;;
 	static) flags="$flags -static" ;;
 	partly) flags="$flags -static-libstdc++" ;;
 	*) echo "build_native.sh: unknown word '$word' in $variant" >&2; exit 2 ;;
 	esac
 done
 command -v "$compiler" >/dev/null || { echo "no $compiler" >&2; exit 3; }
+case $variant-$compiler in
+rust-other*-/usr/bin/rustc) echo "no rustc but the system's" >&2; exit 3 ;;
+esac
 mkdir -p "$out"
 # shellcheck disable=SC2046
-[ $# -gt 0 ] || set -- $(ls workloads/$language | sed -n "s/\.$suffix\$//p")
+[ $# -gt 0 ] || set -- $(ls workloads/$language | sed -n "s/\.$suffix\$//p" | grep -v '^truth$')
 for name; do
 	source=workloads/$language/$name.$suffix
-	[ ! -e "$out/$name" ] || [ "$source" -nt "$out/$name" ] || [ workloads/$language/truth.h -nt "$out/$name" ] || continue
+	[ ! -e "$out/$name" ] || [ "$source" -nt "$out/$name" ] || [ workloads/$language/$shared -nt "$out/$name" ] || continue
 	# shellcheck disable=SC2086
-	"$compiler" $flags -Wall -Wextra -o "$out/$name.$$" "$source"
+	"$compiler" $flags -o "$out/$name.$$" "$source"
 	mv "$out/$name.$$" "$out/$name"
 done

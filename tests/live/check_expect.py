@@ -242,7 +242,7 @@ class Check:
     def applies_native(condition, words):
         for word in condition.split(","):
             if word == "lines":
-                holds = "stripped" not in words
+                holds = "stripped" not in words and "nodebug" not in words
             else:
                 holds = (word.lstrip("!") in words) != word.startswith("!")
             if not holds:

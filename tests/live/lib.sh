@@ -55,6 +55,7 @@ language() {
 	case $1 in
 	c++*) echo cxx ;;
 	c | c-*) echo c ;;
+	rust*) echo rust ;;
 	*) echo go ;;
 	esac
 }

@@ -1,23 +1,31 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Every C++ workload with an .expect in every variant of CXX_VARIANTS (words of tests/build_native.sh), two
-# at a time.
+# Every C++ and Rust workload with an .expect in every variant of CXX_VARIANTS and RUST_VARIANTS (words of
+# tests/build_native.sh), two at a time.
 #
-#     CXX_VARIANTS="c++-O2" CXX_WORKLOADS="umap_emptied" prove tests/live/native.t
+#     CXX_VARIANTS="c++-O2" RUST_VARIANTS= NATIVE_WORKLOADS="umap_emptied" prove tests/live/native.t
 set -u
 cd "$(dirname "$0")/../.." || exit
 . tests/live/lib.sh
 needs_root
 needs_memtrace
 
-variants=${CXX_VARIANTS:-c++-O2 c++-O2-static-stripped}
-names=${CXX_WORKLOADS:-$(ls workloads/cxx/*.expect | sed 's#.*/##; s/\.expect$//')}
+variants="${CXX_VARIANTS-c++-O2 c++-O2-static-stripped} ${RUST_VARIANTS-rust}"
 export BUILD MEMTRACE PATIENCE
+
+names_of() {
+	for expect in workloads/"$(language "$1")"/*.expect; do
+		name=$(basename "$expect" .expect)
+		case " ${NATIVE_WORKLOADS:-$name} " in *" $name "*) echo "$name" ;; esac
+	done
+}
 
 # One line for each scenario: play, skip (why) or broken (why).
 matrix() {
 	for variant in $variants; do
+		names=$(names_of "$variant")
+		[ -n "$names" ] || continue
 		# shellcheck disable=SC2086
 		tests/build_native.sh "$variant" $names >&2
 		case $? in

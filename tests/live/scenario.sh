@@ -21,7 +21,7 @@ cd "$(dirname "$0")/../.." || exit
 
 variant=$1 name=$2
 expect=$(source_of "$variant" "$name").expect
-source=$(ls "$(source_of "$variant" "$name")".{go,cc,c} 2>/dev/null)
+source=$(ls "$(source_of "$variant" "$name")".{go,cc,c,rs} 2>/dev/null)
 report=$scratch/report.json
 
 run_value() { sed -n "s/^run .*\b$1=\([^ ]*\).*/\1/p" "$expect"; }

@@ -58,6 +58,36 @@ static const struct advice table[] = {
 		.reached = "nothing but a restart empties it.",
 	},
 	{
+		.runtime = "rust",
+		.family = FAMILY_MAP,
+		.keeps = "remove, retain and clear never shrink it.",
+		.shrink = "map.shrink_to_fit() after large removals. What keys and values point to "
+			  "is elsewhere and not counted here.",
+		.stays = "nothing but a restart frees it (malloc_trim does not).",
+		.reserve = "with_capacity($N) where it is made, or reserve($N) before filling it.",
+		.reuse = "keep it and empty it with clear(), which keeps its table, or "
+			 "with_capacity($N).",
+		.replaced = "nothing: the old tables were freed at once; the price is CPU time, a "
+			    "higher peak and what malloc keeps.",
+		.bound = "remove entries when they expire, or bound the map (TTL, LRU).",
+		.reached = "nothing but a restart empties it.",
+	},
+	{
+		.runtime = "rust",
+		.family = FAMILY_VECTOR,
+		.keeps = "clear, truncate and drain never give its array back.",
+		.shrink = "shrink_to_fit() after large removals, or std::mem::take() it. What the "
+			  "elements point to is elsewhere and not counted here.",
+		.stays = "nothing but a restart frees it (malloc_trim does not).",
+		.reserve = "with_capacity($N) where it is made, or reserve($N) before filling it.",
+		.reuse = "keep it and empty it with clear(), which keeps its array, or "
+			 "with_capacity($N).",
+		.replaced = "nothing: the old arrays were freed at once; the price is CPU time, a "
+			    "higher peak and what malloc keeps.",
+		.bound = "drain what is done with, or bound it.",
+		.reached = "nothing but a restart empties it.",
+	},
+	{
 		.runtime = "redis",
 		.family = FAMILY_MAP,
 		.keeps = "Redis shrinks a dict below 10 % of its slots, not above.",

@@ -7,8 +7,10 @@
 
 extern const struct runtime runtime_go;
 extern const struct runtime runtime_cxx;
+extern const struct runtime runtime_rust;
 extern const struct runtime runtime_redis;
 
-static const struct runtime *const runtimes[] = {&runtime_go, &runtime_cxx, &runtime_redis};
+static const struct runtime *const runtimes[] = {
+	&runtime_go, &runtime_cxx, &runtime_rust, &runtime_redis};
 
 #endif

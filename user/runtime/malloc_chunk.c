@@ -54,6 +54,20 @@ enum malloc_chunk_state malloc_chunk_read(
 	return word & MAPPED ? MALLOC_CHUNK_IN_USE : next_says(mem, chunk + size);
 }
 
+bool malloc_chunk_is_of(struct target_mem *mem, uint64_t block, uint64_t asked)
+{
+	uint64_t word, size;
+
+	if (block % ALIGNMENT || block < 2 * SIZE_WORD ||
+		target_mem_read_u64(mem, block - SIZE_WORD, &word))
+		return false;
+	size = word & ~(uint64_t)FLAGS;
+	if (word & MAPPED)
+		return size == ((asked + 2 * SIZE_WORD + TARGET_PAGE_BYTES - 1) &
+				       ~(uint64_t)(TARGET_PAGE_BYTES - 1));
+	return size == malloc_usable(asked) + SIZE_WORD;
+}
+
 bool malloc_block_held(
 	struct target_mem *mem, bool *glibc, uint64_t block, uint64_t asked, uint64_t *ret_held)
 {

@@ -25,6 +25,9 @@ uint64_t malloc_usable(uint64_t asked);
 enum malloc_chunk_state malloc_chunk_read(
 	struct target_mem *mem, uint64_t block, uint64_t asked, uint64_t *ret_usable);
 
+/* Whether exactly so many bytes were asked for a block: strict enough to find out how many they were. */
+bool malloc_chunk_is_of(struct target_mem *mem, uint64_t block, uint64_t asked);
+
 /*
  * Whether a block for which asked bytes were asked is there, and what it holds. *glibc: a block of glibc has
  * been seen in this process (set here); until then there may be another allocator, whose blocks say nothing.

@@ -115,6 +115,79 @@ int native_find_string(struct elf_file *elf, const char *text, uint64_t *ret_add
 	return -ENOENT;
 }
 
+static size_t find_slices(
+	struct elf_file *elf, uint64_t text, uint64_t bytes, uint64_t *ret_addrs, size_t max)
+{
+	struct elf_section section;
+	size_t count = 0;
+	const uint8_t *words;
+
+	if (!elf_file_section(elf, ".data.rel.ro", &section))
+		return 0;
+	words = elf_file_bytes(elf, section.addr, section.bytes);
+	for (uint64_t at = 0; words && at + 16 <= section.bytes && count < max; at += 8) {
+		uint64_t slice[2];
+
+		memcpy(slice, words + at, sizeof(slice));
+		if (slice[0] == text && slice[1] == bytes)
+			ret_addrs[count++] = section.addr + at;
+	}
+	return count;
+}
+
+size_t native_find_text(struct elf_file *elf, const char *text, uint64_t *ret_addrs, size_t max)
+{
+	size_t size, bytes = strlen(text), count = 0;
+	const uint8_t *data = elf_file_section_bytes(elf, ".rodata", &size), *at = data;
+	struct elf_section section;
+
+	if (!data || !elf_file_section(elf, ".rodata", &section))
+		return 0;
+	while (count + 1 < max && (at = memmem(at, size - (size_t)(at - data), text, bytes))) {
+		uint64_t addr = section.addr + (uint64_t)(at - data);
+
+		ret_addrs[count++] = addr;
+		count += find_slices(elf, addr, bytes, ret_addrs + count, max - count);
+		at++;
+	}
+	return count;
+}
+
+/* call rel32 (e8), or call *slot(%rip) (ff 15) where the file itself says what is in the slot. */
+static uint64_t called(struct elf_file *elf, const uint8_t code[6], uint64_t addr)
+{
+	const uint8_t *slot;
+	int32_t distance;
+	uint64_t target;
+
+	if (code[0] == 0xe8) {
+		memcpy(&distance, code + 1, sizeof(distance));
+		return addr + 5 + (int64_t)distance;
+	}
+	if (code[0] != 0xff || code[1] != 0x15)
+		return 0;
+	memcpy(&distance, code + 2, sizeof(distance));
+	slot = elf_file_bytes(elf, addr + 6 + (int64_t)distance, sizeof(target));
+	if (!slot)
+		return 0;
+	memcpy(&target, slot, sizeof(target));
+	return target;
+}
+
+void native_each_call(
+	struct elf_file *elf, uint64_t function, bool (*found)(uint64_t pc, void *arg), void *arg)
+{
+	struct elf_section text;
+	size_t bytes;
+	const uint8_t *code = elf_file_section_bytes(elf, ".text", &bytes);
+
+	if (!code || !elf_file_section(elf, ".text", &text))
+		return;
+	for (size_t i = 0; i + 6 <= bytes; i++)
+		if (called(elf, code + i, text.addr + i) == function && found(text.addr + i, arg))
+			return;
+}
+
 /* mov of a 32-bit constant (b8 to bf): how code of a fixed address loads one. */
 static uint64_t constant_of(const uint8_t code[7])
 {

@@ -31,6 +31,16 @@ bool native_calls(struct elf_file *elf, const struct go_code *code, size_t i,
 int native_find_string(struct elf_file *elf, const char *text, uint64_t *ret_addr);
 
 /*
+ * Addresses that stand for a text without an end (Rust): its own, and those of the slices (address, length)
+ * that hold it. Returns how many, at most max.
+ */
+size_t native_find_text(struct elf_file *elf, const char *text, uint64_t *ret_addrs, size_t max);
+
+/* Calls found for each direct call of a function, or one through a word of the file, until it returns true. */
+void native_each_call(
+	struct elf_file *elf, uint64_t function, bool (*found)(uint64_t pc, void *arg), void *arg);
+
+/*
  * Calls found for each place in .text that loads one of the addresses (which = its index), until it
  * returns true. pc is that of the instruction or a byte or two behind.
  */
