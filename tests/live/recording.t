@@ -29,10 +29,11 @@ report() {
 	report_status=$?
 }
 
-# Waits until the recording holds so many looks.
-wait_for_rows() {
+# Waits until a report of it has the finding, and not as a candidate: then it is proven alive.
+wait_for_finding() {
 	for _ in $(seq 200); do
-		"$MEMTRACE" report --format json "$recording" 2>/dev/null | grep -q '"kind":"retained-buckets"' && return 0
+		"$MEMTRACE" report --format jsonl "$recording" 2>/dev/null |
+			grep -q '^{"type":"finding".*"kind":"retained-buckets"' && return 0
 		sleep 0.05
 	done
 	return 1
@@ -126,7 +127,7 @@ killed() {
 	workload_start "$program" && say go && hear TRUTH || { not_ok "the program acts"; return; }
 	memtrace_start -q --set retained-buckets.seconds=1 -d 60 -o "$recording" --pid "$workload_pid"
 	memtrace_attached
-	wait_for_rows && ok "a recording can be read while it grows" || not_ok "a recording can be read while it grows"
+	wait_for_finding && ok "a recording can be read while it grows" || not_ok "a recording can be read while it grows"
 	report "$recording"
 	is "and the report is incomplete" "$report_status" 4
 	says "and says so" "$scratch/report.out" "a\.mtrace is still being written, by process $memtrace_pid"
