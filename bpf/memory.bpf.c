@@ -45,9 +45,34 @@ struct call {
 	__u64 addr, bytes, arg;
 };
 
+static __always_inline void fill(
+	struct mt_record *record, __u32 number, const struct call *call, __u64 lost)
+{
+	record->addr = call->addr;
+	record->val[0] = number;
+	record->val[1] = call->bytes;
+	record->val[2] = lost;
+	record->val[3] = call->arg;
+}
+
+static __noinline int report_copied(__u32 number, struct call *call, __u64 lost)
+{
+	struct mt_counters *counts = event_counters(MT_SRC_MEMORY);
+	struct mt_copied *copied;
+
+	if (!counts || !call)
+		return 0;
+	copied = event_begin_copied(MT_SRC_MEMORY, MT_MEMORY, counts);
+	if (!copied)
+		return 0;
+	fill(&copied->record, number, call, lost);
+	return event_end_copied(copied);
+}
+
 static __noinline int report(void *ctx, __u32 number, struct call *call)
 {
 	struct mt_counters *counts = event_counters(MT_SRC_MEMORY);
+	struct mt_target *target = target_find(current_ids() >> 32);
 	struct mt_stacked *stacked;
 	__u64 lost;
 
@@ -60,14 +85,12 @@ static __noinline int report(void *ctx, __u32 number, struct call *call)
 		return 0;
 	if (!has_room(bpf_ktime_get_ns()))
 		return 0;
+	if (target && target->copy)
+		return report_copied(number, call, lost);
 	stacked = event_begin_stacked(MT_SRC_MEMORY, MT_MEMORY, counts);
 	if (!stacked)
 		return 0;
-	stacked->record.addr = call->addr;
-	stacked->record.val[0] = number;
-	stacked->record.val[1] = call->bytes;
-	stacked->record.val[2] = lost;
-	stacked->record.val[3] = call->arg;
+	fill(&stacked->record, number, call, lost);
 	event_end_stacked(ctx, stacked);
 	return 0;
 }

@@ -13,9 +13,6 @@
 #include "base/mem.h"
 #include "base/table.h"
 
-/* A sampled fault stands for so many, and each brings a page at least. */
-#define PAGE_BYTES 4096
-
 static uint64_t site_growth(const struct model *model, const struct site *site)
 {
 	return model_scale(model, site->target, site->family, site->allocated_bytes);
@@ -29,7 +26,7 @@ static uint64_t site_garbage(const struct model *model, const struct site *site)
 static uint64_t site_faults(const struct model *model, const struct site *site)
 {
 	(void)model;
-	return site->fault_count * PAGE_BYTES;
+	return site->fault_bytes;
 }
 
 static uint64_t container_held(const struct container *container)

@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Memory goes back to the kernel: half of it by madvise(2), half by munmap(2). */
+/* Memory comes by mmap(2) in one function and goes back: half of it by madvise(2), half by munmap(2). */
 #define _GNU_SOURCE
 #include <sys/mman.h>
 
 #include "truth.h"
 
 #define BYTES (64ul << 20)
+
+static KEEP char *get(void)
+{
+	char *region =
+		mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return region == MAP_FAILED || madvise(region, BYTES, MADV_NOHUGEPAGE) ? NULL : region;
+}
 
 static KEEP void fill(volatile char *region)
 {
@@ -15,13 +23,13 @@ static KEEP void fill(volatile char *region)
 
 int main(void)
 {
-	char *region =
-		mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned long peak;
+	char *region;
 
-	if (region == MAP_FAILED || madvise(region, BYTES, MADV_NOHUGEPAGE))
-		return 1;
 	ready();
+	region = get();
+	if (!region)
+		return 1;
 	fill(region);
 	peak = rss_bytes();
 	if (madvise(region, BYTES / 2, MADV_DONTNEED) || munmap(region + BYTES / 2, BYTES / 2))

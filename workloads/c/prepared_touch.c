@@ -9,7 +9,7 @@
 
 static KEEP void use(char *block)
 {
-	memset(block, 1, BYTES); // SITE
+	memset(block, 1, BYTES);           // SITE
 	__asm__ volatile("" ::: "memory"); /* no jump into it: it shall return here */
 }
 
