@@ -156,15 +156,31 @@ static bool proves_too_much(const struct known *known, const struct event_look *
 	       (look->liveness == LIVENESS_MARKED && look->marked_cycle >= known->cycles + 2);
 }
 
+static void tell(const struct run *run, const struct known *known, const struct event_look *look,
+	const char *what)
+{
+	fprintf(stderr,
+		"round %u: %s: map %llx, dropped in round %u (cycle %u), is said to be %s (cycle "
+		"%u), "
+		"length %llu\n",
+		run->round, what, (unsigned long long)known->key, known->round, known->cycles,
+		look->liveness == LIVENESS_ROOTED   ? "rooted"
+		: look->liveness == LIVENESS_MARKED ? "marked"
+						    : "dead",
+		look->marked_cycle, (unsigned long long)look->length);
+}
+
 static void judge(struct run *run, const struct known *known, const struct event_look *look)
 {
 	struct counts *counts = &run->counts;
 
-	if (known->dropped && proves_too_much(known, look))
+	if (known->dropped && proves_too_much(known, look)) {
+		tell(run, known, look, "false_proven");
 		counts->false_proven++;
-	else if (!known->dropped && look->liveness == LIVENESS_DEAD)
+	} else if (!known->dropped && look->liveness == LIVENESS_DEAD) {
+		tell(run, known, look, "false_dead");
 		counts->false_dead++;
-	else if (look->liveness == LIVENESS_DEAD)
+	} else if (look->liveness == LIVENESS_DEAD)
 		counts->dead++;
 	else if (look->liveness == LIVENESS_ALLOCATED)
 		counts->unproven++;

@@ -464,6 +464,34 @@ static struct swiss add_swiss(struct heap *heap)
 	return map;
 }
 
+/* The slot of a freed map is taken again and still shows it; cleared after that, it outlives a cycle. */
+Test(go_process, last_words_prove_nothing)
+{
+	const uint64_t zeros[6] = {};
+	struct swiss map;
+	struct heap heap;
+
+	build(&heap, 26);
+	map = add_swiss(&heap);
+	open_heap(&heap);
+	cr_expect_eq(look(&heap, FAMILY_MAP, map.key, true).liveness, LIVENESS_ALLOCATED);
+	target_mem_add_image(heap.mem, map.key, zeros, sizeof(zeros));
+	cr_expect_eq(look(&heap, FAMILY_MAP, map.key, true).liveness, LIVENESS_DEAD);
+	collect(&heap, 1);
+	cr_expect_eq(look(&heap, FAMILY_MAP, map.key, true).liveness, LIVENESS_DEAD);
+	close_heap(&heap);
+
+	build(&heap, 26);
+	map = add_swiss(&heap);
+	open_heap(&heap);
+	look(&heap, FAMILY_MAP, map.key, true);
+	target_mem_add_image(heap.mem, map.key, zeros, sizeof(zeros));
+	collect(&heap, 1);
+	cr_expect_eq(look(&heap, FAMILY_MAP, map.key, true).liveness, LIVENESS_DEAD,
+		"a slot of zeros was proven");
+	close_heap(&heap);
+}
+
 Test(go_process, swiss_map)
 {
 	struct event_look seen;
@@ -646,6 +674,89 @@ Test(go_process, census)
 	options.deadline_ns = clock_mono_ns();
 	cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
 	cr_expect(!stats.complete);
+	close_heap(&heap);
+}
+
+/* Between two slices the map is collected, and a variable comes to point to what has taken its slot. */
+struct reuse {
+	struct heap *heap;
+	uint64_t map;
+	int calls, at;
+};
+
+static int reuse_slot(uint64_t done, uint64_t total, void *arg)
+{
+	const uint64_t zeros[6] = {};
+	struct reuse *reuse = arg;
+
+	(void)done;
+	(void)total;
+	if (reuse->calls++ != reuse->at)
+		return 0;
+	collect(reuse->heap, 1);
+	set_slot(reuse->heap, alloc_bits(0), 2, false);
+	put(reuse->heap, mspan(0) + reuse->heap->file.go.layout.span_freeindex, 10,
+		reuse->heap->file.go.layout.span_index_bytes);
+	target_mem_add_image(reuse->heap->mem, reuse->map, zeros, sizeof(zeros));
+	put64(reuse->heap, DATA + 0x80, reuse->map);
+	return 0;
+}
+
+Test(go_process, census_of_reused_slot)
+{
+	int at, calls = 1;
+
+	for (at = 0; at < calls; at++) {
+		struct found found = {};
+		struct heap heap;
+		struct reuse reuse = {.heap = &heap, .at = at};
+		struct runtime_census_options options = {.find_owners = true,
+			.found_arg = &found,
+			.progress = reuse_slot,
+			.arg = &reuse};
+		struct runtime_census_stats stats;
+
+		build(&heap, 23);
+		reuse.map = add_classic(&heap, 40);
+		open_heap(&heap);
+		cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
+		for (size_t i = 0; i < found.count; i++)
+			cr_expect_neq(found.list[i].look.liveness, LIVENESS_ROOTED,
+				"another object is rooted, not the map (slice %d)", at);
+		calls = reuse.calls;
+		close_heap(&heap);
+	}
+	cr_expect_gt(at, 3, "%d slices", at);
+}
+
+/* A freed map is known; its slot is in use again, and still shows it. */
+Test(go_process, census_of_last_words)
+{
+	struct found found = {};
+	struct runtime_census_options options = {.found_arg = &found};
+	struct runtime_census_stats stats;
+	struct heap heap;
+	uint64_t map;
+
+	build(&heap, 23);
+	map = add_classic(&heap, 40);
+	open_heap(&heap);
+	cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
+	cr_assert(found.count == 1 && found.list[0].key == map);
+	collect(&heap, 1);
+	cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
+	cr_assert_eq(found.count, 2);
+	cr_expect_eq(found.list[1].look.liveness, LIVENESS_MARKED);
+	collect(&heap, 2);
+	set_slot(&heap, alloc_bits(0), 2, false);
+	put(&heap, mspan(0) + heap.file.go.layout.span_freeindex, 10,
+		heap.file.go.layout.span_index_bytes);
+	cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
+	cr_expect_eq(found.count, 2, "the last words of a freed map were believed");
+	put(&heap, map + 12, 0x7777, 4); /* another map that has taken its slot */
+	cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
+	cr_assert_eq(found.count, 3);
+	cr_expect_eq(found.list[2].look.liveness, LIVENESS_ALLOCATED);
 	close_heap(&heap);
 }
 

@@ -32,6 +32,7 @@
 #define ENTRIES_PER_PAGE 64
 #define MAX_ARRAY_PAGES  8
 #define CHECK_ATTEMPTS   8
+#define EMIT_BATCH       128            /* finds that are looked at again at once */
 #define MAX_PROFILED     1024           /* arrays of one container that are asked for their stack */
 #define MAX_TABLE_BYTES  (264ull << 10) /* 128 groups of at most 2,056 bytes, as allocated */
 
@@ -475,6 +476,22 @@ static int confirm_form(
 	return r;
 }
 
+/*
+ * A slot is taken first and cleared then: in between, and a thread may be stopped there, it still shows the
+ * map that was freed. Another map would have drawn another seed.
+ */
+static bool is_last_words(const struct census *census, const struct candidate *candidate,
+	const struct go_object *object)
+{
+	const struct go_container *container = go_container_find(census->process, candidate->key);
+
+	return container && container->verified && container->family == candidate->family &&
+	       candidate->family != FAMILY_CHANNEL && !is_trie(census, candidate) &&
+	       object->state == GO_OBJECT_ALLOCATED &&
+	       go_container_is_same(container, object) == GO_CONTAINER_OTHER &&
+	       candidate->map.seed == container->seed;
+}
+
 static int confirm(
 	struct census *census, struct candidate *candidate, const struct go_object *object)
 {
@@ -486,7 +503,7 @@ static int confirm(
 
 	/* Read again: of an object that was freed and taken since the scan, its old bytes say nothing */
 	if (object->state == GO_OBJECT_NONE || object->state == GO_OBJECT_FREE ||
-		!reread(census, candidate))
+		!reread(census, candidate) || is_last_words(census, candidate, object))
 		return 0;
 	if (map && table_get(&census->array_seen, candidate->map.array, &seen))
 		return 0;
@@ -588,7 +605,10 @@ static bool owner_type_fits(struct census *census, const struct census_find *fin
 	return find->family == FAMILY_MAP && type && type->group_size == find->guess.group_bytes;
 }
 
-/* One that was found earlier is left for the next look to ask; it says nothing of now. */
+/*
+ * Where it is to be asked for whether it is rooted: by a look, for since the container was confirmed another
+ * object may have come to its address. A root that was found earlier stays.
+ */
 static void set_root(
 	struct census *census, struct go_container *container, const struct census_owner *owner)
 {
@@ -600,7 +620,30 @@ static void set_root(
 		container->root = (struct go_root){.slot = owner->hop_global,
 			.value = owner->hop_value,
 			.hop = owner->slot->addr};
-	container->rooted = owner->global || hop;
+}
+
+/* Are they still what was confirmed, and rooted? More may have been found than are remembered. */
+static int look_again(struct census *census, const struct census_find *finds, size_t count)
+{
+	struct runtime_process *process = census->process;
+	struct event_look looks[EMIT_BATCH];
+	uint64_t keys[EMIT_BATCH];
+	int r = 0;
+
+	for (enum family family = FAMILY_NONE + 1; family < FAMILY_MAX && !r; family++) {
+		size_t wanted = 0;
+
+		for (size_t i = 0; i < count; i++) {
+			if (finds[i].family != family)
+				continue;
+			set_root(census, go_container_make(process, family, finds[i].key, 0),
+				&finds[i].owner);
+			keys[wanted++] = finds[i].key;
+		}
+		if (wanted)
+			r = go_look(process, family, keys, NULL, NULL, wanted, false, looks);
+	}
+	return r;
 }
 
 static void take_iterators(
@@ -632,11 +675,8 @@ static void emit(struct census *census, const struct census_find *find,
 	struct go_container *container = go_container_find(process, find->key);
 	uint64_t tagged;
 
-	if (!container) { /* more were found than are remembered */
-		if (go_look(process, find->family, &find->key, NULL, NULL, 1, true, &out.look) ||
-			!(container = go_container_find(process, find->key)))
-			return;
-	}
+	if (!container || container->dead)
+		return;
 	census_name_owner(census, find, out.owner, sizeof(out.owner));
 	if (!container->type && owner_type_fits(census, find))
 		go_container_make(process, find->family, find->key, find->owner_type);
@@ -645,11 +685,27 @@ static void emit(struct census *census, const struct census_find *find,
 	go_typecache_name(process, out.type, out.type_name, sizeof(out.type_name));
 	if (!out.type_name[0])
 		text_copy(out.type_name, sizeof(out.type_name), container->type_name);
-	set_root(census, container, &find->owner);
 	go_container_fill(process, container, 0, &out.look);
 	memcpy(out.site_pcs, find->site_pcs, sizeof(out.site_pcs));
 	take_iterators(census, find, &out.iterators);
 	found(&out, census->options->found_arg);
+}
+
+static int emit_all(
+	struct census *census, void (*found)(const struct runtime_container *container, void *arg))
+{
+	int r = 0;
+
+	for (size_t start = 0; start < census->find_count && !r; start += EMIT_BATCH) {
+		size_t count = MIN(census->find_count - start, (size_t)EMIT_BATCH);
+
+		r = look_again(census, census->finds + start, count);
+		for (size_t i = start; i < start + count && !r; i++) {
+			emit(census, &census->finds[i], found);
+			census_end_slice(census);
+		}
+	}
+	return r;
 }
 
 static void add_work(struct census *census)
@@ -696,10 +752,8 @@ int go_census(struct runtime_process *process, const struct runtime_census_optio
 	census.stats.complete = r == 0;
 	if (r == -EINTR || r == -ETIME) /* what was found until then is still true */
 		r = 0;
-	for (size_t i = 0; !r && i < census.find_count; i++) {
-		emit(&census, &census.finds[i], found);
-		census_end_slice(&census);
-	}
+	if (!r)
+		r = emit_all(&census, found);
 	census.stats.duration_ns = clock_mono_ns() - start_ns;
 	if (!r)
 		*ret_stats = census.stats;

@@ -126,15 +126,24 @@ static bool same_header(const struct look_item *item)
 	       item->object.span.elemsize == container->elemsize;
 }
 
+/*
+ * A map never gives its array back: one without is new, or no map (a slot of zeros looks like one). Within one
+ * cycle, too: what was verified may have been the last words of a map in a slot that was taken again and not
+ * yet cleared.
+ */
+static bool lost_array(const struct look_item *item)
+{
+	return item->form == FORM_MAP && item->parsed && item->container->array && !item->map.array;
+}
+
 static enum go_container_same is_same(const struct look_item *item)
 {
 	enum go_container_same same = go_container_is_same(item->container, &item->object);
 
+	if (lost_array(item))
+		return GO_CONTAINER_OTHER;
 	if (same != GO_CONTAINER_UNKNOWN)
 		return same;
-	/* A map never gives its array back: one without is new, or no map (a slot of zeros looks like one) */
-	if (item->container->family == FAMILY_MAP && item->container->array && !item->map.array)
-		return GO_CONTAINER_OTHER;
 	return same_header(item) ? GO_CONTAINER_SAME : same;
 }
 
@@ -193,7 +202,7 @@ static bool needs_verify(const struct look_item *item, const struct go_gc *gc, b
 {
 	const struct go_container *container = item->container;
 
-	if (!container->verified || container->told || container->dead)
+	if (!container->verified || container->told || container->dead || lost_array(item))
 		return true;
 	if (container->sweepgen == gc->sweepgen)
 		return false;
@@ -265,8 +274,10 @@ static void judge(struct runtime_process *process, struct look_item *item)
 		item->dead = true;
 		return;
 	}
-	if (item->object.state == GO_OBJECT_UNREAD)
-		return; /* what was known before still stands */
+	if (item->object.state == GO_OBJECT_UNREAD) {
+		container->rooted = false; /* else what was known before still stands */
+		return;
+	}
 	if (!right_object(process, item)) {
 		item->dead = true;
 		return;
@@ -515,12 +526,18 @@ static int read_headers(struct runtime_process *process, struct look_item *items
 	return r < 0 ? r : 0;
 }
 
+/*
+ * Who is asked before whom matters: a variable that led to an address leads to the container that was there
+ * before and is still there after. One asked last may lead to what has taken its place.
+ */
 static int look_chunk(struct runtime_process *process, enum family family, struct look_item *items,
 	size_t count, bool deep, const uint64_t *length_peaks, struct event_look *ret)
 {
 	struct go_gc gc;
-	int r = go_heap_read_gc(process, &gc);
+	int r = read_roots(process, items, count);
 
+	if (!r)
+		r = go_heap_read_gc(process, &gc);
 	if (!r)
 		r = read_headers(process, items, count);
 	if (r < 0)
@@ -530,11 +547,12 @@ static int look_chunk(struct runtime_process *process, enum family family, struc
 	r = find_objects(process, items, count);
 	if (!r)
 		r = reread_headers(process, items, count);
-	for (size_t i = 0; !r && i < count; i++)
+	for (size_t i = 0; !r && i < count; i++) {
 		if (items[i].verify)
 			judge(process, &items[i]);
-	if (!r)
-		r = read_roots(process, items, count);
+		if (!items[i].parsed)
+			items[i].container->rooted = false;
+	}
 	return r ? r : finish_all(process, family, items, count, deep, length_peaks, ret);
 }
 
