@@ -281,7 +281,7 @@ static void place(struct search *search)
 		"followed from their next growth: nothing lists those that are there");
 }
 
-/* Sources of the standard library are named in its panics, stripped or not. */
+/* Sources of the standard library are named in its panics, stripped or not; and in what looks for them. */
 static bool is_rust(struct elf_file *elf)
 {
 	static const char path[] = "library/core/src/";
@@ -295,6 +295,7 @@ int rust_identify(struct elf_file *elf, struct runtime_file *ret)
 {
 	struct runtime_file found = {.runtime = "rust", .version = "Rust"};
 	struct search *search;
+	bool any;
 
 	if (!is_rust(elf))
 		return 0;
@@ -305,9 +306,12 @@ int rust_identify(struct elf_file *elf, struct runtime_file *ret)
 	elf_file_each_function(elf, take_function, search);
 	if (!search->finish.count && !search->tables.count)
 		find_stripped(search);
-	place(search);
+	any = search->finish.count || search->tables.count;
+	if (any) {
+		place(search);
+		found.reading = true;
+		*ret = found;
+	}
 	free(search);
-	found.reading = true;
-	*ret = found;
-	return 1;
+	return any;
 }
