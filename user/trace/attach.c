@@ -358,9 +358,10 @@ int attach_verify(const struct runtime_probe *probe, const void *memory, size_t 
 	if (!probe->code_bytes || bytes < probe->code_bytes ||
 		probe->code_bytes > sizeof(probe->code))
 		return -ENODATA;
-	if (bytes_seen[0] != probe->code[0] && bytes_seen[0] != OPCODE_BREAKPOINT)
-		return -ESTALE;
-	return memcmp(probe->code + 1, bytes_seen + 1, probe->code_bytes - 1) ? -ESTALE : 0;
+	for (size_t i = 0; i < probe->code_bytes; i++)
+		if (bytes_seen[i] != probe->code[i] && bytes_seen[i] != OPCODE_BREAKPOINT)
+			return -ESTALE;
+	return 0;
 }
 
 int attach_link_new(struct trace_bpf *bpf, enum attach_mode mode, int pid, int exe_fd,

@@ -58,8 +58,9 @@ int attach_own(struct trace_bpf *bpf, enum attach_mode mode, int exe_fd, uint64_
 
 /*
  * Is the code in memory what the probe was placed on? memory: bytes read at the probe's run-time
- * address. A breakpoint at it is that of another tracer, whose uprobe the kernel shares with ours
- * (kernel/events/uprobes.c, register_for_each_vma()); a process that a debugger holds was refused before.
+ * address. A breakpoint in it is that of another tracer: the kernel takes the instruction from the file,
+ * and one place can have several uprobes (kernel/events/uprobes.c, alloc_uprobe()); a process that a debugger
+ * holds was refused before.
  * -ESTALE where it differs, -ENODATA where fewer bytes were read than the probe carries.
  */
 int attach_verify(const struct runtime_probe *probe, const void *memory, size_t bytes);
