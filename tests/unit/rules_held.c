@@ -32,6 +32,87 @@ static struct world emptied(uint64_t length, uint64_t slots, uint64_t seconds)
 	return w;
 }
 
+/* Maps of one place at KEY, KEY + 64...: each emptied, none of them worth a word. */
+static struct world shards(uint64_t count, uint64_t length, uint64_t slots)
+{
+	struct world w = world_new();
+
+	w.rss_bytes = MIB(500);
+	open_all(&w);
+	for (uint64_t shard = 0; shard < count; shard++)
+		find_map(&w, KEY + 64 * shard);
+	for (uint64_t second = 0; second <= 30; second++) {
+		w.gc_cycles += second && second % 10 == 0;
+		heap(&w);
+		usage(&w);
+		for (uint64_t shard = 0; shard < count; shard++)
+			look(&w, KEY + 64 * shard, length + shard, slots);
+		wait_ms(&w, 1000);
+	}
+	return w;
+}
+
+/* 1.1 MiB each; 2 % of RSS are 10 MiB */
+Test(retained, shards_count_together)
+{
+	struct world w = shards(256, 100, 65536);
+	const struct finding *f = finding(&w, "retained-buckets");
+
+	cr_assert_not_null(f);
+	cr_assert_eq(w.findings.count, 1);
+	cr_assert_not(f->candidate);
+	cr_assert_eq(f->severity, SEVERITY_HIGH);
+	cr_assert_eq(f->bytes, 256 * map_bytes(65536));
+	cr_assert_gt(f->saves_bytes, 250 * map_bytes(65536));
+	cr_assert_leq(f->saves_bytes, 256 * map_bytes(65536));
+	cr_assert_eq(evidence(f, "containers"), 256);
+	cr_assert_not_null(strstr(f->message, "256 alike hold 288.0 MiB together. The largest: "));
+	check_words(&w);
+	world_done(&w);
+}
+
+Test(retained, shards_that_are_too_little)
+{
+	static const struct {
+		const char *what;
+		uint64_t count, length, slots;
+	} rows[] = {
+		{"one", 1, 100, 65536}, {"eight of 1.1 MiB", 8, 100, 65536},
+		{"many in use", 256, 30000, 65536},
+		{"many tiny ones", 1000, 1, 2048}, /* 36 KiB each */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct world w = shards(rows[i].count, rows[i].length, rows[i].slots);
+
+		cr_expect_null(finding(&w, "retained-buckets"), "%s", rows[i].what);
+		cr_expect_eq(w.findings.count, 0, "%s", rows[i].what);
+		world_done(&w);
+	}
+}
+
+/* A shard that has its own finding still speaks for itself. */
+Test(retained, shards_yield_to_other_rules)
+{
+	struct world w = shards(1, 100, 65536);
+
+	for (uint64_t second = 0; second <= 40; second++) {
+		struct event event = map_look(&w, KEY, 100, 65536);
+
+		w.gc_cycles += second % 10 == 0;
+		event.look.old_bytes = MIB(2);
+		event.look.old_resident_bytes = MIB(2);
+		event.look.held_bytes += MIB(2);
+		heap(&w);
+		usage(&w);
+		apply(&w, event);
+		wait_ms(&w, 1000);
+	}
+	cr_assert_null(finding(&w, "retained-buckets"));
+	cr_assert_not_null(finding(&w, "unfinished-growth"));
+	world_done(&w);
+}
+
 Test(retained, finds_an_emptied_map)
 {
 	struct world w = emptied(10000, SLOTS, 30);

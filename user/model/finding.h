@@ -53,6 +53,11 @@ struct finding {
 	bool normal;         /* seen and normal: graded INFO */
 	bool counts_growths; /* figures come from growth events: estimated while duty-cycled */
 	bool candidate;      /* waits for proof: listed apart, never counted as a finding */
+	/*
+	 * Too little by itself: it stands only together with others of its kind, place and type, where
+	 * all of them save so many bytes. 0 = it stands alone.
+	 */
+	uint64_t worth_bytes;
 	uint32_t target;
 	uint32_t site;      /* 0 = unknown */
 	int64_t container;  /* id, -1 = the site as a whole */

@@ -6,6 +6,8 @@
  * Silent where it was refilled past half of its load limit without growing: then the arrays are reused
  * and giving them back would only make garbage of the next ones.
  *
+ * Many small ones of one place and type (the shards of a cache) count together.
+ *
  * Evidence: length, length_peak, slots, load_pct, slots_per_entry, held_bytes, resident_bytes, need_bytes, retained_bytes,
  * since_ns, gc_cycles, looks, seen_once.
  */
@@ -237,11 +239,13 @@ static void evaluate_container(
 	const struct target *target = model_target(context->model, container->target);
 	const struct event_look *look = &container->look;
 	uint64_t retained = minus(look->held_bytes, look->need_bytes);
+	uint64_t worth_bytes = smallest_worth_it(context, container);
 	struct finding finding = finding_of_container(container, CLASS_HELD);
 	struct period period;
 	bool once;
 
-	if (!look->load_limit || retained < smallest_worth_it(context, container) ||
+	if (!look->load_limit ||
+		retained < MIN(worth_bytes, threshold_bytes(context, "shard_bytes")) ||
 		!find_period(context, container, &period))
 		return;
 	if (!lasts(context, &period) && !fills_session(context, container, &period))
@@ -251,6 +255,7 @@ static void evaluate_container(
 		return;
 	finding.candidate =
 		!model_container_alive_since(context->model, container, period.start_ns);
+	finding.worth_bytes = retained < worth_bytes ? worth_bytes : 0;
 	finding.bytes = look->held_bytes;
 	finding.saves_bytes = retained;
 	finding.saves_rss_bytes =
@@ -285,7 +290,9 @@ const struct rule rule_retained_buckets = {
 			{"seconds", UNIT_SECONDS, 60, "nearly empty for so long, or"},
 			{"gcs", UNIT_NONE, 2, "... for so many GC cycles"},
 			{"min_bytes", UNIT_BYTES, 4 << 20, "retained at least, and"},
-			{"min_pct_rss", UNIT_PCT, 2, "... at least this part of RSS"},
+			{"min_pct_rss", UNIT_PCT, 2,
+				"... at least this part of RSS, by all of one place and type,"},
+			{"shard_bytes", UNIT_BYTES, 64 << 10, "... each of them so much"},
 			{"max_load_pct", UNIT_PCT, 25,
 				"nearly empty: length at most this part of the load limit"},
 			{"reuse_pct", UNIT_PCT, 50,

@@ -303,7 +303,9 @@ static bool claim(struct collector *collector, struct table *claims, uint64_t ke
 		table_set(claims, key, collector->findings->count);
 		return true;
 	}
-	if (items[held].candidate && !finding->candidate)
+	if (items[held].candidate != finding->candidate
+			? items[held].candidate
+			: items[held].worth_bytes && !finding->worth_bytes)
 		items[held] = *finding;
 	return false;
 }
@@ -398,6 +400,8 @@ static void merge(struct finding *into, const struct finding *finding)
 	}
 	if (other.limit_ns && (!into->limit_ns || other.limit_ns < into->limit_ns))
 		into->limit_ns = other.limit_ns;
+	if (!other.worth_bytes)
+		into->worth_bytes = 0;
 	if (into->container < 0)
 		return;
 	into->bytes += other.bytes;
@@ -425,6 +429,12 @@ static void tell_count(const struct model *model, struct finding *finding, uint6
 	finding->severity = grade(model, finding);
 }
 
+/* Many small ones of one place and type make a finding that none of them is. */
+static bool is_worth_it(const struct finding *finding)
+{
+	return finding->saves_bytes >= finding->worth_bytes;
+}
+
 static void fold(const struct model *model, struct findings *findings)
 {
 	uint64_t *counts = xcalloc(findings->count + 1, sizeof(*counts)), index;
@@ -442,9 +452,13 @@ static void fold(const struct model *model, struct findings *findings)
 		}
 		counts[index]++;
 	}
-	findings->count = kept;
-	for (size_t i = 0; i < kept; i++)
+	findings->count = 0;
+	for (size_t i = 0; i < kept; i++) {
+		if (!is_worth_it(&findings->items[i]))
+			continue;
 		tell_count(model, &findings->items[i], counts[i]);
+		findings->items[findings->count++] = findings->items[i];
+	}
 	table_done(&seen);
 	free(counts);
 }
