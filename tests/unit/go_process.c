@@ -396,6 +396,25 @@ Test(go_process, slot_taken_again_proves_nothing)
 	close_heap(&heap);
 }
 
+/* A freed map's slot holds what does not look like a map at all: the allocator knows that it is another object. */
+Test(go_process, slot_taken_by_something_else)
+{
+	struct heap heap;
+	uint64_t key;
+
+	build(&heap, 23);
+	key = add_classic(&heap, 40);
+	open_heap(&heap);
+	cr_expect_eq(look(&heap, FAMILY_MAP, key, true).liveness, LIVENESS_ALLOCATED);
+	collect(&heap, 1);
+	set_slot(&heap, alloc_bits(0), 2, false);
+	put(&heap, mspan(0) + heap.file.go.layout.span_freeindex, 10,
+		heap.file.go.layout.span_index_bytes);
+	put64(&heap, key + 8, UINT64_MAX);
+	cr_expect_eq(look(&heap, FAMILY_MAP, key, true).liveness, LIVENESS_DEAD);
+	close_heap(&heap);
+}
+
 /* Headers that only look like one. */
 Test(go_process, imitations)
 {
@@ -462,6 +481,31 @@ static struct swiss add_swiss(struct heap *heap)
 				slot < used ? slot % 100 : 0x80, 1);
 	}
 	return map;
+}
+
+/*
+ * While a sweeper is at the span it is not known whose header that is: were it taken over, zeros that outlive
+ * a cycle would be the empty map that they look like.
+ */
+Test(go_process, header_of_nobody)
+{
+	const uint64_t zeros[6] = {};
+	struct event_look seen;
+	struct swiss map;
+	struct heap heap;
+
+	build(&heap, 26);
+	map = add_swiss(&heap);
+	open_heap(&heap);
+	cr_expect_eq(look(&heap, FAMILY_MAP, map.key, true).liveness, LIVENESS_ALLOCATED);
+	collect(&heap, 1);
+	set_sweepgen(&heap, 0, 2 * 1 - 1);
+	target_mem_add_image(heap.mem, map.key, zeros, sizeof(zeros));
+	seen = look(&heap, FAMILY_MAP, map.key, true);
+	cr_expect(seen.liveness == LIVENESS_ALLOCATED && !seen.has_length);
+	collect(&heap, 2);
+	cr_expect_eq(look(&heap, FAMILY_MAP, map.key, true).liveness, LIVENESS_DEAD);
+	close_heap(&heap);
 }
 
 /* The slot of a freed map is taken again and still shows it; cleared after that, it outlives a cycle. */
@@ -727,6 +771,56 @@ Test(go_process, census_of_reused_slot)
 		close_heap(&heap);
 	}
 	cr_expect_gt(at, 3, "%d slices", at);
+}
+
+/* The owner's span is being swept, by a thread that goes on only later. */
+struct sweeper {
+	struct heap *heap;
+	int calls, at;
+};
+
+static int go_on_sweeping(uint64_t done, uint64_t total, void *arg)
+{
+	struct sweeper *sweeper = arg;
+
+	(void)done;
+	(void)total;
+	if (sweeper->calls++ == sweeper->at)
+		sweep_all(sweeper->heap, 1);
+	return 0;
+}
+
+Test(go_process, census_waits_for_the_sweeper)
+{
+	int at, calls = 1;
+
+	for (at = 0; at < calls && at < 12; at++) {
+		struct found found = {};
+		struct heap heap;
+		struct sweeper sweeper = {.heap = &heap, .at = at};
+		struct runtime_census_options options = {.find_owners = true,
+			.found_arg = &found,
+			.progress = go_on_sweeping,
+			.arg = &sweeper};
+		struct runtime_census_stats stats;
+		uint64_t map, owner;
+
+		build(&heap, 23);
+		map = add_classic(&heap, 40);
+		owner = add_span(&heap, 64, 128, false) + 64;
+		put64(&heap, owner + 16, map);
+		put64(&heap, DATA + 0x80, owner + 8);
+		collect(&heap, 1);
+		for (uint64_t i = 0; i < heap.spans; i++)
+			set_sweepgen(&heap, i, 2 * 1 - 1);
+		open_heap(&heap);
+		cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
+		cr_assert_eq(found.count, 1);
+		cr_expect_eq(found.list[0].look.liveness, LIVENESS_ROOTED,
+			"not proven when the sweeper goes on at call %d", at);
+		calls = sweeper.calls;
+		close_heap(&heap);
+	}
 }
 
 /* A freed map is known; its slot is in use again, and still shows it. */

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -32,6 +33,8 @@
 #define ENTRIES_PER_PAGE 64
 #define MAX_ARRAY_PAGES  8
 #define CHECK_ATTEMPTS   8
+#define MAX_PAUSES       20
+#define PAUSE_NS         (1 * NSEC_PER_MSEC)
 #define EMIT_BATCH       128            /* finds that are looked at again at once */
 #define MAX_PROFILED     1024           /* arrays of one container that are asked for their stack */
 #define MAX_TABLE_BYTES  (264ull << 10) /* 128 groups of at most 2,056 bytes, as allocated */
@@ -73,6 +76,27 @@ int census_progress(struct census *census, uint64_t bytes)
 		options->progress(MIN(census->done, census->total), census->total, options->arg))
 		return -EINTR;
 	return 0;
+}
+
+/* False where there was no more. Who wants to stop is heard by the next slice. */
+static bool make_pause(struct census *census)
+{
+	if (census->pauses == MAX_PAUSES || census_progress(census, 0))
+		return false;
+	census->pauses++;
+	nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+	census->slice_ns = clock_mono_ns(); /* the target was left alone */
+	return true;
+}
+
+int census_find_objects(struct census *census, struct go_object *objects, size_t count)
+{
+	int r = go_heap_find_objects(census->process, objects, count);
+
+	for (size_t i = 0; i < count; i++)
+		while (!r && objects[i].state == GO_OBJECT_UNREAD && make_pause(census))
+			r = go_heap_find_objects(census->process, &objects[i], 1);
+	return r;
 }
 
 /* Reads pages gathered so far; zeros where one is not present. */
@@ -552,7 +576,7 @@ static int confirm_batch(struct census *census, struct candidate *list, size_t c
 
 	for (size_t i = 0; i < count; i++)
 		objects[i].addr = list[i].key;
-	r = go_heap_find_objects(process, objects, count);
+	r = census_find_objects(census, objects, count);
 	if (r)
 		return r;
 	go_view_open(process);
@@ -622,6 +646,17 @@ static void set_root(
 			.hop = owner->slot->addr};
 }
 
+static bool any_unread(struct runtime_process *process, const uint64_t *keys, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct go_container *container = go_container_find(process, keys[i]);
+
+		if (container && container->unread)
+			return true;
+	}
+	return false;
+}
+
 /* Are they still what was confirmed, and rooted? More may have been found than are remembered. */
 static int look_again(struct census *census, const struct census_find *finds, size_t count)
 {
@@ -640,8 +675,11 @@ static int look_again(struct census *census, const struct census_find *finds, si
 				&finds[i].owner);
 			keys[wanted++] = finds[i].key;
 		}
-		if (wanted)
+		if (!wanted)
+			continue;
+		do
 			r = go_look(process, family, keys, NULL, NULL, wanted, false, looks);
+		while (!r && any_unread(process, keys, wanted) && make_pause(census));
 	}
 	return r;
 }

@@ -68,6 +68,7 @@ struct census {
 	struct runtime_census_stats stats;
 	uint64_t done, total; /* bytes */
 	uint64_t slice_ns;    /* when the slice that is going on began */
+	unsigned int pauses;  /* made for what could not be read at once */
 
 	struct census_span *spans; /* in no order where there is an index, else by start */
 	size_t span_count;
@@ -98,6 +99,12 @@ int census_progress(struct census *census, uint64_t bytes);
 
 /* Reads pieces; what is not present reads as zero. 0 or -ESRCH. */
 int census_read(struct census *census, struct target_piece *pieces, size_t count);
+
+/*
+ * As go_heap_find_objects(). A sweeper that was stopped in the middle of a span keeps it unreadable for as
+ * long: those are asked again after a pause, of which a census makes a few.
+ */
+int census_find_objects(struct census *census, struct go_object *objects, size_t count);
 
 /* Finds out who points to the finds. */
 int census_find_owners(struct census *census);

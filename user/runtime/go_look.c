@@ -274,11 +274,16 @@ static void judge(struct runtime_process *process, struct look_item *item)
 		item->dead = true;
 		return;
 	}
+	/* What was known before still stands, but whose header this is nobody knows: it is not taken over. */
 	if (item->object.state == GO_OBJECT_UNREAD) {
-		container->rooted = false; /* else what was known before still stands */
+		item->parsed = false;
+		container->unread = true;
 		return;
 	}
-	if (!right_object(process, item)) {
+	/* The allocator's word comes first: what has taken its place need not look like a container. */
+	if (!right_object(process, item) ||
+		(container->verified && !container->told &&
+			go_container_is_same(container, &item->object) == GO_CONTAINER_OTHER)) {
 		item->dead = true;
 		return;
 	}
@@ -548,6 +553,7 @@ static int look_chunk(struct runtime_process *process, enum family family, struc
 	if (!r)
 		r = reread_headers(process, items, count);
 	for (size_t i = 0; !r && i < count; i++) {
+		items[i].container->unread = false;
 		if (items[i].verify)
 			judge(process, &items[i]);
 		if (!items[i].parsed)

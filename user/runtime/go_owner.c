@@ -363,7 +363,7 @@ static int choose_part(struct census *census, struct census_find *finds, size_t 
 			objects[count++].addr = slot->addr;
 	}
 	if (count)
-		r = go_heap_find_objects(census->process, objects, count);
+		r = census_find_objects(census, objects, count);
 	for (size_t i = 0; !r && i < wanted; i++) {
 		struct census_slot *slot = &finds[i / CENSUS_SLOTS].owner.slots[i % CENSUS_SLOTS];
 
