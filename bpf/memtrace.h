@@ -24,6 +24,8 @@ enum mt_kind {
 	MT_CREATE,   /* a container was made */
 	MT_CLEAR,    /* a container was emptied at once */
 	MT_ALLOC,    /* the allocator has got memory to hand out */
+	MT_ACCESS,   /* a container was looked into, or something was taken out of it */
+	MT_WRITE,    /* something was put into it */
 	MT_FAULT,  /* a page fault, sampled: val[0] = faults of this process since its last sample,
 		     val[1], val[2] = pages that its RSS gained and lost meanwhile */
 	MT_MEMORY, /* a system call has changed the address space: addr, val[0] = enum mt_call,
@@ -206,6 +208,7 @@ struct mt_attachment {
 	struct mt_source addr;
 	struct mt_source val[MT_VALUES];
 	__u64 floor; /* hits whose val[0] is less make no record */
+	__u64 only;  /* hits of another addr make no record and cost no credit; 0 = all do */
 };
 
 /* Per source and CPU. produced == delivered + lost at the end of a run, or the run is incomplete. */

@@ -179,6 +179,18 @@ static __always_inline int is_below_floor(
 	return read_source(&unused, &attachment->val[0], regs) < attachment->floor;
 }
 
+static __always_inline int is_of_another(
+	const struct mt_attachment *attachment, struct pt_regs *ctx)
+{
+	struct mt_record unused = {};
+	__u64 regs[MT_REG_MAX];
+
+	if (!attachment->only)
+		return 0;
+	copy_registers(regs, ctx);
+	return read_source(&unused, &attachment->addr, regs) != attachment->only;
+}
+
 static __always_inline int hit(struct pt_regs *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
@@ -196,6 +208,8 @@ static __always_inline int hit(struct pt_regs *ctx)
 	__sync_fetch_and_add(&counts->hits, 1);
 	gate = &gates[attachment->link & (MT_MAX_LINKS - 1)];
 	if (!*(volatile __u32 *)&gate->open)
+		return 0;
+	if (is_of_another(attachment, ctx))
 		return 0;
 	if (__sync_fetch_and_add(&gate->credit, -1) <= 0)
 		return shut(gate);

@@ -740,6 +740,32 @@ Test(closer, links_are_closed_side_by_side)
 	rig_close(&rig);
 }
 
+/* own_code_call() keeps the calls left in R12: of ten calls one has the address that is asked for. */
+Test(uprobe, hits_of_others_cost_no_credit)
+{
+	struct mt_attachment row = {.kind = MT_ACCESS,
+		.flags = MT_ATTACH_STACK,
+		.addr = {MT_FROM_REG, MT_REG_R12, 0},
+		.only = 7};
+	struct attach_link *link;
+	struct mt_counters counters;
+	uint32_t index;
+	struct rig rig;
+
+	rig_open(&rig, &(struct trace_bpf_options){.no_kernel = true}, 0);
+	link = attach_own_code(&rig, own_code_push, &row);
+	index = attach_link_index(link);
+	trace_bpf_set_credit(rig.bpf, index, 3);
+	own_code_call(own_code_push, 10, 0);
+	own_code_call(own_code_push, 10, 0);
+	counters = read_link(&rig, link);
+	cr_assert(eq(u64, counters.hits, 20));
+	cr_assert(eq(u64, counters.produced, 2));
+	cr_assert(eq(i64, trace_bpf_read_credit(rig.bpf, index), 1));
+	attach_link_free(link, rig.closer);
+	rig_close(&rig);
+}
+
 /* Credit ends deliveries in the kernel; hits go on being counted. */
 Test(uprobe, spent_credit_shuts_the_gate)
 {

@@ -13,6 +13,7 @@
 #                  second; without it, memtrace gets Ctrl-C when the program has played
 #     attach=after the program acts first, then memtrace attaches
 #     command=yes  memtrace starts the program (-- COMMAND)
+#     options=O    with this option too
 #     budget=PCT   of the target's CPU time may be spent; without it there is no limit
 #     options=A,B  further options of memtrace's
 set -u
@@ -113,6 +114,8 @@ play_command() {
 	[ "$status" = 0 ] && echo "ok - exit code 0" || fail "exit code 0, not $status"
 }
 
+option=$(run_value options)
+settings+=(${option:+"$option"})
 gc=$(run_value gc)
 seconds=$(run_value seconds)
 program=$(workload "$variant" "$name") || fail "builds"

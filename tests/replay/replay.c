@@ -29,7 +29,7 @@
  *
  *	growth   at= target= family= key= old= type= site= length= capacity= allocated= garbage=
  *	         held= same_size= new=
- *	create   at= target= family= key= type= site= owner= before= capacity= held=
+ *	create   at= target= family= key= type= site= owner= before= capacity= held= accessed=
  *	look     at= target= family= key= live=(dead|allocated|marked|rooted) cycle= length= capacity=
  *	         load_limit= held= need= need_peak= resident= tombstones= old= old_resident= scannable=
  *	         stamp=
@@ -449,6 +449,7 @@ static void read_create(struct replay *replay, const struct line *line, struct e
 		.site = site_of(replay, line),
 		.owner = string_of(replay, line, "owner"),
 		.before_attach = number(line, "before"),
+		.accessed = number(line, "accessed"),
 		.capacity = number(line, "capacity"),
 		.held_bytes = number(line, "held"),
 	};

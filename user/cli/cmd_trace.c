@@ -383,6 +383,7 @@ static int run_session(struct run *run)
 		.follow = options->follow,
 		.system = options->system,
 		.memory_calls = options->memory_calls,
+		.access_burst = options->access_burst,
 		.cgroup = options->cgroup,
 		.comm = options->comm,
 		.duration_ns = choose_duration(options),

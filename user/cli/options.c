@@ -157,6 +157,13 @@ static int take_memory_calls(struct parse *parse, const char *value)
 	return 0;
 }
 
+static int take_access_burst(struct parse *parse, const char *value)
+{
+	(void)value;
+	parse->options->access_burst = true;
+	return 0;
+}
+
 static int take_system(struct parse *parse, const char *value)
 {
 	(void)value;
@@ -403,6 +410,10 @@ static const struct option_row rows[] = {
 		"mmap(2), brk(2), madvise(2) and the like, too; meanwhile every system\n"
 		"call of every process of the machine costs some 80 ns more",
 		take_memory_calls},
+	{"access-burst", 0, NULL,
+		"where nothing tells where a large Go map comes from: who uses it, seen for\n"
+		"100 ms (at most five maps); meanwhile every use of a map costs 0.6 us more",
+		take_access_burst},
 	{"dry-run", 0, NULL, "say what would be attached and what it would cost, then end",
 		take_dry_run},
 	{"set", 0, "KIND.FIELD=VALUE", "change a threshold of a finding; may be repeated",

@@ -347,6 +347,7 @@ void container_apply_growth(
 	grow(container, growth, event->time_ns);
 	if (!site)
 		return;
+	container->accessed = false;
 	add_site(container, site, growth->allocated_bytes,
 		moves || growth->allocated_bytes >= container->held_bytes / 2);
 	site_follow(model, site, container);
@@ -390,8 +391,10 @@ void container_apply_create(
 	container->owner = create->owner ? create->owner : container->owner;
 	container->created_capacity =
 		create->capacity ? create->capacity : container->created_capacity;
-	if (site && !container->sites[0].site)
+	if (site && !container->sites[0].site) {
 		add_site(container, site, 0, false);
+		container->accessed = create->accessed;
+	}
 }
 
 void container_apply_iterators(

@@ -25,10 +25,11 @@ enum family {
 	FAMILY_VECTOR, /* a growing array behind a header: std::vector, std::string, Vec */
 	FAMILY_SYNC_MAP,
 	FAMILY_ALLOCATION, /* no container: any allocation, sampled */
+	FAMILY_ACCESS,     /* no growth: who uses one container, asked for a moment */
 	FAMILY_MAX,
 };
 
-/* "map", "slice", "channel", "buffer", "vector", "sync.Map", "allocation" */
+/* "map", "slice", "channel", "buffer", "vector", "sync.Map", "allocation", "access" */
 const char *family_name(enum family family);
 
 /*
@@ -115,6 +116,7 @@ struct event_create {
 	bool before_attach;  /* found by the first census */
 	uint64_t capacity;   /* slots asked for; 0 = unknown */
 	uint64_t held_bytes; /* of its array; 0 = unknown */
+	bool accessed;       /* site is where it was used, not where it was made or grew */
 };
 
 enum liveness {

@@ -330,6 +330,7 @@ struct container {
 	uint32_t runtime;     /* interned name, 0 = the target's first */
 	uint32_t type, owner; /* interned, 0 = unknown */
 	bool before_attach;
+	bool accessed; /* its site is where it was used: nothing is known of where it grew */
 	bool dead;
 	bool looked; /* look below is valid */
 	uint64_t first_ns, last_ns, dead_ns;

@@ -77,8 +77,8 @@ void names_done(struct names *names)
 
 const char *family_name(enum family family)
 {
-	static const char *const names[] = {
-		"", "map", "slice", "channel", "buffer", "vector", "sync.Map", "allocation"};
+	static const char *const names[] = {"", "map", "slice", "channel", "buffer", "vector",
+		"sync.Map", "allocation", "access"};
 
 	return NAME_OF(names, family);
 }

@@ -62,7 +62,7 @@ const struct table_shape recording_tables[TABLE_COUNT] = {
 			FIELD_STRING(create, type), FIELD_SITE(create, site),
 			FIELD_STRING(create, owner), FIELD_STRING(create, runtime),
 			FIELD(create, found), FIELD(create, before_attach), FIELD(create, capacity),
-			FIELD(create, held_bytes)}},
+			FIELD(create, held_bytes), FIELD(create, accessed)}},
 	[EVENT_LOOK] = {EVENT_TABLE(look),
 		{EVENT_COLUMNS, FIELD_ENUM(look, family, FAMILY_MAX), FIELD(look, key),
 			FIELD_ENUM(look, liveness, LIVENESS_ROOTED + 1), FIELD(look, marked_cycle),

@@ -46,6 +46,7 @@ enum go_probe {
 	GO_PROBE_MAP_CLEAR,     /* runtime.mapclear, internal/runtime/maps.(*Map).Clear */
 	GO_PROBE_ALLOC_LARGE,   /* runtime.(*mcache).allocLarge, when it has its span */
 	GO_PROBE_REFILL,        /* runtime.(*mcache).refill, the same */
+	GO_PROBE_MAP_ACCESS,    /* runtime.mapaccess1, mapassign and the like */
 };
 
 #define GO_MAX_WAIT_REASONS 64

@@ -101,6 +101,16 @@ static const char *place_entry(struct go_file *file, const struct go_code *code,
 	return NULL;
 }
 
+/* Called all the time: nothing but a cheap probe will do. */
+static const char *place_access(struct go_file *file, const struct go_code *code, struct place *ret)
+{
+	const char *reason = place_entry(file, code, ret);
+
+	return !reason && !go_code_is_emulated(ret->insn)
+		       ? "its entry has no instruction that the kernel emulates"
+		       : reason;
+}
+
 /* ---- growslice ---- */
 
 static bool is_stack_load(const cs_insn *insn, x86_reg reg, int16_t *ret_offset)
@@ -322,6 +332,13 @@ static const char *place_refill(struct go_file *file, const struct go_code *code
 
 #define FLAGS (MT_ATTACH_STACK | MT_ATTACH_GO)
 
+/* runtime/map*.go: type, map, key or iterator */
+#define ACCESS(record_kind, symbol)                                                                \
+	{                                                                                          \
+		GO_PROBE_MAP_ACCESS, symbol, "use of maps", NULL, FAMILY_ACCESS,                   \
+			{.kind = record_kind, .flags = FLAGS, .addr = REG(BX)}, place_access       \
+	}
+
 /* runtime/map.go: hmap, maptype; internal/runtime/maps: Map, table */
 static const struct row rows[] = {
 	{GO_PROBE_HASH_GROW, "runtime.hashGrow", "growth of maps", "runtime.hashGrow", FAMILY_MAP,
@@ -365,6 +382,26 @@ static const struct row rows[] = {
 		NULL, FAMILY_ALLOCATION, {.kind = MT_ALLOC, .flags = FLAGS}, place_alloc_large},
 	{GO_PROBE_REFILL, "runtime.(*mcache).refill", "sampling of small allocations", NULL,
 		FAMILY_ALLOCATION, {.kind = MT_ALLOC, .flags = FLAGS}, place_refill},
+	ACCESS(MT_WRITE, "runtime.mapassign"),
+	ACCESS(MT_WRITE, "runtime.mapassign_fast32"),
+	ACCESS(MT_WRITE, "runtime.mapassign_fast32ptr"),
+	ACCESS(MT_WRITE, "runtime.mapassign_fast64"),
+	ACCESS(MT_WRITE, "runtime.mapassign_fast64ptr"),
+	ACCESS(MT_WRITE, "runtime.mapassign_faststr"),
+	ACCESS(MT_ACCESS, "runtime.mapaccess1"),
+	ACCESS(MT_ACCESS, "runtime.mapaccess1_fast32"),
+	ACCESS(MT_ACCESS, "runtime.mapaccess1_fast64"),
+	ACCESS(MT_ACCESS, "runtime.mapaccess1_faststr"),
+	ACCESS(MT_ACCESS, "runtime.mapaccess2"),
+	ACCESS(MT_ACCESS, "runtime.mapaccess2_fast32"),
+	ACCESS(MT_ACCESS, "runtime.mapaccess2_fast64"),
+	ACCESS(MT_ACCESS, "runtime.mapaccess2_faststr"),
+	ACCESS(MT_ACCESS, "runtime.mapdelete"),
+	ACCESS(MT_ACCESS, "runtime.mapdelete_fast32"),
+	ACCESS(MT_ACCESS, "runtime.mapdelete_fast64"),
+	ACCESS(MT_ACCESS, "runtime.mapdelete_faststr"),
+	ACCESS(MT_ACCESS, "runtime.mapiterinit"),
+	ACCESS(MT_ACCESS, "runtime.mapIterStart"),
 };
 
 /* What a program counts itself is not sampled. */

@@ -249,7 +249,7 @@ static struct json_object *seen_of(const struct target *target)
 	struct json_object *object = json_object_new_object();
 
 	for (int family = FAMILY_NONE + 1; family < FAMILY_MAX; family++)
-		if (family != FAMILY_ALLOCATION)
+		if (family < FAMILY_ALLOCATION)
 			json_add_uint(object, family_name(family), target->containers_seen[family]);
 	json_add_uint(object, "dropped", target->containers_dropped);
 	return object;
@@ -459,6 +459,8 @@ static struct json_object *container_object(
 	add_sizes(object, container);
 	json_add_uint(object, "growths", container->growths);
 	json_add_bool(object, "before_attach", container->before_attach);
+	if (container->accessed)
+		json_add_bool(object, "accessed", true);
 	json_add_text(object, "alive", summary_alive(container));
 	return object;
 }
@@ -515,6 +517,8 @@ static void add_what(
 					      : 0));
 	if (container)
 		json_add_name(object, "owner", model_string(model, container->owner));
+	if (container && container->accessed)
+		json_add_bool(object, "accessed", true);
 	if (finding->allocator)
 		json_add_name(object, "allocator", model_string(model, finding->allocator));
 	add_place(object, site);

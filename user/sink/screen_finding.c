@@ -147,6 +147,8 @@ static const char *place_verb(const struct finding *finding, const struct contai
 {
 	if (finding->saves_stack_bytes)
 		return "waiting at";
+	if (container && container->accessed)
+		return "used at";
 	if (container && container->family == FAMILY_CHANNEL)
 		return "made at";
 	if (container && !container->grown_ns)

@@ -326,6 +326,20 @@ static int add_probe(struct attach_link *link, const struct runtime_probe *probe
 	return trace_bpf_set_attachment(link->bpf, id, &row);
 }
 
+int attach_link_set_only(
+	struct attach_link *link, const struct runtime_probe *probes, uint64_t addr)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < link->count && !r; i++) {
+		struct mt_attachment row = make_row(&probes[i], link->index);
+
+		row.only = addr;
+		r = trace_bpf_set_attachment(link->bpf, (uint32_t)link->cookies[i], &row);
+	}
+	return r;
+}
+
 static int take_index(struct attach_link *link)
 {
 	int index = trace_bpf_take_link(link->bpf);

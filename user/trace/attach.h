@@ -74,6 +74,10 @@ int attach_verify(const struct runtime_probe *probe, const void *memory, size_t 
 int attach_link_new(struct trace_bpf *bpf, enum attach_mode mode, int pid, int exe_fd,
 	const struct runtime_probe *probes, size_t count, struct attach_link **ret);
 
+/* While it is closed: from the next opening on only hits whose addr is this make records. 0 or -errno. */
+int attach_link_set_only(
+	struct attach_link *link, const struct runtime_probe *probes, uint64_t addr);
+
 /* Attaches (about 10 ms) and opens the gate. -ESRCH where the process has gone; -EALREADY. */
 int attach_link_open(struct attach_link *link);
 

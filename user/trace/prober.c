@@ -156,6 +156,42 @@ void prober_remove(struct prober *prober, struct reader *reader)
 	}
 }
 
+/* ---- bursts ---- */
+
+static struct traced *traced_of(struct prober *prober, const struct reader *reader)
+{
+	for (size_t i = 0; i < PROBER_MAX_TARGETS; i++)
+		if (prober->traced[i].reader && prober->traced[i].reader == reader)
+			return &prober->traced[i];
+	return NULL;
+}
+
+int prober_open_burst(struct prober *prober, struct reader *reader, uint64_t addr, int64_t hits)
+{
+	struct traced *traced = traced_of(prober, reader);
+	struct link *link = traced ? &traced->links[FAMILY_ACCESS] : NULL;
+
+	if (!link || !link->strand_count)
+		return -ENOENT;
+	return link_open_only(prober, traced, link, addr, hits);
+}
+
+bool prober_burst_goes_on(struct prober *prober, struct reader *reader)
+{
+	struct traced *traced = traced_of(prober, reader);
+	struct link *link = traced ? &traced->links[FAMILY_ACCESS] : NULL;
+
+	return link && link->open && !link_shut_ns(prober, link);
+}
+
+void prober_close_burst(struct prober *prober, struct reader *reader)
+{
+	struct traced *traced = traced_of(prober, reader);
+
+	if (traced && traced->links[FAMILY_ACCESS].open)
+		link_close(prober, &traced->links[FAMILY_ACCESS]);
+}
+
 /* ---- records ---- */
 
 /* Of two that had the same pid, one after the other, the later one. */

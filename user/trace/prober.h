@@ -29,6 +29,7 @@ struct prober_options {
 	bool follow;       /* children of targets are told (MT_FORK), and their execs and exits */
 	bool memory_calls; /* MT_MEMORY is told; every system call of the machine pays for it */
 	bool all_execs;    /* MT_EXEC is told of every process of the machine */
+	bool access_burst; /* prober_open_burst() is wanted */
 };
 
 /*
@@ -74,6 +75,16 @@ void prober_remove(struct prober *prober, struct reader *reader);
 
 /* Lets the governors decide. Returns when they want to be called again (CLOCK_MONOTONIC). */
 uint64_t prober_tick(struct prober *prober, uint64_t now_ns);
+
+/*
+ * For a moment, beside the budget: who uses the map at addr (MT_ACCESS, MT_WRITE), up to so many hits. -ENOENT
+ * where the target's code has no place to see it, -EBUSY where the burst before is still being closed.
+ */
+int prober_open_burst(struct prober *prober, struct reader *reader, uint64_t addr, int64_t hits);
+
+/* Whether it is open and has hits left to take. */
+bool prober_burst_goes_on(struct prober *prober, struct reader *reader);
+void prober_close_burst(struct prober *prober, struct reader *reader);
 
 /* The next waiting record; false where there is none now. */
 bool prober_next(struct prober *prober, struct prober_record *ret);

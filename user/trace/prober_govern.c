@@ -49,6 +49,11 @@ static bool others_pay_too_much(const struct prober *prober, uint64_t now_ns)
 	return (double)(others * prober->prices.call_ns) > allowed_ns + OTHERS_ALLOWANCE_NS;
 }
 
+static bool is_governed(const struct link *link)
+{
+	return link->strand_count && link->governed != LINK_NOT_GOVERNED;
+}
+
 static void measure_link(
 	struct prober *prober, struct traced *traced, struct link *link, uint64_t now_ns)
 {
@@ -75,7 +80,7 @@ void prober_measure(struct prober *prober, struct traced *traced, uint64_t now_n
 		governor_measure_link(traced->governor, (uint32_t)traced->calls.governed, now_ns,
 			call_cost_ns(prober));
 	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++)
-		if (traced->links[family].strand_count)
+		if (is_governed(&traced->links[family]))
 			measure_link(prober, traced, &traced->links[family], now_ns);
 }
 
@@ -85,7 +90,7 @@ static void give_credit(struct prober *prober, struct traced *traced, uint64_t n
 	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++) {
 		struct link *link = &traced->links[family];
 
-		if (link->strand_count)
+		if (is_governed(link))
 			link_give_credit(prober, link,
 				governor_credit_ns(traced->governor, link->governed, now_ns));
 	}

@@ -107,7 +107,9 @@ static int add_strand(
 		return r;
 	}
 	register_strand(prober, traced, strand, link->family);
-	if (!link->strand_count) {
+	if (link->family == FAMILY_ACCESS) {
+		link->governed = LINK_NOT_GOVERNED;
+	} else if (!link->strand_count) {
 		number = add_governed(prober, traced, link->family, strand);
 		if (number < 0) {
 			attach_link_free(strand->attach, prober->closer);
@@ -137,9 +139,12 @@ static int open_strand(struct prober *prober, const struct traced *traced, const
 static int add_part(struct prober *prober, struct traced *traced, enum family family, size_t part)
 {
 	struct link *link = &traced->links[family];
-	struct strand *strand = xcalloc(1, sizeof(*strand));
+	struct strand *strand;
 	int r = 0;
 
+	if (family == FAMILY_ACCESS && (!prober->options.access_burst || traced->counts_only))
+		return 0;
+	strand = xcalloc(1, sizeof(*strand));
 	link->family = family;
 	strand->part = part;
 	if (collect_probes(prober, traced->reader, family, strand)) {
@@ -256,14 +261,33 @@ int link_open(struct prober *prober, struct traced *traced, struct link *link)
 		opened += r == 0;
 	}
 	prober->attach_ns = MAX(prober->attach_ns, clock_mono_ns() - begin_ns);
+	link->open = opened;
+	if (link->governed == LINK_NOT_GOVERNED)
+		return opened ? 0 : r ? r : -ENOTSUP;
 	if (!opened) {
 		governor_failed(traced->governor, link->governed);
 		return r;
 	}
-	link->open = true;
 	governor_opened(traced->governor, link->governed, clock_mono_ns());
 	link_tell_share(prober, traced, link->family, true, clock_mono_ns());
 	return 0;
+}
+
+int link_open_only(struct prober *prober, struct traced *traced, struct link *link, uint64_t addr,
+	int64_t credit)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < link->strand_count && !r; i++) {
+		struct strand *strand = link->strands[i];
+
+		if (strand->closing || attach_link_is_open(strand->attach))
+			return -EBUSY;
+		r = attach_link_set_only(strand->attach, strand->probes, addr);
+		strand->credit = credit;
+		trace_bpf_set_credit(prober->bpf, attach_link_index(strand->attach), credit);
+	}
+	return r ? r : link_open(prober, traced, link);
 }
 
 void link_close(struct prober *prober, struct link *link)
@@ -291,7 +315,7 @@ void link_closed(struct traced *traced, struct link *link, const struct closer_d
 		}
 		closing |= strand->closing;
 	}
-	if (was && !closing)
+	if (was && !closing && link->governed != LINK_NOT_GOVERNED)
 		governor_closed(traced->governor, link->governed, done->end_ns);
 }
 

@@ -26,6 +26,8 @@ struct strand {
 	uint64_t cost_ns;    /* of its hits, as last read */
 };
 
+#define LINK_NOT_GOVERNED UINT32_MAX /* opened when asked, for a moment (FAMILY_ACCESS) */
+
 /* All probes of one family in one target. */
 struct link {
 	struct strand *strands[PART_MAX];
@@ -87,6 +89,10 @@ struct link *links_find(struct traced *traced, uint32_t governed);
 
 /* 0; -ESRCH where the target has gone; the governor is told what came of it. */
 int link_open(struct prober *prober, struct traced *traced, struct link *link);
+
+/* The same, for hits of one address only, and no more of them than credit. -EBUSY while it is closing. */
+int link_open_only(struct prober *prober, struct traced *traced, struct link *link, uint64_t addr,
+	int64_t credit);
 
 /* Closing takes its time: link_closed() tells when it is done. */
 void link_close(struct prober *prober, struct link *link);

@@ -30,6 +30,7 @@
 #define POLL_NS               (100 * NSEC_PER_MSEC)
 #define START_POLL_NS         (5 * NSEC_PER_MSEC)
 #define CENSUS_NS             (10 * NSEC_PER_SEC)
+#define BURST_DELAY_NS        (500 * NSEC_PER_MSEC) /* a growth may still tell */
 #define CENSUS_SHARE          50 /* a census may take one part in so many of our own time */
 #define POLL_SHARE            10 /* as may polling */
 #define FIRST_CENSUS_LIMIT_NS (1500 * NSEC_PER_MSEC)
@@ -171,6 +172,10 @@ static void take_record(struct session *session, const struct prober_record *tak
 	case MT_MEMORY:
 		reader_call(taken->reader, record);
 		break;
+	case MT_ACCESS:
+	case MT_WRITE:
+		session_burst_take(session, taken->reader, record);
+		break;
 	case MT_EXEC:
 		session_target_execed(session, taken->reader, record->time_ns);
 		break;
@@ -238,6 +243,7 @@ static int attach(struct session *session)
 		.budget_pct = session->options->max_overhead_pct,
 		.follow = session->options->follow,
 		.memory_calls = session->options->memory_calls,
+		.access_burst = session->options->access_burst,
 		.all_execs = session->wanted && wanted_searches(session->wanted),
 	};
 	char error[256] = "";
@@ -274,6 +280,8 @@ static void wait_for_work(struct session *session, uint64_t end_ns)
 
 	if (end_ns)
 		until_ns = MIN(until_ns, end_ns);
+	if (session->options->access_burst)
+		until_ns = MIN(until_ns, MAX(session->burst.due_ns, now_ns + NSEC_PER_MSEC));
 	if (until_ns > now_ns)
 		poll(&fd, 1, (int)((until_ns - now_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC));
 }
@@ -378,6 +386,8 @@ static void step(struct session *session, uint64_t now_ns)
 		poll_all(session, now_ns, false);
 	if (now_ns >= session->next_census_ns)
 		census_all(session, now_ns);
+	if (session->options->access_burst)
+		session_burst_step(session, now_ns);
 	if (session->options->snapshot)
 		look_for_snapshots(session);
 	if (session->options->refresh_ns && now_ns >= session->next_refresh_ns) {
@@ -394,6 +404,7 @@ static void loop(struct session *session)
 	end_ns = duration_ns ? now_ns + duration_ns : 0;
 	session->next_census_ns = now_ns + CENSUS_NS;
 	session->next_refresh_ns = now_ns + session->options->refresh_ns;
+	session->burst.due_ns = now_ns + BURST_DELAY_NS;
 	while (!session_stopped(session) && (!end_ns || now_ns < end_ns)) {
 		wait_for_work(session, end_ns);
 		drain(session, DRAIN_NS);
@@ -411,6 +422,7 @@ static void loop(struct session *session)
 		else
 			progress(session, "tracing, Ctrl-C ends with a report", -1);
 	}
+	session_burst_over(session);
 }
 
 /* The last look at targets that are still there: nothing stays unwalked. */

@@ -24,6 +24,24 @@ struct session_slot {
 		exited_ns; /* not 0: nothing more to read, but its last records may be on their way */
 };
 
+/* Who uses a map, for a moment: session_burst.c. */
+struct session_burst_place {
+	uint64_t addrs[MT_STACK_FRAMES]; /* of its first hit */
+	size_t count;
+	uint64_t hits, writes;
+};
+
+struct session_burst {
+	enum { BURST_NONE, BURST_OPEN, BURST_SETTLES } state;
+	uint64_t due_ns;   /* of its next step */
+	uint64_t tried[5]; /* serials of containers */
+	size_t tried_count;
+	uint32_t target, type, runtime, owner;
+	uint64_t key;
+	struct session_burst_place places[16];
+	size_t place_count;
+};
+
 struct session {
 	const struct session_options *options;
 	struct model *model;
@@ -39,6 +57,7 @@ struct session {
 	uint64_t too_many, too_small;          /* wanted processes that did not become targets */
 	bool launch_ended;
 	sig_atomic_t snapshots; /* of those that were wanted */
+	struct session_burst burst;
 };
 
 static inline bool session_stopped(const struct session *session)
@@ -62,6 +81,15 @@ int session_open_named(struct session *session);
 void session_take_wanted(struct session *session, uint64_t now_ns);
 
 void session_launch_over(struct session *session, int status);
+
+/* ---- session_burst.c: only where options->access_burst ---- */
+
+void session_burst_step(struct session *session, uint64_t now_ns);
+void session_burst_take(
+	struct session *session, struct reader *reader, const struct mt_record *record);
+
+/* At the end: what was seen so far counts. */
+void session_burst_over(struct session *session);
 
 /* ---- what happens to targets while tracing ---- */
 
