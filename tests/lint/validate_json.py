@@ -29,7 +29,7 @@ except ImportError:
     sys.exit("python3-jsonschema is not installed: apt-get install python3-jsonschema")
 
 LISTS = {
-    "target": "targets", "site": "sites", "container": "containers", "finding": "findings",
+    "target": "targets", "cgroup": "cgroups", "site": "sites", "container": "containers", "finding": "findings",
     "candidate": "candidates", "spike": "spikes", "allocation": "allocations", "skipped": "skipped",
 }
 
@@ -148,6 +148,10 @@ MINIMAL = {
     "host": {"kernel": None, "cpus": 2, "attach_mode": None},
     "clock": {"mono_ns": 1, "real_ns": 18446744073709551615},
     "duration_s": 1.5, "complete": True, "incomplete": [],
+    "cgroups": [{"cgroup": "/a", "pids": [1], "rss_bytes": 1, "usage_bytes": None, "working_set_bytes": None,
+                 "working_set_peak_bytes": None, "limit_bytes": None, "high_bytes": None, "oom_kills": None,
+                 "pressure": None,
+                 "clusters": [{"start_ns": 1, "end_ns": 2, "processes": 2, "delta_bytes": 3}]}],
     "targets": [{
         "id": 0, "pid": 1, "start_time": 1, "comm": "a", "exe": None, "build_id": None,
         "runtimes": [{"name": "go", "version": None}], "cgroup": None, "rss_bytes": 10,

@@ -74,6 +74,7 @@ if cgroup_make a 1073741824 && a=$cgroup && cgroup_make b 536870912 && b=$cgroup
 	is "one process leaks, and no other is accused" "$(field '[f["pid"] for f in loud]')" "[$leaker]"
 	is "the finding" "$(field 'loud[0]["kind"]')" '"unbounded-growth"'
 	is "nothing is lost" "$(field 'r["events"]["lost"]')" 0
+	is "what the cgroup uses, its page cache apart" "$(field "[0 < g[\"working_set_bytes\"] <= g[\"usage_bytes\"] for g in r[\"cgroups\"] if $leaker in g[\"pids\"] and len(g[\"pids\"]) == 13]")" "[true]"
 	memtrace -q -d 0 --format json -o "$scratch/report.json" --cgroup "$a"
 	is "by their cgroup, reading only" "$status $(field 'len(r["targets"])')" "0 13"
 else

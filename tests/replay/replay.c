@@ -45,6 +45,7 @@
  *	waiters  at= target= wait= site= count= waited= stacks= messages=
  *	profile  at= target= rate= missing= sampled=    a reading of the allocation profile begins
  *	arrays   at= target= type= site= bytes= count= resident= pointers=   no count: a reading begins
+ *	group    at= target= usage= inactive= limit= high= kills= some= full=   (of its cgroup; us)
  *	allocator at= target= name= version= unknown= estimated= arenas= system= mapped= free= cached=
  *	         pages= elsewhere= retained= retained_pages= trim= lazy=
  *	allocated at= target= stack= in_use= objects= recent= total=
@@ -668,6 +669,21 @@ static void read_arrays(struct replay *replay, const struct line *line, struct e
 	};
 }
 
+static void read_group(struct replay *replay, const struct line *line, struct event *ret)
+{
+	(void)replay;
+	ret->group = (struct event_group){
+		.usage_bytes = number(line, "usage"),
+		.inactive_file_bytes = number(line, "inactive"),
+		.limit_bytes = number(line, "limit"),
+		.high_bytes = number(line, "high"),
+		.oom_kills = number(line, "kills"),
+		.has_pressure = find(line, "some"),
+		.some_us = number(line, "some"),
+		.full_us = number(line, "full"),
+	};
+}
+
 static void read_allocator(struct replay *replay, const struct line *line, struct event *ret)
 {
 	ret->allocator = (struct event_allocator){
@@ -739,6 +755,7 @@ static const struct verb {
 	{"profile", NULL, read_profile, EVENT_PROFILE},
 	{"allocated", NULL, read_allocated, EVENT_ALLOCATED},
 	{"arrays", NULL, read_arrays, EVENT_ARRAYS},
+	{"group", NULL, read_group, EVENT_GROUP},
 	{"allocator", NULL, read_allocator, EVENT_ALLOCATOR},
 	{"exec", NULL, read_exec, EVENT_EXEC},
 	{"exit", NULL, read_exit, EVENT_EXIT},

@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "target/cgroup.h"
+
 /* A child that runs a program from a file and waits until its end of the pipe is closed. */
 struct child {
 	pid_t pid;
@@ -409,9 +411,11 @@ static void set_limit(const struct hierarchy_dir *dir, const char *where, const 
 
 static void remove_hierarchy(const struct hierarchy_dir *dir)
 {
-	static const char *const names[] = {"/a/b/memory.max", "/a/memory.max", "/memory.max",
-		"/a/b/memory.limit_in_bytes", "/a/memory.limit_in_bytes", "/memory.limit_in_bytes",
-		"/a/b", "/a", ""};
+	static const char *const names[] = {"/a/b/memory.current", "/a/b/memory.stat",
+		"/a/b/memory.high", "/a/b/memory.events", "/a/b/memory.pressure",
+		"/a/b/memory.usage_in_bytes", "/a/b/memory.oom_control", "/a/b/memory.max",
+		"/a/memory.max", "/memory.max", "/a/b/memory.limit_in_bytes",
+		"/a/memory.limit_in_bytes", "/memory.limit_in_bytes", "/a/b", "/a", ""};
 	char path[128];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -478,6 +482,65 @@ Test(limit, mount_that_shows_a_part)
 	cr_expect_str_eq(cgroup, "/docker/c1/a");
 	cr_expect_eq(process_find_limit("0::/docker/c11/a\n", mounts, cgroup, sizeof(cgroup)), 0);
 	cr_expect_eq(process_find_limit("0::/../other\n", mounts, cgroup, sizeof(cgroup)), 0);
+	remove_hierarchy(&dir);
+}
+
+/* As the kernel writes them, of a version 2 hierarchy with pressure. */
+Test(cgroup, memory_v2)
+{
+	struct hierarchy_dir dir = make_hierarchy();
+	char mounts[512], directory[2 * PROCESS_PATH_BYTES];
+	struct cgroup_memory memory;
+	bool unified;
+
+	snprintf(mounts, sizeof(mounts), V2_MOUNT, dir.root);
+	cr_assert(process_find_cgroup("0::/a/b\n", mounts, directory, sizeof(directory), &unified));
+	cr_assert(unified);
+	cr_expect_eq(cgroup_read_memory(directory, true, &memory), -ENOENT, "no controller");
+	set_limit(&dir, "/a/b/memory.current", "851443712\n");
+	set_limit(&dir, "/a/b/memory.stat",
+		"anon 700000000\nfile 150000000\nactive_file 50000000\ninactive_file 100000000\n");
+	set_limit(&dir, "/a/b/memory.max", "1073741824\n");
+	set_limit(&dir, "/a/b/memory.high", "max\n");
+	set_limit(&dir, "/a/b/memory.events", "low 0\nhigh 0\nmax 12\noom 1\noom_kill 3\n");
+	set_limit(&dir, "/a/b/memory.pressure",
+		"some avg10=0.00 avg60=0.12 avg300=0.05 total=123456\n"
+		"full avg10=0.00 avg60=0.00 avg300=0.00 total=7890\n");
+	cr_assert_eq(cgroup_read_memory(directory, true, &memory), 0);
+	cr_expect_eq(memory.usage_bytes, 851443712);
+	cr_expect_eq(memory.inactive_file_bytes, 100000000);
+	cr_expect_eq(memory.limit_bytes, 1073741824);
+	cr_expect_eq(memory.high_bytes, 0);
+	cr_expect_eq(memory.oom_kills, 3);
+	cr_expect(memory.has_pressure);
+	cr_expect_eq(memory.some_us, 123456);
+	cr_expect_eq(memory.full_us, 7890);
+	remove_hierarchy(&dir);
+	cr_expect_eq(cgroup_read_memory(directory, true, &memory), -ENOENT, "it was removed");
+}
+
+Test(cgroup, memory_v1)
+{
+	struct hierarchy_dir dir = make_hierarchy();
+	char mounts[512], directory[2 * PROCESS_PATH_BYTES];
+	struct cgroup_memory memory;
+	bool unified;
+
+	snprintf(mounts, sizeof(mounts), V1_MOUNT, dir.root);
+	cr_assert(process_find_cgroup(
+		"4:cpu,memory:/a/b\n", mounts, directory, sizeof(directory), &unified));
+	cr_assert_not(unified);
+	set_limit(&dir, "/a/b/memory.usage_in_bytes", "52428800\n");
+	set_limit(&dir, "/a/b/memory.stat",
+		"inactive_file 1\ntotal_cache 4096\ntotal_inactive_file 2097152\n");
+	set_limit(&dir, "/a/b/memory.limit_in_bytes", "9223372036854771712\n");
+	set_limit(&dir, "/a/b/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
+	cr_assert_eq(cgroup_read_memory(directory, false, &memory), 0);
+	cr_expect_eq(memory.usage_bytes, 52428800);
+	cr_expect_eq(memory.inactive_file_bytes, 2097152);
+	cr_expect_eq(memory.limit_bytes, 0);
+	cr_expect_eq(memory.oom_kills, 2);
+	cr_expect_not(memory.has_pressure);
 	remove_hierarchy(&dir);
 }
 

@@ -77,6 +77,7 @@ enum event_kind {
 	EVENT_PROFILE,    /* the runtime's own allocation profile: a new reading begins */
 	EVENT_ALLOCATED,  /* of that reading: what was allocated with one stack */
 	EVENT_ARRAYS,     /* large arrays of no container; one without a count begins a reading */
+	EVENT_GROUP,      /* memory of the target's cgroup */
 	EVENT_ALLOCATOR,  /* what malloc has had from the system and not given out */
 	EVENT_EXEC,
 	EVENT_EXIT,
@@ -305,6 +306,18 @@ struct event_arrays {
  * The state of one malloc, read from outside. What cannot be read of it has a reason, and then no figure
  * but lazy_bytes.
  */
+/* Of a whole cgroup: told of one of its targets, for all of them. */
+struct event_group {
+	uint64_t usage_bytes;
+	uint64_t
+		inactive_file_bytes; /* of it; the rest is the working set, as the kubelet counts it */
+	uint64_t limit_bytes, high_bytes; /* 0 = none */
+	uint64_t oom_kills;               /* since it was made */
+	bool has_pressure;
+	uint64_t some_us,
+		full_us; /* that tasks waited for memory: one at least, all; since it was made */
+};
+
 struct event_allocator {
 	uint32_t name, version; /* interned: "glibc", "2.36"; version 0 = unknown */
 	uint32_t reason;        /* interned: why its free memory is not known; 0 = it is */
@@ -349,6 +362,7 @@ struct event {
 		struct event_profile profile;
 		struct event_allocated allocated;
 		struct event_arrays arrays;
+		struct event_group group;
 		struct event_allocator allocator;
 		struct event_exit exit;
 	};

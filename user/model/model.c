@@ -215,6 +215,22 @@ static void apply_exit(struct model *model, struct target_state *target, const s
 	target->pub.exit_ns = event->time_ns;
 }
 
+static void apply_group(struct model *model, struct target_state *target, const struct event *event)
+{
+	const struct event_group *group = &event->group;
+	struct target *pub = &target->pub;
+
+	(void)model;
+	if (!pub->group_first_ns) {
+		pub->group_first = *group;
+		pub->group_first_ns = event->time_ns;
+	}
+	pub->group = *group;
+	pub->group_ns = event->time_ns;
+	pub->working_set_peak_bytes = MAX(pub->working_set_peak_bytes,
+		group->usage_bytes - MIN(group->usage_bytes, group->inactive_file_bytes));
+}
+
 static void apply_heap(struct model *model, struct target_state *target, const struct event *event)
 {
 	(void)model;
@@ -244,6 +260,7 @@ static void (*const apply[EVENT_KINDS])(
 	[EVENT_PROFILE] = allocated_apply_profile,
 	[EVENT_ALLOCATED] = allocated_apply,
 	[EVENT_ARRAYS] = arrays_apply,
+	[EVENT_GROUP] = apply_group,
 	[EVENT_ALLOCATOR] = allocator_apply,
 	[EVENT_EXEC] = apply_exec,
 	[EVENT_EXIT] = apply_exit,

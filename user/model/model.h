@@ -239,6 +239,11 @@ struct target {
 	size_t spike_count;
 	uint64_t spikes_dropped;
 
+	/* Its cgroup, where this target was asked for it; times are 0 where it was not */
+	struct event_group group_first, group;
+	uint64_t group_first_ns, group_ns;
+	uint64_t working_set_peak_bytes;
+
 	/* Ring, the newest at (recent_count - 1) % MODEL_RECENT */
 	struct recent recent[MODEL_RECENT];
 	uint64_t recent_count;

@@ -48,6 +48,7 @@
 --   event_profile      the runtime's own allocation profile, or one sampled since attach: a reading begins
 --   event_allocated    of that reading: what was allocated with one stack
 --   event_arrays       large arrays of one size and type, counted
+--   event_group        memory of the target's cgroup
 --   event_allocator    what malloc has had from the system and not given out
 --   event_exec         the process runs another program
 --   event_exit         it has ended

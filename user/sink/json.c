@@ -43,6 +43,7 @@ static const struct section sections[] = {
 	{"complete", NULL, json_complete, NULL},
 	{"incomplete", NULL, json_incomplete, NULL},
 	{"targets", "target", NULL, json_next_target},
+	{"cgroups", "cgroup", NULL, json_next_group},
 	{"sites", "site", NULL, json_next_site},
 	{"containers", "container", NULL, json_next_container},
 	{"findings", "finding", NULL, json_next_finding},

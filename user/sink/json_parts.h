@@ -32,6 +32,7 @@ void json_cursor_done(struct json_cursor *cursor);
 void json_cursor_rewind(struct json_cursor *cursor);
 
 struct json_object *json_next_target(struct json_cursor *cursor);
+struct json_object *json_next_group(struct json_cursor *cursor);
 struct json_object *json_next_site(struct json_cursor *cursor);
 struct json_object *json_next_container(struct json_cursor *cursor);
 struct json_object *json_next_finding(struct json_cursor *cursor);

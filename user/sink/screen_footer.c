@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "sink/groups.h"
 #include "sink/screen.h"
 #include "sink/summary.h"
 
@@ -16,6 +17,8 @@
 #define MAX_SPIKES     3
 #define MAX_CAUSES     3
 #define MAX_SKIPS      3
+#define MAX_GROUPS     8
+#define PRESSURE_US    10000 /* that tasks waited: less is not worth a word */
 #define MAX_TYPE_BYTES 64
 #define RETURNED_BYTES (8 << 20) /* by one kind of call: less is not worth a line */
 
@@ -324,10 +327,52 @@ void screen_nothing_found(
 	page_wrap(page, STYLE_PLAIN, 0, sentences.text);
 }
 
+/* "cgroup /api: working set 812 MiB of 1.00 GiB (81 %); 3 processes rose together by 210 MiB within 2.0 s." */
+static void put_group(struct page *page, const struct group *group)
+{
+	struct sentences sentences = {.used = 0};
+	char number[TEXT_NUMBER_BYTES], pct[TEXT_NUMBER_BYTES];
+	const struct target *reading = group->reading;
+
+	/* That of the whole machine is no group */
+	if (!reading || !strcmp(group->cgroup, "/"))
+		return;
+	say(&sentences, "cgroup %.120s: working set %s", group->cgroup,
+		text_bytes(number, group->working_set_bytes));
+	if (group->limit_bytes) {
+		say(&sentences, " of %s", text_bytes(number, group->limit_bytes));
+		say(&sentences, " (%s)",
+			screen_pct(pct, 100.0 * (double)group->working_set_bytes /
+						(double)group->limit_bytes));
+	}
+	if (group->working_set_peak_bytes > group->working_set_bytes)
+		say(&sentences, ", peak %s", text_bytes(number, group->working_set_peak_bytes));
+	if (group->cluster_count) {
+		const struct group_cluster *cluster = &group->clusters[0];
+
+		say(&sentences, "; %zu processes rose together by %s", cluster->processes,
+			text_bytes(number, cluster->delta_bytes));
+		say(&sentences, " within %s",
+			text_duration(number, cluster->end_ns - cluster->start_ns));
+	}
+	if (reading->group.has_pressure &&
+		reading->group.some_us > reading->group_first.some_us + PRESSURE_US)
+		say(&sentences, "; tasks waited %s for memory",
+			text_duration(
+				number, (reading->group.some_us - reading->group_first.some_us) *
+						NSEC_PER_USEC));
+	say(&sentences, ".");
+	page_wrap(page, STYLE_PLAIN, 0, sentences.text);
+}
+
 void screen_session(struct page *page, const struct report *report)
 {
 	struct sentences sentences = {.used = 0};
+	struct group group;
 
+	for (size_t i = 0; i < MAX_GROUPS && group_get(report->model, i, &group); i++)
+		if (group.targets > 1)
+			put_group(page, &group);
 	say_session(&sentences, report, "the targets'");
 	page_wrap(page, STYLE_PLAIN, 0, sentences.text);
 }

@@ -267,6 +267,8 @@ static void read_cgroup(int pid, struct process_info *info)
 	if (read_text(pid, "cgroup", cgroups, sizeof(cgroups)) < 0)
 		return;
 	mounts = read_mounts();
+	process_find_cgroup(cgroups, mounts ? mounts : "", info->cgroup_directory,
+		sizeof(info->cgroup_directory), &info->cgroup_unified);
 	info->limit_bytes = process_find_limit(
 		cgroups, mounts ? mounts : "", info->cgroup, sizeof(info->cgroup));
 	info->has_limit = info->limit_bytes != 0;
@@ -729,6 +731,22 @@ int process_list_children(int pid, int *ret_pids, int max)
 	}
 	closedir(proc);
 	return count;
+}
+
+bool process_find_cgroup(const char *cgroups, const char *mounts, char *ret_directory, size_t bytes,
+	bool *ret_unified)
+{
+	char path[PROCESS_PATH_BYTES] = "";
+	const struct hierarchy *hierarchy = find_cgroup(cgroups, path, sizeof(path));
+	size_t top;
+
+	ret_directory[0] = 0;
+	*ret_unified = hierarchy && hierarchy->unified;
+	if (hierarchy && strncmp(path, "/..", 3) != 0 &&
+		find_directory(mounts, hierarchy, path, ret_directory, bytes, &top))
+		return true;
+	ret_directory[0] = 0;
+	return false;
 }
 
 uint64_t process_find_limit(const char *cgroups, const char *mounts, char *ret_cgroup, size_t bytes)

@@ -50,6 +50,9 @@ struct process_info {
 	uint64_t limit_bytes; /* smallest memory limit of its cgroups (v2 memory.max, v1
 				 limit_in_bytes) on the way to the root; 0 = none */
 	bool has_limit;
+	char cgroup_directory[2 *
+			      PROCESS_PATH_BYTES]; /* of its memory cgroup; "" = cannot be seen */
+	bool cgroup_unified;                       /* version 2 */
 };
 
 /* One line of /proc/PID/maps. */
@@ -124,6 +127,10 @@ int process_read_lazy(int pid, uint64_t *ret_bytes);
 
 /* Child processes, for "the pid is a launcher". Fills up to max pids; returns how many there are. */
 int process_list_children(int pid, int *ret_pids, int max);
+
+/* The directory of the memory cgroup, from the same texts as below; false and "" where there is none. */
+bool process_find_cgroup(const char *cgroups, const char *mounts, char *ret_directory, size_t bytes,
+	bool *ret_unified);
 
 /*
  * The memory cgroup of a process and the smallest limit on the way to the root of what we can see;

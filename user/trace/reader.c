@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "target/cgroup.h"
 #include "target/mem.h"
 #include "trace/allocated.h"
 #include "trace/allocators.h"
@@ -527,6 +528,26 @@ static void look_at_family(struct reader *reader, const struct part *part, enum 
 	}
 	look_flush(reader, batch, now_ns);
 	free(batch);
+}
+
+void reader_group(struct reader *reader, uint64_t now_ns)
+{
+	struct event event = event_new(reader, EVENT_GROUP, now_ns);
+	struct cgroup_memory memory;
+
+	if (cgroup_read_memory(reader->info.cgroup_directory, reader->info.cgroup_unified, &memory))
+		return;
+	event.group = (struct event_group){
+		.usage_bytes = memory.usage_bytes,
+		.inactive_file_bytes = memory.inactive_file_bytes,
+		.limit_bytes = memory.limit_bytes,
+		.high_bytes = memory.high_bytes,
+		.oom_kills = memory.oom_kills,
+		.has_pressure = memory.has_pressure,
+		.some_us = memory.some_us,
+		.full_us = memory.full_us,
+	};
+	model_apply(reader->model, &event);
 }
 
 void reader_usage(struct reader *reader, uint64_t now_ns, bool with_peak)

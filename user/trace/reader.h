@@ -70,6 +70,9 @@ void reader_measure(struct reader *reader, uint64_t now_ns);
  */
 void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep);
 
+/* Memory of the process's cgroup, for all targets in it. */
+void reader_group(struct reader *reader, uint64_t now_ns);
+
 /* Usage (RSS, CPU) alone; with_peak also reads VmHWM. */
 void reader_usage(struct reader *reader, uint64_t now_ns, bool with_peak);
 

@@ -29,6 +29,7 @@
 
 #define POLL_NS               (100 * NSEC_PER_MSEC)
 #define START_POLL_NS         (5 * NSEC_PER_MSEC)
+#define GROUP_NS              NSEC_PER_SEC
 #define CENSUS_NS             (10 * NSEC_PER_SEC)
 #define BURST_DELAY_NS        (500 * NSEC_PER_MSEC) /* a growth may still tell */
 #define CENSUS_SHARE          50 /* a census may take one part in so many of our own time */
@@ -100,12 +101,33 @@ static void measure_all(struct session *session)
 			reader_measure(session->slots[i].reader, clock_mono_ns());
 }
 
+/* One of each cgroup is asked for it. */
+static bool is_first_of_group(const struct session *session, size_t index)
+{
+	const char *directory = reader_info(session->slots[index].reader)->cgroup_directory;
+
+	for (size_t i = 0; i < index; i++)
+		if (is_there(&session->slots[i]) &&
+			!strcmp(reader_info(session->slots[i].reader)->cgroup_directory, directory))
+			return false;
+	return true;
+}
+
+static void read_groups(struct session *session, uint64_t now_ns)
+{
+	for (size_t i = 0; i < session->slot_count; i++)
+		if (is_there(&session->slots[i]) && is_first_of_group(session, i))
+			reader_group(session->slots[i].reader, now_ns);
+	session->next_group_ns = now_ns + GROUP_NS;
+}
+
 static void read_first(struct session *session)
 {
 	for (size_t i = 0; i < session->slot_count; i++) {
 		first_census(session, &session->slots[i]);
 		reader_poll(session->slots[i].reader, clock_mono_ns(), true);
 	}
+	read_groups(session, clock_mono_ns());
 	measure_all(session);
 }
 
@@ -151,6 +173,8 @@ static void poll_all(struct session *session, uint64_t now_ns, bool all_deep)
 		if (parts_start(reader_parts(slot->reader)) == -EAGAIN)
 			pause_ns = START_POLL_NS;
 	}
+	if (all_deep || now_ns >= session->next_group_ns)
+		read_groups(session, now_ns);
 	/* Hundreds of targets are asked less often. */
 	session->next_poll_ns = now_ns + MAX(pause_ns, (clock_mono_ns() - begin_ns) * POLL_SHARE);
 }

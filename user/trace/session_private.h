@@ -52,7 +52,7 @@ struct session {
 	struct session_slot slots[MODEL_MAX_TARGETS];
 	size_t slot_count; /* those in use lie below */
 	uint64_t begin_ns, next_poll_ns, next_census_ns, next_refresh_ns, next_tick_ns;
-	uint64_t next_alive_ns;
+	uint64_t next_alive_ns, next_group_ns;
 	uint64_t next_look_ns, next_search_ns; /* at wanted processes: those told, all of /proc */
 	uint64_t too_many, too_small;          /* wanted processes that did not become targets */
 	bool launch_ended;
