@@ -47,6 +47,7 @@ is "Redis is half way" "$old_size $new_size" "524288 1048576"
 is "known as" "$(field '.targets[0].runtimes[0].name')" redis
 is "its malloc" "$(field '[.targets[0].allocators[] | select(.unknown) | .name] | join(" ")')" jemalloc
 is "growths" "$(field '.sites[] | select(.type == "dict dbDictType") | .growths')" 18
+is "its place is what added the key" "$(field '.sites[] | select(.type == "dict dbDictType" and .growths > 0) | .function')" dbAdd
 is "keys" "$(field "$dict | .length")" $((old_used + new_used))
 is "slots of the new table" "$(field "$dict | .capacity")" "$new_size"
 is "both tables are held" "$(field "$dict | .held_bytes")" $((8 * (old_size + new_size)))

@@ -24,7 +24,10 @@ static const char *const functions[] = {"malloc", "calloc", "realloc", "realloca
 	"memalign", "aligned_alloc", "posix_memalign", "valloc", "pvalloc", "strdup", "strndup",
 	"memcpy", "memmove", "memset", "strcpy", "strcat", "mmap", "mmap64", "munmap", "mremap",
 	"brk", "sbrk", "clone", "clone3", "__clone", "__clone3", "start_thread", "_start",
-	"_int_malloc", "_int_realloc", "_int_free", "sysmalloc", "rust_begin_unwind", "rust_panic"};
+	/* Redis: its hash table (src/dict.c) */
+	"_dictExpand", "dictExpand", "dictTryExpand", "dictResize", "dictAdd", "dictAddRaw",
+	"dictAddOrFind", "dictReplace", "_int_malloc", "_int_realloc", "_int_free", "sysmalloc",
+	"rust_begin_unwind", "rust_panic"};
 
 static const char *const folders[] = {"/usr/include/", "/usr/lib/gcc/", "/usr/lib/llvm-",
 	"/usr/local/include/c++/", "/rustc/", "/usr/src/rustc-", "./malloc/", "./nptl/", "./csu/",

@@ -98,15 +98,6 @@ static int decode(struct runtime_process *process, const struct runtime_probe *p
 	return 0;
 }
 
-/* No frame pointers, and who added the entry is one of Redis's own commands: the place is the dict's. */
-static size_t place(struct runtime_process *process, const struct runtime_probe *probe,
-	const struct mt_record *record, uint64_t ret[RUNTIME_PLACE_PCS])
-{
-	(void)record;
-	ret[0] = probe->vaddr + process->slide + 1;
-	return 1;
-}
-
 /* dictType is a variable of its own for each use: "dbDictType" holds the keys of a database. */
 static void type_name(struct runtime_process *process, uint64_t type, char *buf, size_t bytes)
 {
@@ -186,7 +177,6 @@ const struct runtime runtime_redis = {
 	.process_open = process_open,
 	.process_close = process_close,
 	.decode = decode,
-	.place = place,
 	.type_name = type_name,
 	.look = look,
 };

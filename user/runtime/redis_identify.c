@@ -49,6 +49,7 @@ int redis_identify(struct elf_file *elf, struct runtime_file *ret)
 		.attachment =
 			{
 				.kind = MT_GROW,
+				.flags = MT_ATTACH_STACK,
 				.addr = REG(DI),
 				.val = {REG(SI), MEM(DI, DICT_EXPONENTS), MEM(DI, DICT_REHASHIDX),
 					MEM(DI, 0)},
