@@ -38,3 +38,43 @@ Test(cxx_name, class_of_a_member)
 		cr_expect_eq(cxx_name_element_bytes(name), cases[i].element_bytes, "%s", name);
 	}
 }
+
+#define TRAITS(multi)                                                                              \
+	"std::__detail::_Mod_range_hashing, std::__detail::_Default_ranged_hash, "                 \
+	"std::__detail::_Prime_rehash_policy, std::__detail::_Hashtable_traits<false, "            \
+	"false, " multi
+
+static const struct {
+	const char *function, *name;
+} containers[] = {
+	{"std::_Hashtable<int, std::pair<int const, long>, std::allocator<std::pair<int const, "
+	 "long> "
+	 ">, std::__detail::_Select1st, std::equal_to<int>, std::hash<int>, " TRAITS(
+		 "true> >::_M_rehash"),
+		"std::unordered_map<int, long>"},
+	{"std::_Hashtable<int, std::pair<int const, std::vector<long, std::allocator<long> > >, "
+	 "std::allocator<int>, std::__detail::_Select1st, std::equal_to<int>, "
+	 "std::hash<int>, " TRAITS("false> >::_M_insert_multi_node"),
+		"std::unordered_multimap<int, std::vector<long>>"},
+	{"std::_Hashtable<long, long, std::allocator<long>, std::__detail::_Identity, "
+	 "std::equal_to<long>, std::hash<long>, " TRAITS("true> >::_M_rehash"),
+		"std::unordered_set<long>"},
+	{"std::vector<int, std::allocator<int> >::push_back", "std::vector<int>"},
+	{"std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >::append",
+		"std::string"},
+	{"std::_Hashtable<int", ""},
+	{"std::__new_allocator<long>::allocate", ""},
+	{"process<std::vector<int> >", ""},
+	{"", ""},
+};
+
+Test(cxx_name, container_of_a_member)
+{
+	for (size_t i = 0; i < sizeof(containers) / sizeof(*containers); i++) {
+		char name[160] = "";
+
+		cr_expect_eq(cxx_name_container(containers[i].function, name, sizeof(name)),
+			*containers[i].name != 0);
+		cr_expect_str_eq(name, containers[i].name);
+	}
+}

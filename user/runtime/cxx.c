@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "runtime/cxx_hash.h"
 #include "runtime/cxx_identify.h"
+#include "runtime/cxx_name.h"
 #include "runtime/cxx_vector.h"
 #include "runtime/runtime.h"
 
@@ -62,11 +63,11 @@ static int decode(struct runtime_process *process, const struct runtime_probe *p
 	return cxx_hash_decode(process, record, ret);
 }
 
-/* Of the others there is a copy of the stack. */
+/* Where there is no copy of the stack: the library's code has no name to tell it from the user's. */
 static size_t place(struct runtime_process *process, const struct runtime_probe *probe,
 	const struct mt_record *record, uint64_t ret[RUNTIME_PLACE_PCS])
 {
-	return probe->probe == CXX_PROBE_NEXT_BUCKETS ? cxx_hash_place(process, record, ret) : 0;
+	return probe->attachment.flags & MT_ATTACH_STACK ? 0 : cxx_hash_place(process, record, ret);
 }
 
 static const struct runtime_probe *probe_of_type(
@@ -118,6 +119,7 @@ const struct runtime runtime_cxx = {
 	.process_close = process_close,
 	.decode = decode,
 	.place = place,
+	.type_of_function = cxx_name_container,
 	.type_name = type_name,
 	.look = look,
 };

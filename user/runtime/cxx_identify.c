@@ -83,12 +83,18 @@ static int add_hash_probe(struct elf_file *elf, const struct native_function *ne
 			{
 				.kind = MT_GROW,
 				.addr = REG(DI),
-				.val = {REG(SI), MEM(DI, -24), MEM(SP, 0)},
+				.val = {REG(SI), MEM(DI, -24)},
 			},
 	};
 	int16_t frame;
 
+	/* In a file of its own, or with names, it is known to be the library's, whoever calls it. */
+	if (elf_file_has_symbols(elf) || elf_file_is_library(elf)) {
+		row.attachment.flags = MT_ATTACH_STACK;
+		return native_probe_add(elf, next, &row, ret);
+	}
 	/* Called by _M_need_rehash, whose own return address lies behind its frame. */
+	row.attachment.val[2] = MEM(SP, 0);
 	if (need->start && !native_frame_bytes(elf, need, &frame)) {
 		row.attachment.val[3] = MEM(SP, 8 + frame);
 		ret->cxx.need_rehash = need->start;

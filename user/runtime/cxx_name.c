@@ -2,6 +2,7 @@
 #include "runtime/cxx_name.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -144,22 +145,71 @@ void cxx_name_class(const char *function, char *buf, size_t bytes)
 	text_copy(buf, bytes, name);
 }
 
-/* The first template argument. */
-static bool first_argument(const char *class_name, char *buf, size_t bytes)
+/* The template argument that begins at text; returns what follows it, or NULL where there is none. */
+static const char *read_argument(const char *text, char *buf, size_t bytes)
 {
-	const char *open = strchr(class_name, '<');
 	int depth = 0;
 	size_t used = 0;
 
-	for (const char *at = open ? open + 1 : ""; *at && used < bytes - 1; at++) {
-		if (!depth && (*at == ',' || *at == '>'))
+	for (; *text && used < bytes - 1; text++) {
+		if (!depth && (*text == ',' || *text == '>'))
 			break;
-		depth += *at == '<';
-		depth -= *at == '>';
-		buf[used++] = *at;
+		depth += *text == '<';
+		depth -= *text == '>';
+		buf[used++] = *text;
 	}
 	buf[used] = 0;
-	return used;
+	return used ? text : NULL;
+}
+
+static bool first_argument(const char *class_name, char *buf, size_t bytes)
+{
+	const char *open = strchr(class_name, '<');
+
+	return open && read_argument(open + 1, buf, bytes);
+}
+
+/* std::_Hashtable<K, V, ..., _Select1st or _Identity, ..., _Hashtable_traits<hashes kept, no multi, unique>> */
+static bool name_table(const char *table, char *buf, size_t bytes)
+{
+	static const char pair[] = "std::pair<";
+	const char *traits = strstr(table, "_Hashtable_traits<");
+	const char *multi = traits && strstr(traits, ", false>") ? "multi" : "";
+	char key[512], value[1024], mapped[512];
+	const char *rest = read_argument(strchr(table, '<') + 1, key, sizeof(key));
+
+	if (!rest || strncmp(rest, ", ", 2) || !read_argument(rest + 2, value, sizeof(value)))
+		return false;
+	if (!strstr(table, "_Select1st")) {
+		snprintf(buf, bytes, "std::unordered_%sset<%s>", multi, key);
+		return true;
+	}
+	if (strncmp(value, pair, sizeof(pair) - 1))
+		return false;
+	rest = read_argument(value + sizeof(pair) - 1, mapped, sizeof(mapped));
+	if (!rest || strncmp(rest, ", ", 2) || !read_argument(rest + 2, mapped, sizeof(mapped)))
+		return false;
+	snprintf(buf, bytes, "std::unordered_%smap<%s, %s>", multi, key, mapped);
+	return true;
+}
+
+bool cxx_name_container(const char *function, char *buf, size_t bytes)
+{
+	static const char *const classes[] = {
+		"std::vector<", "std::deque<", "std::__cxx11::basic_string<"};
+	static const char table[] = "std::_Hashtable<";
+	char name[NAME_BYTES];
+
+	cxx_name_class(function, name, sizeof(name));
+	if (!strncmp(function, table, sizeof(table) - 1))
+		return name_table(name, buf, bytes);
+	for (size_t i = 0; i < ARRAY_SIZE(classes); i++)
+		if (!strncmp(function, classes[i], strlen(classes[i])) &&
+			name[strlen(name) - 1] == (i < 2 ? '>' : 'g')) {
+			text_copy(buf, bytes, name);
+			return true;
+		}
+	return false;
 }
 
 uint32_t cxx_name_element_bytes(const char *class_name)

@@ -3,6 +3,7 @@
 #ifndef MEMTRACE_RUNTIME_CXX_NAME_H
 #define MEMTRACE_RUNTIME_CXX_NAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,6 +12,12 @@
  * gives "std::vector<int>". What libraries add by default (allocators, hashes, comparisons) is left out.
  */
 void cxx_name_class(const char *function, char *buf, size_t bytes);
+
+/*
+ * The container that a member function of libstdc++ belongs to: a vector, string or deque, or the unordered one
+ * for which a std::_Hashtable stands. False where it is of none.
+ */
+bool cxx_name_container(const char *function, char *buf, size_t bytes);
 
 /* Bytes of an element of that class: its first template argument, where that is a type known here; else 0. */
 uint32_t cxx_name_element_bytes(const char *class_name);

@@ -198,6 +198,12 @@ struct runtime {
 	size_t (*place)(struct runtime_process *process, const struct runtime_probe *probe,
 		const struct mt_record *record, uint64_t ret[RUNTIME_PLACE_PCS]);
 
+	/*
+	 * The type of a container by the name of a function that was called to make it grow, where
+	 * decode() does not tell its template arguments. False where it does not say. NULL = never.
+	 */
+	bool (*type_of_function)(const char *function, char *buf, size_t bytes);
+
 	/* Name of a type pointer or "" (buf is always terminated). May ask the parser; cached. */
 	void (*type_name)(struct runtime_process *process, uint64_t type, char *buf, size_t bytes);
 

@@ -369,13 +369,28 @@ static uint32_t probe_site(struct reader *reader, const struct part *part,
 	return record_site(reader, record, family, type);
 }
 
+/* A type without template arguments may have been told them by the functions that were called. */
+static uint32_t grown_type(struct reader *reader, const struct part *part,
+	const struct mt_record *record, uint64_t type)
+{
+	uint32_t known = part_intern_type(reader->parts, part, type), told;
+	uint64_t addrs[UNWINDER_MAX_FRAMES];
+
+	if (!part->runtime->type_of_function || strchr(model_string(reader->model, known), '<') ||
+		!(record->flags & MT_HAS_COPY))
+		return known;
+	told = symbolizer_type(reader->symbolizer, part->runtime->type_of_function, addrs,
+		record_stack(reader, record, addrs));
+	return told ? told : known;
+}
+
 static void grown(struct reader *reader, const struct part *part, const struct runtime_probe *probe,
 	struct event *event, uint64_t type, const struct mt_record *record)
 {
 	struct event_growth *growth = &event->growth;
 
 	growth->runtime = part->name;
-	growth->type = part_intern_type(reader->parts, part, type);
+	growth->type = grown_type(reader, part, record, type);
 	growth->site = probe_site(reader, part, probe, record, growth->family, growth->type);
 	if (growth->old_key != growth->key)
 		watch_remove(&reader->watched,

@@ -48,6 +48,7 @@ struct symbolizer {
 	struct table files_by_id; /* the parser's number -> index */
 	struct table sites; /* stack hash -> site id, above it family and directness of a toucher */
 	struct table stacks; /* stack hash -> id of a whole stack */
+	struct table types;  /* stack hash -> name of what grows there */
 	uint64_t refused;
 	struct parser_frame answer[PARSER_MAX_FRAMES];
 };
@@ -68,6 +69,7 @@ void symbolizer_free(struct symbolizer *symbolizer)
 	table_done(&symbolizer->files_by_id);
 	table_done(&symbolizer->sites);
 	table_done(&symbolizer->stacks);
+	table_done(&symbolizer->types);
 	free(symbolizer->files);
 	free(symbolizer);
 }
@@ -349,6 +351,26 @@ struct symbolizer_toucher symbolizer_toucher(
 	return (struct symbolizer_toucher){.site = (uint32_t)found,
 		.family = (enum family)(found >> FAMILY_SHIFT & 0xff),
 		.direct = found >> DIRECT_SHIFT & 1};
+}
+
+uint32_t symbolizer_type(struct symbolizer *symbolizer,
+	bool (*type_of)(const char *function, char *buf, size_t bytes), const uint64_t *addrs,
+	size_t count)
+{
+	uint64_t hash = hash_bytes(0, addrs, count * sizeof(*addrs)), type = 0;
+	struct gathered gathered = {.first_is_ip = true};
+	char name[160];
+
+	if (!count || table_get(&symbolizer->types, hash, &type))
+		return (uint32_t)type;
+	if (symbolizer->types.count >= SYMBOLIZER_MAX_STACKS)
+		return 0;
+	gather(symbolizer, &gathered, addrs, count);
+	for (size_t i = 0; i < gathered.count && gathered.frames[i].internal && !type; i++)
+		if (type_of(gathered.frames[i].function, name, sizeof(name)))
+			type = model_intern(symbolizer->model, name);
+	table_set(&symbolizer->types, hash, type);
+	return (uint32_t)type;
 }
 
 uint32_t symbolizer_stack(struct symbolizer *symbolizer, const uint64_t *addrs, size_t count)

@@ -33,6 +33,14 @@ void symbolizer_free(struct symbolizer *symbolizer);
 uint32_t symbolizer_site(struct symbolizer *symbolizer, enum family family, uint32_t type,
 	const uint64_t *addrs, size_t count, bool first_is_ip);
 
+/*
+ * What the library's functions at the top of a stack say of the container (type_of: a runtime's
+ * type_of_function()), interned; 0 = nothing.
+ */
+uint32_t symbolizer_type(struct symbolizer *symbolizer,
+	bool (*type_of)(const char *function, char *buf, size_t bytes), const uint64_t *addrs,
+	size_t count);
+
 /* Who touched a page. */
 struct symbolizer_toucher {
 	uint32_t site;      /* as above */
