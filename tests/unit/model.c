@@ -1008,7 +1008,8 @@ static struct event random_event(const uint32_t *sites, unsigned int *seed)
 		break;
 	case EVENT_CREATE:
 		event.create = (struct event_create){(enum family)(r % 4), words[2] % 9000, 0,
-			(uint32_t)(r % 3), sites[r % 8], 0, r & 1, r & 2, words[4], words[5]};
+			(uint32_t)(r % 3), sites[r % 8], 0, r & 1, r & 2, words[4], words[5],
+			r & 4};
 		break;
 	case EVENT_LOOK:
 		event.look.family = (enum family)(r % 4);

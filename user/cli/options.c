@@ -411,8 +411,8 @@ static const struct option_row rows[] = {
 		"call of every process of the machine costs some 80 ns more",
 		take_memory_calls},
 	{"access-burst", 0, NULL,
-		"where nothing tells where a large Go map comes from: who uses it, seen for\n"
-		"100 ms (at most five maps); meanwhile every use of a map costs 0.6 us more",
+		"where nothing tells where a large map comes from: who uses it, seen\n"
+		"for 100 ms; meanwhile every use of a map costs 0.6 us more",
 		take_access_burst},
 	{"dry-run", 0, NULL, "say what would be attached and what it would cost, then end",
 		take_dry_run},
