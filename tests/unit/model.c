@@ -1195,3 +1195,46 @@ Test(model, floor_is_what_cycles_leave)
 	cr_assert_float_eq(model_floor_slope(target), 1000, 20);
 	world_done(&w);
 }
+
+/* ---- places of stacks without code of the user's ---- */
+
+Test(model, library_stands_in_for_the_user)
+{
+	static const char go[] = "/usr/lib/go/src/x.go";
+	static const struct {
+		const char *function, *file;
+		bool internal;
+	} rows[][4] = {
+		{{"runtime.growslice", go, true}, {"encoding/json.Marshal", go, true},
+			{"main.f", "/src/f.go", false}},
+		{{"runtime.hashGrow", go, true}, {"reflect.mapassign", go, true},
+			{"encoding/json.(*decodeState).object", go, true},
+			{"net/http.(*conn).serve", go, true}},
+		{{"internal/runtime/maps.(*table).rehash", go, true},
+			{"runtime.mapassign", go, true}},
+		{{"operator new(unsigned long)", "new_op.cc", true}, {"std::f()", "f.cc", true}},
+		{{"libx.so.1+0x1234", "build-id 12ab", true}},
+	};
+	static const char *const places[] = {
+		"main.f", "encoding/json.(*decodeState).object", "", "", ""};
+	struct world w = world_new();
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct model_frame frames[4] = {0};
+		const struct site *site;
+		size_t count = 0;
+
+		for (; count < 4 && rows[i][count].function; count++)
+			frames[count] = (struct model_frame){rows[i][count].function,
+				rows[i][count].file, 10, rows[i][count].internal, false};
+		site = model_site(w.model,
+			model_add_site(w.model, w.target, FAMILY_MAP, w.type, frames, count));
+		cr_expect_str_eq(site->function, places[i]);
+		cr_expect_eq(site->library, i == 1);
+		/* what is no container's place stays as it was */
+		site = model_site(
+			w.model, model_add_site(w.model, w.target, FAMILY_NONE, 0, frames, count));
+		cr_expect_str_eq(site->function, i ? "" : "main.f");
+	}
+	world_done(&w);
+}

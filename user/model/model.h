@@ -280,12 +280,14 @@ struct generation {
 struct site {
 	uint32_t id, target;
 	enum family family;
-	uint32_t runtime;            /* interned name, 0 = the target's first */
-	uint32_t type;               /* interned, 0 = unknown */
-	const char *function, *file; /* of the first frame outside runtime and standard library */
-	uint32_t line;               /* 0 = unknown */
+	uint32_t runtime; /* interned name, 0 = the target's first */
+	uint32_t type;    /* interned, 0 = unknown */
+	/* Of the first frame outside runtime and standard library; else see library */
+	const char *function, *file;
+	uint32_t line; /* 0 = unknown */
 	uint32_t frame_count;
 	struct model_frame *frames; /* innermost first, as symbolized */
+	bool library;               /* no frame is the user's: function is a library's */
 	bool other;                 /* stands for all sites that did not fit */
 
 	uint64_t growths, same_size;

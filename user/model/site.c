@@ -22,6 +22,32 @@ size_t frames_find_user(const struct model_frame *frames, size_t count)
 	return i;
 }
 
+static bool starts_with(const char *s, const char *prefix)
+{
+	return !strncmp(s, prefix, strlen(prefix));
+}
+
+/*
+ * Where no frame is the user's (the library runs goroutines of its own, or the stack was cut short): the
+ * innermost function of Go's standard library, not of what grows things for it. Libraries of other languages
+ * have no place: what is inlined there is as good as the container itself.
+ */
+static size_t find_library(const struct model_frame *frames, size_t count)
+{
+	size_t i = 0;
+
+	for (; i < count; i++) {
+		const char *function = frames[i].function, *file = frames[i].file;
+		size_t length = file ? strlen(file) : 0;
+
+		if (function && *function && length > 3 && !strcmp(file + length - 3, ".go") &&
+			!starts_with(function, "runtime.") && !starts_with(function, "internal/") &&
+			!starts_with(function, "reflect."))
+			break;
+	}
+	return i;
+}
+
 struct place {
 	uint32_t target;
 	enum family family;
@@ -107,12 +133,20 @@ uint32_t model_add_site(struct model *model, uint32_t target, enum family family
 	const struct model_frame *frames, size_t frame_count)
 {
 	size_t user = frames_find_user(frames, frame_count);
-	const struct model_frame *frame = user < frame_count ? &frames[user] : NULL;
-	struct place place = {target, family, type, frame ? frame->line : 0,
-		frame ? frame->function : "", frame && frame->file ? frame->file : ""};
+	bool library = user == frame_count && family != FAMILY_NONE;
+	const struct model_frame *frame;
+	struct place place = {target, family, type, 0, "", ""};
 	struct site *site;
 	uint64_t key, id;
 
+	if (library)
+		user = find_library(frames, frame_count);
+	frame = user < frame_count ? &frames[user] : NULL;
+	if (frame) {
+		place.line = frame->line;
+		place.function = frame->function;
+		place.file = frame->file ? frame->file : "";
+	}
 	if (target >= model->target_count || family >= FAMILY_MAX)
 		return 0;
 	for (key = place_key(&place); table_get(&model->sites_by_key, key, &id); key++)
@@ -122,6 +156,7 @@ uint32_t model_add_site(struct model *model, uint32_t target, enum family family
 		return site_other(model, model->targets[target]);
 	site = site_new(model, &place);
 	site->frames = frames_copy(model, frames, frame_count, &site->frame_count);
+	site->library = library && frame;
 	table_set(&model->sites_by_key, key, site->id);
 	model_tell(model, site, site);
 	return site->id;

@@ -354,6 +354,7 @@ static void emit_churn(const struct rule_context *context, const struct site *si
 	uint64_t allocated = model_scale(model, site->target, site->family, site->allocated_bytes);
 	struct numbers n = {0};
 
+	finding.normal = site->library; /* nobody but its authors can give a hint there */
 	finding.bytes = model_scale(model, site->target, site->family, site->garbage_bytes);
 	finding.saves_bytes = finding.bytes;
 	finding.bytes_per_second = storm->bytes_per_second;
