@@ -29,7 +29,7 @@ static void put_block(uint64_t block, uint64_t bytes)
 
 static void start(void)
 {
-	file.probe_count = 4;
+	file.probe_count = 5;
 	for (uint32_t i = 0; i < file.probe_count; i++) {
 		file.probes[i].probe = (uint16_t)i;
 		file.probes[i].vaddr = 0x1000 + i;
@@ -102,6 +102,33 @@ Test(rust_containers, sizes_in_bytes)
 		0);
 	cr_expect_eq(event.growth.key, 0);
 	cr_expect_str_eq(name_of(type), "Vec or VecDeque");
+}
+
+Test(rust_containers, alignments_before_sizes)
+{
+	const struct runtime_probe *probe = &file.probes[RUST_PROBE_VEC_LAYOUT];
+	struct mt_record record = {.addr = HEADER, .val = {8, 1600, 200, 3200, 200, 7}};
+	struct event event = {0};
+	uint64_t type;
+
+	cr_assert_eq(rust_decode(&process, probe, &record, &event, &type), 0);
+	cr_expect_eq(event.growth.key, HEADER);
+	cr_expect_eq(event.growth.capacity, 400);
+	cr_expect_str_eq(name_of(type), "Vec");
+	record.val[4] = 7; /* of a deque: index of the first, then the length */
+	record.val[5] = 200;
+	cr_assert_eq(rust_decode(&process, probe, &record, &event, &type), 0);
+	cr_expect_str_eq(name_of(type), "VecDeque");
+	record.val[5] = 9; /* neither is full */
+	cr_assert_eq(rust_decode(&process, probe, &record, &event, &type), 0);
+	cr_expect_eq(event.growth.key, 0);
+	cr_expect_str_eq(name_of(type), "Vec or VecDeque");
+	cr_expect_eq(event.growth.garbage_bytes, malloc_usable(1600));
+	record.val[2] = 3; /* that register is no header */
+	cr_assert_eq(rust_decode(&process, probe, &record, &event, &type), 0);
+	cr_expect_eq(event.growth.key, 0);
+	record.val[1] = 0; /* there was no array */
+	cr_expect_eq(rust_decode(&process, probe, &record, &event, &type), -EBADMSG);
 }
 
 Test(rust_containers, vec_in_either_order)

@@ -237,6 +237,27 @@ static int decode_vec(
 	return fill(ret, known ? record->addr : 0, old * element, now * element);
 }
 
+static int decode_layout(
+	uint32_t probe, const struct mt_record *record, struct event *ret, uint64_t *ret_type)
+{
+	uint64_t old = record->val[1], now = record->val[3], capacity = record->val[2];
+	bool fits = !(record->flags & MT_UNREAD) && capacity && old >= capacity &&
+		    old % capacity == 0 && now % (old / capacity) == 0;
+	uint64_t element = fits ? old / capacity : 0;
+	enum rust_shape shape = RUST_VEC_OR_DEQUE;
+
+	/* push finds all room taken; of bytes there are no deques to speak of. */
+	if (fits && (record->val[4] == capacity || element == 1))
+		shape = RUST_VEC;
+	else if (fits && record->val[5] == capacity)
+		shape = RUST_DEQUE;
+	if (shape == RUST_VEC_OR_DEQUE)
+		element = 0;
+	*ret_type = rust_type(probe, shape, element);
+	ret->growth.capacity = element ? now / element : 0;
+	return fill(ret, element ? record->addr : 0, old, now);
+}
+
 static int decode_bytes(uint32_t probe, enum rust_shape shape, const struct mt_record *record,
 	struct event *ret, uint64_t *ret_type)
 {
@@ -318,6 +339,8 @@ int rust_decode(struct runtime_process *process, const struct runtime_probe *pro
 	switch (probe->probe) {
 	case RUST_PROBE_VEC:
 		return decode_vec(number, record, ret, ret_type);
+	case RUST_PROBE_VEC_LAYOUT:
+		return decode_layout(number, record, ret, ret_type);
 	case RUST_PROBE_VEC_BYTES:
 		return decode_bytes(number, RUST_VEC, record, ret, ret_type);
 	case RUST_PROBE_DEQUE_BYTES:

@@ -9,6 +9,7 @@
  * the result on their stack.
  *
  *	finish_grow, now:	RSI old capacity  RDX old array  RCX new capacity  R8 alignment  R9 bytes of an element
+ *	finish_grow, 1.85:	RSI alignment  RDX new bytes  RCX -> { old array, alignment or 0, old bytes }
  *	finish_grow, 1.63:	RSI new bytes  RDX alignment  RCX -> { old array, old bytes, alignment or 0 }
  */
 #include "runtime/rust_identify.h"
@@ -46,6 +47,7 @@ struct search {
 	struct elf_file *elf;
 	struct runtime_file *file;
 	struct functions finish, tables, deques, callers;
+	bool layout; /* the finish_grow whose calls are taken has alignments before sizes */
 	size_t dropped, unseen;
 };
 
@@ -197,6 +199,46 @@ static struct mt_attachment bytes_attachment(int home, int16_t offset)
 	return attachment;
 }
 
+/* A vector is { capacity, array, length }, a deque { capacity, array, first, length }. */
+static struct mt_attachment layout_attachment(int home)
+{
+	struct mt_attachment attachment = {
+		.kind = MT_GROW,
+		.flags = MT_ATTACH_STACK,
+		.val = {MEM(CX, 8), MEM(CX, 16), {0}, REG(DX)},
+		.floor = 1,
+	};
+
+	if (home >= 0) {
+		attachment.addr = (struct mt_source){MT_FROM_REG, (uint8_t)home, 0};
+		attachment.val[2] = AT(home, 0);
+		attachment.val[4] = AT(home, 16);
+		attachment.val[5] = AT(home, 24);
+	}
+	return attachment;
+}
+
+/* cmp $0, 8(%rcx) or 16(%rcx): was there an array? That is where finish_grow looks for its alignment. */
+static bool alignment_comes_first(struct elf_file *elf, const struct native_function *finish)
+{
+	struct go_code code;
+	bool first = false;
+
+	if (native_code_open(elf, finish, MAX_INSNS, &code))
+		return false;
+	for (size_t i = 0; i < code.count && !first; i++) {
+		const cs_x86_op *operands = code.insns[i].detail->x86.operands;
+
+		if (code.insns[i].id != X86_INS_CMP || operands[0].type != X86_OP_MEM ||
+			operands[0].mem.base != X86_REG_RCX || operands[1].type != X86_OP_IMM)
+			continue;
+		first = operands[0].mem.disp == 8;
+		break;
+	}
+	native_code_close(&code);
+	return first;
+}
+
 /* The bytes of an element are passed in R9: nothing was in 1.63. */
 static bool passes_element(const struct go_code *code, size_t call)
 {
@@ -225,7 +267,10 @@ static bool take_growth(uint64_t pc, void *arg)
 		call++;
 	home = native_argument_home(&code);
 	text_copy(row.type, sizeof(row.type), "Vec");
-	if (passes_element(&code, MIN(call, code.count))) {
+	if (search->layout) {
+		row.probe = RUST_PROBE_VEC_LAYOUT;
+		row.attachment = layout_attachment(home);
+	} else if (passes_element(&code, MIN(call, code.count))) {
 		row.probe = RUST_PROBE_VEC;
 		row.attachment = vec_attachment(home);
 	} else if (has(&search->deques, function.start)) {
@@ -266,8 +311,10 @@ static void place(struct search *search)
 {
 	for (size_t i = 0; i < search->tables.count; i++)
 		add_table(search, &search->tables.list[i]);
-	for (size_t i = 0; i < search->finish.count; i++)
+	for (size_t i = 0; i < search->finish.count; i++) {
+		search->layout = alignment_comes_first(search->elf, &search->finish.list[i]);
 		native_each_call(search->elf, search->finish.list[i].start, take_growth, search);
+	}
 	if (!search->finish.count)
 		native_add_skip(search->file, "growth of Vec, String and VecDeque",
 			"finish_grow, in which it ends, is not found");

@@ -8,8 +8,9 @@ struct runtime_file;
 
 /* Rows of the probes. */
 enum rust_probe {
-	RUST_PROBE_VEC,       /* call of finish_grow with capacities and the bytes of an element */
-	RUST_PROBE_VEC_BYTES, /* the same with sizes in bytes: until Rust 1.8x */
+	RUST_PROBE_VEC, /* call of finish_grow with capacities and the bytes of an element */
+	RUST_PROBE_VEC_LAYOUT, /* the same with sizes in bytes and alignments before them: Rust 1.7x, 1.8x */
+	RUST_PROBE_VEC_BYTES,   /* the same with alignments behind the sizes: Rust 1.6x */
 	RUST_PROBE_DEQUE_BYTES, /* in VecDeque::grow of these */
 	RUST_PROBE_TABLE,       /* RawTable::reserve_rehash */
 };
