@@ -13,6 +13,7 @@
 #include "runtime/cxx_identify.h"
 #include "runtime/cxx_name.h"
 #include "runtime/cxx_vector.h"
+#include "runtime/look_each.h"
 #include "runtime/runtime.h"
 
 /*
@@ -89,8 +90,8 @@ static void type_name(struct runtime_process *process, uint64_t type, char *buf,
 					: "");
 }
 
-static void look_at(struct runtime_process *process, enum family family, uint64_t key,
-	uint64_t type, uint64_t length_peak, bool deep, struct event_look *ret)
+static void look_at(struct runtime_process *process, uint64_t type, enum family family,
+	uint64_t key, uint64_t length_peak, bool deep, struct event_look *ret)
 {
 	const struct runtime_probe *probe = probe_of_type(process, type);
 
@@ -106,9 +107,7 @@ static int look(struct runtime_process *process, enum family family, const uint6
 	const uint64_t *types, const uint64_t *length_peaks, size_t count, bool deep,
 	struct event_look *ret)
 {
-	for (size_t i = 0; i < count; i++)
-		look_at(process, family, keys[i], types[i], length_peaks[i], deep, &ret[i]);
-	return 0;
+	return look_each(look_at, process, family, keys, types, length_peaks, count, deep, ret);
 }
 
 const struct runtime runtime_cxx = {

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/table.h"
 #include "base/text.h"
+#include "runtime/look_each.h"
 #include "runtime/parser.h"
 #include "runtime/redis_identify.h"
 #include "runtime/resident.h"
@@ -130,13 +131,14 @@ static uint64_t need_bytes(uint64_t length)
 	return table_bytes(next_exponent(length));
 }
 
-static void look_at(struct runtime_process *process, uint64_t key, uint64_t length_peak, bool deep,
-	struct event_look *ret)
+static void look_at(struct runtime_process *process, uint64_t type, enum family family,
+	uint64_t key, uint64_t length_peak, bool deep, struct event_look *ret)
 {
 	struct dict dict;
 	int newest;
 
-	*ret = (struct event_look){.family = FAMILY_MAP, .key = key, .liveness = LIVENESS_DEAD};
+	(void)type;
+	*ret = (struct event_look){.family = family, .key = key, .liveness = LIVENESS_DEAD};
 	if (target_mem_read(process->mem, key, &dict, sizeof(dict)) || !agrees(&dict))
 		return;
 	newest = dict.rehashidx != -1;
@@ -163,12 +165,7 @@ static int look(struct runtime_process *process, enum family family, const uint6
 	const uint64_t *types, const uint64_t *length_peaks, size_t count, bool deep,
 	struct event_look *ret)
 {
-	(void)types;
-	if (family != FAMILY_MAP)
-		return -ENOTSUP;
-	for (size_t i = 0; i < count; i++)
-		look_at(process, keys[i], length_peaks[i], deep, &ret[i]);
-	return 0;
+	return look_each(look_at, process, family, keys, types, length_peaks, count, deep, ret);
 }
 
 const struct runtime runtime_redis = {

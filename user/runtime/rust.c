@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "runtime/look_each.h"
 #include "runtime/runtime.h"
 #include "runtime/rust_containers.h"
 #include "runtime/rust_identify.h"
@@ -36,9 +37,7 @@ static int look(struct runtime_process *process, enum family family, const uint6
 	const uint64_t *types, const uint64_t *length_peaks, size_t count, bool deep,
 	struct event_look *ret)
 {
-	for (size_t i = 0; i < count; i++)
-		rust_look(process, types[i], family, keys[i], length_peaks[i], deep, &ret[i]);
-	return 0;
+	return look_each(rust_look, process, family, keys, types, length_peaks, count, deep, ret);
 }
 
 const struct runtime runtime_rust = {
