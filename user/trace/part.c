@@ -17,6 +17,7 @@ struct parts {
 	struct target_mem *mem;
 	struct model *model;
 	uint32_t target;
+	bool optional;        /* those that are optional, too */
 	size_t modules_asked; /* so many of them were asked for parts */
 	uint64_t open_ns, refresh_due_ns;
 	struct part parts[PART_MAX];
@@ -31,10 +32,11 @@ static const struct runtime *find_runtime(const char *name)
 	return NULL;
 }
 
-static bool is_wanted(const struct module *module)
+static bool is_wanted(const struct module *module, bool optional)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
-		if (runtimes[i]->wants && runtimes[i]->wants(module_name(module)))
+		if ((optional || !runtimes[i]->optional) && runtimes[i]->wants &&
+			runtimes[i]->wants(module_name(module)))
 			return true;
 	return false;
 }
@@ -54,6 +56,8 @@ static void add_parts(struct parts *parts, const struct module *module)
 		const struct runtime *runtime = find_runtime(file->runtime);
 		struct part *part = &parts->parts[parts->count];
 
+		if (runtime && runtime->optional && !parts->optional)
+			continue;
 		tell_skips(parts, file);
 		if (!runtime)
 			continue;
@@ -68,7 +72,9 @@ static void add_parts(struct parts *parts, const struct module *module)
 		part->file = xcalloc(1, sizeof(*file));
 		*part->file = *file;
 		parts->count++;
-		model_add_runtime(parts->model, parts->target, file->runtime, file->version);
+		if (!runtime->optional)
+			model_add_runtime(
+				parts->model, parts->target, file->runtime, file->version);
 	}
 	free(file);
 }
@@ -81,7 +87,7 @@ static void take_modules(struct parts *parts)
 	for (; parts->modules_asked < modules_count(parts->modules); parts->modules_asked++) {
 		const struct module *module = modules_get(parts->modules, parts->modules_asked);
 
-		if (parts->modules_asked && !is_wanted(module))
+		if (parts->modules_asked && !is_wanted(module, parts->optional))
 			continue;
 		if (late)
 			model_add_skip(parts->model, module_name(module),
@@ -96,7 +102,7 @@ static void take_modules(struct parts *parts)
 }
 
 struct parts *parts_new(struct parser *parser, struct modules *modules, struct target_mem *mem,
-	struct model *model, uint32_t target)
+	struct model *model, uint32_t target, bool optional)
 {
 	struct parts *parts = xcalloc(1, sizeof(*parts));
 
@@ -105,6 +111,7 @@ struct parts *parts_new(struct parser *parser, struct modules *modules, struct t
 		.mem = mem,
 		.model = model,
 		.target = target,
+		.optional = optional,
 		.open_ns = clock_mono_ns()};
 	take_modules(parts);
 	return parts;
@@ -133,10 +140,10 @@ bool parts_would_know(int pid, struct parser *parser)
 	if (modules_open(pid, parser, &modules) < 0)
 		goto out;
 	for (size_t i = 0; i < modules_count(modules) && !known; i++) {
-		if (i && (!is_wanted(modules_get(modules, i)) || modules_load(modules, i)))
+		if (i && (!is_wanted(modules_get(modules, i), false) || modules_load(modules, i)))
 			continue;
 		known = parser_runtime(parser, modules_get(modules, i)->file_id, 0, file) == 0 &&
-			file->runtime[0];
+			file->runtime[0] && !find_runtime(file->runtime)->optional;
 	}
 out:
 	modules_close(modules);
