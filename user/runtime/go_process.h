@@ -80,7 +80,7 @@ struct go_container {
 	bool verified; /* found allocated at least once */
 	bool dead;     /* stays so until a probe or a census finds something there again */
 	bool told; /* a probe has named it since it was last verified: it is there, whoever was before */
-	bool unread; /* its slot was changing under the last look: neither alive nor dead */
+	bool unread;    /* its slot was changing under the last look: neither alive nor dead */
 	uint8_t doubts; /* looks in a row at which its header made no sense */
 	bool rooted, walked;
 	uint64_t walked_array, walked_count; /* what the header said at the last walk */
