@@ -424,6 +424,21 @@ Test(governor, guest_lives_on_half)
 	governor_free(sim.governor);
 }
 
+/* In a target that does nothing a guest never has what it takes to come: nobody is to ask all the time. */
+Test(governor, guest_is_waited_for_calmly)
+{
+	struct governor_config config = {.budget_pct = 1, .detach_ns = DETACH_NS};
+	struct governor *governor = governor_new(&config, 0);
+	struct governor_action actions[GOVERNOR_MAX_LINKS];
+
+	governor_add_guest(governor, 0.3, 0);
+	cr_assert(eq(sz, governor_decide(governor, 0, actions), 0));
+	cr_assert(eq(u64, governor_next_ns(governor, 0), GOVERNOR_CALM_TICK_NS));
+	governor_add_link(governor, 0.3, 0);
+	cr_assert(eq(u64, governor_next_ns(governor, 0), 0));
+	governor_free(governor);
+}
+
 /* A cheap link may go on while another one has emptied the account. */
 Test(governor, an_empty_account_leaves_the_innocent_some_credit)
 {

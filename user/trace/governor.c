@@ -443,7 +443,8 @@ static uint64_t tick_of(const struct link *link, uint64_t now_ns)
 {
 	uint64_t age = now_ns - link->opened_ns;
 
-	if (link->state == LINK_NEW)
+	/* A guest comes when there are savings, and those take their time. */
+	if (link->state == LINK_NEW && !link->guest)
 		return 0;
 	if (link->state != LINK_OPEN || age >= WINDOW_MAX_NS)
 		return GOVERNOR_CALM_TICK_NS;
