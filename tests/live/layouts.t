@@ -33,12 +33,21 @@ look() {
 	workload_end
 }
 
+# only_allocations MINOR: of a version behind those that were checked, nothing else is probed.
+only_allocations() {
+	"$MEMTRACE" probes "$scratch/go1.$1" >"$scratch/probes"
+	says "go1.$1: what is not probed" "$scratch/probes" 'skipped: probes of growth: go1.*calling convention not checked'
+	is "go1.$1: probes" "$(grep -oE '^  [a-z]+ +[^+ ]+' "$scratch/probes" | grep -v skipped | tr -s ' ' | tr '\n' ';')" \
+		" allocation runtime.(*mcache).allocLarge; allocation runtime.(*mcache).refill;"
+}
+
 # known_by_dwarf VERSION MINOR: a build of VERSION that says MINOR.
 known_by_dwarf() {
 	program=$(workload "$1" map_emptied) || { not_ok "Go $1: map_emptied builds"; return; }
 	look "go1.$2" "$(unknown "$program" "$2")" || return
 	says "go1.$2: its version is the unknown one" "$scratch/report.json" "\"version\":\"go1.$2\."
 	check tests/live/read_only.expect map_emptied "$1"
+	[ "$2" -le 26 ] || only_allocations "$2"
 	program=$(workload "$1" heap_profile) || { not_ok "Go $1: heap_profile builds"; return; }
 	look "go1.$2" "$(unknown "$program" "$2")" || return
 	check tests/live/layouts.expect heap_profile "$1"

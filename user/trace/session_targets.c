@@ -88,8 +88,8 @@ static void skip_containers(struct session *session, const struct process_info *
 	char what[80];
 
 	snprintf(what, sizeof(what), "containers of pid %d (%s)", info->id.pid, info->comm);
-	model_add_skip(
-		session->model, what, "no known runtime in its executable (known: Go, C++, Rust, Redis)");
+	model_add_skip(session->model, what,
+		"no known runtime in its executable (known: Go, C++, Rust, Redis)");
 }
 
 static struct session_slot *free_slot(struct session *session)
