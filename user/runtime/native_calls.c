@@ -97,22 +97,29 @@ bool native_calls(struct elf_file *elf, const struct go_code *code, size_t i,
 
 /* ---- references ---- */
 
+/* Constants of another kind may lie just before it; a string that ends in it is the worse match. */
 int native_find_string(struct elf_file *elf, const char *text, uint64_t *ret_addr)
 {
 	struct elf_section section;
 	size_t size, bytes = strlen(text) + 1;
 	const uint8_t *data = elf_file_section_bytes(elf, ".rodata", &size), *at = data;
+	const uint8_t *best = NULL;
 
 	if (!data || !elf_file_section(elf, ".rodata", &section))
 		return -ENOENT;
 	while ((at = memmem(at, size - (size_t)(at - data), text, bytes))) {
-		if (at == data || !at[-1]) {
-			*ret_addr = section.addr + (uint64_t)(at - data);
-			return 0;
-		}
+		bool whole = at == data || !at[-1];
+
+		if (whole || !best)
+			best = at;
+		if (whole)
+			break;
 		at++;
 	}
-	return -ENOENT;
+	if (!best)
+		return -ENOENT;
+	*ret_addr = section.addr + (uint64_t)(best - data);
+	return 0;
 }
 
 static size_t find_slices(
