@@ -194,13 +194,32 @@ static void try_channel(
 			&(struct candidate){.family = FAMILY_CHANNEL, .key = key, .chan = header});
 }
 
+/*
+ * All that hangs at a root are nodes and entries, or lies in a span that is newer than our list of them. Other
+ * objects of a node's size are many.
+ */
+static bool trie_possible(const struct census *census, const struct go_trie_header *header)
+{
+	uint64_t node = go_size_alloc(&census->process->facts, GO_TRIE_NODE_BYTES, true);
+	bool known = false;
+
+	for (int i = 0; i < GO_TRIE_CHILDREN; i++) {
+		uint64_t bytes = header->children[i] ? slot_bytes(census, header->children[i]) : 0;
+
+		if (bytes && bytes != node && bytes != GO_TRIE_ENTRY_BYTES)
+			return false;
+		known |= bytes != 0;
+	}
+	return known;
+}
+
 static void try_trie(
 	struct census *census, uint64_t key, const uint8_t *raw, struct candidates *ret)
 {
 	struct candidate candidate = {.family = FAMILY_SYNC_MAP, .key = key};
 
 	if (go_trie_parse(census->process, raw, &candidate.trie) &&
-		slot_bytes(census, candidate.trie.first))
+		trie_possible(census, &candidate.trie))
 		add_candidate(ret, &candidate);
 }
 

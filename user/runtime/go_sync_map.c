@@ -21,7 +21,7 @@ enum {
 	NODE_CHILDREN = 24,
 	ENTRY_KEY = 16,
 	ENTRY_VALUE = 32,
-	ENTRY_BYTES = 48,
+	ENTRY_BYTES = GO_TRIE_ENTRY_BYTES,
 };
 
 /* A bucket of map[any]*entry: 8 tophash, 8 keys, 8 pointers, overflow (runtime/map.go) */

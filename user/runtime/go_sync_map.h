@@ -14,8 +14,9 @@
 
 #include "runtime/go_map.h"
 
-#define GO_TRIE_NODE_BYTES 152
-#define GO_TRIE_CHILDREN   16
+#define GO_TRIE_NODE_BYTES  152
+#define GO_TRIE_ENTRY_BYTES 48
+#define GO_TRIE_CHILDREN    16
 
 struct go_trie_header {
 	uint64_t children[GO_TRIE_CHILDREN];
