@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # What brought bytes into RSS, against what the programs know themselves: every C workload with an .expect,
-# under the default budget where it says so, and Go's growing containers under it. Nothing of it is above
-# INFO: a start-up is no finding.
+# under the default budget where it says so, and Go's growing containers. Nothing of it is above INFO: a start-up
+# is no finding.
 #
 #     C_WORKLOADS="huge_pages" prove tests/live/faults.t
 set -u
@@ -30,7 +30,7 @@ play_matrix "$scratch/matrix"
 causes() {
 	program=$(workload "$1" "$2") || { not_ok "$2 builds"; return; }
 	workload_start "$program" || { not_ok "$2 starts"; return; }
-	memtrace_start -q --format json -o "$scratch/report.json" -d 600 --pid "$workload_pid"
+	memtrace_start -q --max-overhead 100 --format json -o "$scratch/report.json" -d 600 --pid "$workload_pid"
 	memtrace_attached || { memtrace_wait; not_ok "attaches" "$(tail -n 3 "$scratch/memtrace.err")"; return; }
 	say go && hear TRUTH
 	memtrace_ended 0.3
@@ -40,6 +40,8 @@ causes() {
 		[.spikes[].delta_bytes] as $steps | [.spikes[].returned_bytes] as $returned |
 		[.spikes[].causes[] | select(.family == $family and (.what | endswith("'"$4"'"))).bytes] |
 		(add // 0) >= 0.95 * ($steps | add) and add <= 1.05 * ($steps + $returned | add)' "$scratch/report.json")" true
+	[ "$(jq '.spikes | length' "$scratch/report.json")" -gt 0 ] || jq -c '.targets[0]' "$scratch/report.json" | sed 's/^/# /'
+	jq -c '.spikes[] | {delta_bytes, returned_bytes, estimated, causes: [.causes[] | {what, bytes}]}' "$scratch/report.json" | sed 's/^/# /'
 	is "$2 on $1: nothing above INFO" "$(jq '[.findings[] | select(.severity != "INFO")] | length' "$scratch/report.json")" 0
 }
 

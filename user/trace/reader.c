@@ -20,8 +20,9 @@
 #include "trace/goroutines.h"
 #include "trace/watch.h"
 
-#define LOOK_BATCH 512
-#define DEATH_NS   (300 * NSEC_PER_MSEC)
+#define LOOK_BATCH  512
+#define DEATH_NS    (300 * NSEC_PER_MSEC)
+#define MOVED_BYTES (1ull << 20)
 
 struct reader {
 	struct process_info info;
@@ -39,6 +40,7 @@ struct reader {
 	struct model_unwound unwound; /* as last told */
 	uint64_t goroutines_due_ns;   /* the next look at them; UINT64_MAX = cannot be read */
 	struct watch_list watched;
+	uint64_t rss_bytes; /* at the last look */
 };
 
 static int describe(struct reader *reader, const struct runtime_file *exe)
@@ -600,13 +602,18 @@ void reader_usage(struct reader *reader, uint64_t now_ns, bool with_peak)
 {
 	struct event event = event_new(reader, EVENT_USAGE, now_ns);
 	struct process_usage usage = {0};
+	uint64_t moved;
 
 	if (process_read_usage(reader->info.id.pid, &usage) < 0)
 		return;
 	event.usage.rss_bytes = usage.rss_bytes;
 	event.usage.file_bytes = usage.file_bytes;
 	event.usage.cpu_ns = usage.cpu_ns;
-	if (with_peak)
+	/* Where it has moved, it may have been higher between two looks. */
+	moved = usage.rss_bytes > reader->rss_bytes ? usage.rss_bytes - reader->rss_bytes
+						    : reader->rss_bytes - usage.rss_bytes;
+	reader->rss_bytes = usage.rss_bytes;
+	if (with_peak || moved >= MOVED_BYTES)
 		process_read_peak(reader->info.id.pid, &event.usage.peak_bytes);
 	model_apply(reader->model, &event);
 }
