@@ -21,7 +21,7 @@ redis_start() {
 	redis_pid=$!
 	started "$redis_pid"
 	while IFS= read -r -t "$PATIENCE" line <&"$redis_out"; do
-		case $line in *"ready to accept connections"*) return 0 ;; esac
+		case $line in *"eady to accept connections"*) return 0 ;; esac
 	done
 	return 1
 }
