@@ -49,9 +49,6 @@ static uint8_t *copy_data(struct target_mem *mem, const struct target_range *dat
 			copy + i * TARGET_PAGE_BYTES, TARGET_PAGE_BYTES, false};
 	if (target_mem_read_pieces(mem, pieces, pages) < 0)
 		pages = 0;
-	for (size_t i = 0; i < pages; i++)
-		if (!pieces[i].done)
-			memset(pieces[i].buf, 0, TARGET_PAGE_BYTES);
 	free(pieces);
 	*ret = pages * TARGET_PAGE_BYTES;
 	return copy;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Of jemalloc, tcmalloc and mimalloc it is known that they are there, whoever has linked them; what they
- * keep free is in lists that are theirs. glibc's malloc lies in libc.so.6, or in an executable that was linked with all of it. Its data is searched
- * again where nothing was found: the program may not have called malloc yet, or have no loader's work
- * done.
+ * keep free is in lists that are theirs. glibc's malloc lies in libc.so.6, or in an executable that was linked
+ * with all of it and has its texts. Its data is searched again where nothing was found: the program may not
+ * have called malloc yet, or have no loader's work done.
  */
 #include "trace/allocators.h"
 
@@ -33,6 +33,7 @@ struct allocators {
 	struct model *model;
 	uint32_t target;
 	uint32_t version; /* of glibc, interned; 0 = unknown */
+	bool has_glibc;   /* a file of the process says that it is in it */
 	struct event_allocator others[MAX_OTHERS];
 	size_t other_count;
 	struct glibc_heap *glibc; /* NULL = not found (yet) */
@@ -107,6 +108,7 @@ static void take(struct allocators *allocators, const struct module *module)
 
 	if (!strcmp(found->name, GLIBC)) {
 		allocators->version = version;
+		allocators->has_glibc = true;
 		return;
 	}
 	for (size_t i = 0; i < allocators->other_count; i++)
@@ -204,7 +206,7 @@ void allocators_poll(struct allocators *allocators, uint64_t now_ns, bool last)
 		return;
 	ask_modules(allocators);
 	tell_others(allocators, now_ns, last);
-	if (!allocators->glibc)
+	if (!allocators->glibc && allocators->has_glibc)
 		search(allocators);
 	if (allocators->glibc)
 		r = glibc_heap_read(allocators->glibc, begin_ns + (last ? LAST_LOOK_NS : LOOK_NS),
