@@ -20,14 +20,12 @@
 #define MT_STACK_FRAMES    32
 
 enum mt_kind {
-	MT_GROW = 1,    /* a container replaced its array, or is about to */
-	MT_CREATE,      /* a container was made */
-	MT_CLEAR,       /* a container was emptied at once */
-	MT_ALLOC,       /* the allocator has got memory to hand out */
-	MT_BLOCK,       /* it has handed out a block: addr, val[0] = the word before it */
-	MT_BLOCK_FREED, /* addr was given back */
-	MT_ACCESS,      /* a container was looked into, or something was taken out of it */
-	MT_WRITE,       /* something was put into it */
+	MT_GROW = 1, /* a container replaced its array, or is about to */
+	MT_CREATE,   /* a container was made */
+	MT_CLEAR,    /* a container was emptied at once */
+	MT_ALLOC,    /* the allocator has got memory to hand out */
+	MT_ACCESS,   /* a container was looked into, or something was taken out of it */
+	MT_WRITE,    /* something was put into it */
 	MT_FAULT,  /* a page fault, sampled: val[0] = faults of this process since its last sample,
 		     val[1], val[2] = pages that its RSS gained and lost meanwhile */
 	MT_MEMORY, /* a system call has changed the address space: addr, val[0] = enum mt_call,

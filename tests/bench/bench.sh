@@ -93,8 +93,7 @@ bench_recording() { judge "$BUILD/bench/recording" "$scratch"; }
 
 # Attaches to the program that runs with the defaults.
 trace() {
-	# shellcheck disable=SC2086
-	memtrace_start -q ${tracing:-} --format json -o "$scratch/report.json" -d 600 --pid "$workload_pid"
+	memtrace_start -q --format json -o "$scratch/report.json" -d 600 --pid "$workload_pid"
 	memtrace_attached
 }
 

@@ -92,25 +92,6 @@ exec {workload_in}>&- {workload_out}<&-
 wait "$workload_pid" 2>/dev/null
 workload_pid=
 
-# Who allocates, and what of it stays: sampled, as far as the budget goes (here: far)
-program=$(workload c++-O2 malloc_sites) && workload_start "$program" 12000 100
-memtrace_start -q --malloc --max-overhead 100 --format json -o "$report" -d 600 --pid "$workload_pid"
-memtrace_attached && ok "malloc is probed" || not_ok "malloc is probed" "$(cat "$scratch/memtrace.err")"
-say go
-hear TRUTH && ok "the program gets through" || not_ok "the program gets through"
-memtrace_stop
-is "sampled: exit code" "$status" 0
-is "sampled: nothing lost" "$(field .events.lost)" 0
-is "sampled: allocations and frees" "$(field '.targets[0].allocation_profile | .sampled and .paired')" true
-of() { field "[.allocations[] | select(.function // \"\" | test(\"$1\")) | .$2] | add // 0"; }
-near "sampled: what is kept" "$(of keep_all in_use_bytes)" "$(told kept)" 50
-near "sampled: what the others allocate" "$(of keep_some allocated_bytes)" "$(told some_allocated)" 50
-is "sampled: what is freed at once is not in use" \
-	"$(jq -n "$(of keep_none in_use_bytes) <= $(of keep_none allocated_bytes) / 50 and $(of keep_none allocated_bytes) > 0")" true
-is "sampled: its line" "$(field '[.allocations[] | select(.function // "" | test("keep_all"))][0].line')" \
-	"$(grep -n 'take(kept' workloads/cxx/malloc_sites.cc | cut -d: -f1)"
-workload_end
-
 # Another malloc is named, and what is not known of it is said
 named() { # NAME WANTED-VERSION-PATTERN
 	memtrace -q -d 0 --format json -o "$report" --pid "$workload_pid"
@@ -121,7 +102,6 @@ named() { # NAME WANTED-VERSION-PATTERN
 		"$(field "[.skipped[] | select(.what | startswith(\"free memory of $1\"))] | length")" 1
 }
 
-program=$(workload c++-O2 malloc_kept)
 for library in libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2.0; do
 	name=${library#lib} name=${name%%[._]*}
 	[ -e "/usr/lib/x86_64-linux-gnu/$library" ] || { skip "$name" "$library is not there"; continue; }

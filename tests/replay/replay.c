@@ -43,7 +43,7 @@
  *	share    at= target= family= open=
  *	goroutines at= target= running= send= receive= ... (wait_name()) stacks=   a look begins
  *	waiters  at= target= wait= site= count= waited= stacks= messages=
- *	profile  at= target= rate= missing= sampled= paired=  a reading of the allocation profile begins
+ *	profile  at= target= rate= missing= sampled=    a reading of the allocation profile begins
  *	arrays   at= target= type= site= bytes= count= resident= pointers=   no count: a reading begins
  *	group    at= target= usage= inactive= limit= high= kills= some= full=   (of its cgroup; us)
  *	allocator at= target= name= version= unknown= estimated= arenas= system= mapped= free= cached=
@@ -654,7 +654,6 @@ static void read_profile(struct replay *replay, const struct line *line, struct 
 		.rate_bytes = number(line, "rate"),
 		.complete = !find(line, "missing") || find(line, "sampled"),
 		.sampled = number(line, "sampled"),
-		.paired = number(line, "paired"),
 	};
 }
 

@@ -384,7 +384,6 @@ static int run_session(struct run *run)
 		.system = options->system,
 		.memory_calls = options->memory_calls,
 		.access_burst = options->access_burst,
-		.blocks = options->blocks,
 		.cgroup = options->cgroup,
 		.comm = options->comm,
 		.duration_ns = choose_duration(options),

@@ -150,13 +150,6 @@ static int take_follow(struct parse *parse, const char *value)
 	return 0;
 }
 
-static int take_malloc(struct parse *parse, const char *value)
-{
-	(void)value;
-	parse->options->blocks = true;
-	return 0;
-}
-
 static int take_memory_calls(struct parse *parse, const char *value)
 {
 	(void)value;
@@ -421,10 +414,6 @@ static const struct option_row rows[] = {
 		"where nothing tells where a large map comes from: who uses it, seen\n"
 		"for 100 ms; meanwhile every use of a map costs 0.6 us more",
 		take_access_burst},
-	{"malloc", 0, NULL,
-		"sample malloc and free of glibc: who allocates, and what of it stays.\n"
-		"Within the budget, so in short windows where they are busy",
-		take_malloc},
 	{"dry-run", 0, NULL, "say what would be attached and what it would cost, then end",
 		take_dry_run},
 	{"set", 0, "KIND.FIELD=VALUE", "change a threshold of a finding; may be repeated",

@@ -281,8 +281,7 @@ struct event_profile {
 	uint64_t rate_bytes; /* one sample was taken in so many bytes */
 	bool complete;       /* false: there was more than could be read */
 	bool sampled; /* not by the runtime, which has none: probes, since attach; what is in use, or was
-			 freed, is not known then, unless */
-	bool paired; /* frees were seen as well: in use is what was allocated since attach and is not freed */
+			 freed, is not known then */
 };
 
 /* Estimates: each sample weighed by how likely it was taken. */

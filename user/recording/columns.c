@@ -125,7 +125,7 @@ const struct table_shape recording_tables[TABLE_COUNT] = {
 			FIELD(waiters, message_bytes), FIELD(waiters, message_resident_bytes)}},
 	[EVENT_PROFILE] = {EVENT_TABLE(profile),
 		{EVENT_COLUMNS, FIELD_STRING(profile, reason), FIELD(profile, rate_bytes),
-			FIELD(profile, complete), FIELD(profile, sampled), FIELD(profile, paired)}},
+			FIELD(profile, complete), FIELD(profile, sampled)}},
 	[EVENT_ALLOCATED] = {EVENT_TABLE(allocated),
 		{EVENT_COLUMNS, FIELD_STACK(allocated, stack), FIELD(allocated, in_use_bytes),
 			FIELD(allocated, in_use_objects), FIELD(allocated, recent_bytes),

@@ -9,9 +9,8 @@ extern const struct runtime runtime_go;
 extern const struct runtime runtime_cxx;
 extern const struct runtime runtime_rust;
 extern const struct runtime runtime_redis;
-extern const struct runtime runtime_malloc;
 
 static const struct runtime *const runtimes[] = {
-	&runtime_go, &runtime_cxx, &runtime_rust, &runtime_redis, &runtime_malloc};
+	&runtime_go, &runtime_cxx, &runtime_rust, &runtime_redis};
 
 #endif

@@ -12,10 +12,10 @@
 static void add_figures(struct json_object *object, const struct target *target,
 	const struct event_allocated *allocated)
 {
-	bool known = !target->profile.sampled, in_use = known || target->profile.paired;
+	bool known = !target->profile.sampled;
 
-	json_add_known(object, "in_use_bytes", in_use, allocated->in_use_bytes);
-	json_add_known(object, "in_use_objects", in_use, allocated->in_use_objects);
+	json_add_known(object, "in_use_bytes", known, allocated->in_use_bytes);
+	json_add_known(object, "in_use_objects", known, allocated->in_use_objects);
 	json_add_known(object, "recent_bytes", known, allocated->recent_bytes);
 	json_add_known(object, "recent_objects", known, allocated->recent_objects);
 	json_add_uint(object, "allocated_bytes", allocated->allocated_bytes);
@@ -35,8 +35,6 @@ struct json_object *json_profile(const struct model *model, const struct target 
 	json_add_uint(object, "rate_bytes", target->profile.rate_bytes);
 	json_add_bool(object, "complete", target->profile.complete);
 	json_add_bool(object, "sampled", target->profile.sampled);
-	if (target->profile.sampled)
-		json_add_bool(object, "paired", target->profile.paired);
 	if (target->profile.sampled)
 		json_add_double(object, "open_share",
 			model_open_share(model, target->id, FAMILY_ALLOCATION));

@@ -66,8 +66,7 @@ static void add_place(
 
 static uint64_t bytes_of(const struct target *target, const struct event_allocated *allocated)
 {
-	return target->profile.sampled && !target->profile.paired ? allocated->allocated_bytes
-								  : allocated->in_use_bytes;
+	return target->profile.sampled ? allocated->allocated_bytes : allocated->in_use_bytes;
 }
 
 static size_t find_places(
@@ -139,15 +138,6 @@ static void put_sampled(struct page *page, const struct report *report, const st
 	char size[TEXT_NUMBER_BYTES], title[96];
 
 	model_sum_allocated(target, &sum);
-	if (target->profile.paired) {
-		snprintf(title, sizeof(title),
-			"In use of what malloc gave since attach: %s, by estimate (sampled), of "
-			"it:",
-			screen_size(size, sum.in_use_bytes));
-		if (sum.in_use_bytes)
-			put_places(page, report, target, sum.in_use_bytes, title);
-		return;
-	}
 	snprintf(title, sizeof(title), "Allocated since attach: %s, by estimate (sampled), of it:",
 		screen_size(size, sum.allocated_bytes));
 	if (report->verbose && sum.allocated_bytes)

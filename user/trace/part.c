@@ -17,7 +17,6 @@ struct parts {
 	struct target_mem *mem;
 	struct model *model;
 	uint32_t target;
-	bool optional;        /* those that are optional, too */
 	size_t modules_asked; /* so many of them were asked for parts */
 	uint64_t open_ns, refresh_due_ns;
 	struct part parts[PART_MAX];
@@ -32,11 +31,10 @@ static const struct runtime *find_runtime(const char *name)
 	return NULL;
 }
 
-static bool is_wanted(const struct module *module, bool optional)
+static bool is_wanted(const struct module *module)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
-		if ((optional || !runtimes[i]->optional) && runtimes[i]->wants &&
-			runtimes[i]->wants(module_name(module)))
+		if (runtimes[i]->wants && runtimes[i]->wants(module_name(module)))
 			return true;
 	return false;
 }
@@ -56,8 +54,6 @@ static void add_parts(struct parts *parts, const struct module *module)
 		const struct runtime *runtime = find_runtime(file->runtime);
 		struct part *part = &parts->parts[parts->count];
 
-		if (runtime && runtime->optional && !parts->optional)
-			continue;
 		tell_skips(parts, file);
 		if (!runtime)
 			continue;
@@ -72,9 +68,7 @@ static void add_parts(struct parts *parts, const struct module *module)
 		part->file = xcalloc(1, sizeof(*file));
 		*part->file = *file;
 		parts->count++;
-		if (!runtime->optional)
-			model_add_runtime(
-				parts->model, parts->target, file->runtime, file->version);
+		model_add_runtime(parts->model, parts->target, file->runtime, file->version);
 	}
 	free(file);
 }
@@ -87,7 +81,7 @@ static void take_modules(struct parts *parts)
 	for (; parts->modules_asked < modules_count(parts->modules); parts->modules_asked++) {
 		const struct module *module = modules_get(parts->modules, parts->modules_asked);
 
-		if (parts->modules_asked && !is_wanted(module, parts->optional))
+		if (parts->modules_asked && !is_wanted(module))
 			continue;
 		if (late)
 			model_add_skip(parts->model, module_name(module),
@@ -102,7 +96,7 @@ static void take_modules(struct parts *parts)
 }
 
 struct parts *parts_new(struct parser *parser, struct modules *modules, struct target_mem *mem,
-	struct model *model, uint32_t target, bool optional)
+	struct model *model, uint32_t target)
 {
 	struct parts *parts = xcalloc(1, sizeof(*parts));
 
@@ -111,7 +105,6 @@ struct parts *parts_new(struct parser *parser, struct modules *modules, struct t
 		.mem = mem,
 		.model = model,
 		.target = target,
-		.optional = optional,
 		.open_ns = clock_mono_ns()};
 	take_modules(parts);
 	return parts;
@@ -140,10 +133,10 @@ bool parts_would_know(int pid, struct parser *parser)
 	if (modules_open(pid, parser, &modules) < 0)
 		goto out;
 	for (size_t i = 0; i < modules_count(modules) && !known; i++) {
-		if (i && (!is_wanted(modules_get(modules, i), false) || modules_load(modules, i)))
+		if (i && (!is_wanted(modules_get(modules, i)) || modules_load(modules, i)))
 			continue;
 		known = parser_runtime(parser, modules_get(modules, i)->file_id, 0, file) == 0 &&
-			file->runtime[0] && !find_runtime(file->runtime)->optional;
+			file->runtime[0];
 	}
 out:
 	modules_close(modules);

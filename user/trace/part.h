@@ -40,11 +40,9 @@ struct parts;
 /* Does a process run a program, or map a library, of a runtime that we know? */
 bool parts_would_know(int pid, struct parser *parser);
 
-/*
- * Finds the parts of a target that the model knows; optional: those of optional runtimes, too. Everything that is handed over must outlive them.
- */
+/* Finds the parts of a target that the model knows. Everything that is handed over must outlive them. */
 struct parts *parts_new(struct parser *parser, struct modules *modules, struct target_mem *mem,
-	struct model *model, uint32_t target, bool optional);
+	struct model *model, uint32_t target);
 
 /* What could not be read, or only late, becomes a skip of the model. */
 void parts_free(struct parts *parts);

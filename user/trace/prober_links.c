@@ -21,8 +21,6 @@ void link_tell_share(struct prober *prober, const struct traced *traced, enum fa
 	event.share.family = family;
 	event.share.open = open;
 	model_apply(prober->model, &event);
-	if (family == FAMILY_ALLOCATION)
-		reader_window(traced->reader, open, time_ns);
 }
 
 static void skip_probe(struct prober *prober, const char *what, const char *reason)

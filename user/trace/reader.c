@@ -16,7 +16,6 @@
 #include "trace/allocated.h"
 #include "trace/allocators.h"
 #include "trace/attribution.h"
-#include "trace/blocks.h"
 #include "trace/goroutines.h"
 #include "trace/watch.h"
 
@@ -35,7 +34,6 @@ struct reader {
 	struct symbolizer *symbolizer;
 	struct attribution *attribution;
 	struct allocators *allocators;
-	struct blocks *blocks; /* NULL = not asked for */
 	struct unwinder *unwinder;
 	struct model_unwound unwound; /* as last told */
 	uint64_t goroutines_due_ns;   /* the next look at them; UINT64_MAX = cannot be read */
@@ -65,7 +63,7 @@ static int describe(struct reader *reader, const struct runtime_file *exe)
 }
 
 int reader_open(const struct process_info *process, struct parser *parser, struct model *model,
-	bool blocks, struct reader **ret)
+	struct reader **ret)
 {
 	struct runtime_file *exe = xcalloc(1, sizeof(*exe));
 	struct reader *reader = xcalloc(1, sizeof(*reader));
@@ -82,10 +80,7 @@ int reader_open(const struct process_info *process, struct parser *parser, struc
 		r = describe(reader, exe);
 	if (r < 0)
 		goto out;
-	reader->parts =
-		parts_new(parser, reader->modules, reader->mem, model, reader->target, blocks);
-	if (blocks)
-		reader->blocks = blocks_new(model, reader->target, clock_mono_ns());
+	reader->parts = parts_new(parser, reader->modules, reader->mem, model, reader->target);
 	reader->attribution = attribution_new(process->id.pid, model, reader->target,
 		&(struct attribution_owners){parts_owner_of, parts_is_heap, reader->parts});
 	reader->allocators = allocators_new(
@@ -118,7 +113,6 @@ void reader_close(struct reader *reader)
 	parts_free(reader->parts);
 	attribution_free(reader->attribution);
 	allocators_free(reader->allocators);
-	blocks_free(reader->blocks);
 	if (reader->unwinder)
 		tell_unwound(reader);
 	unwinder_free(reader->unwinder);
@@ -426,27 +420,6 @@ static void created(struct reader *reader, const struct part *part,
 		create->held_bytes);
 }
 
-/* The stack of an allocation begins in malloc itself: its caller is who allocates. */
-static void take_block(struct reader *reader, const struct mt_record *record)
-{
-	uint64_t addrs[UNWINDER_MAX_FRAMES];
-	size_t count;
-
-	if (record->kind == MT_BLOCK_FREED) {
-		blocks_end(reader->blocks, record);
-		return;
-	}
-	count = unwinder_run(reader->unwinder, record, addrs);
-	blocks_add(reader->blocks, record,
-		count > 1 ? symbolizer_stack(reader->symbolizer, addrs + 1, count - 1) : 0);
-}
-
-void reader_window(struct reader *reader, bool open, uint64_t time_ns)
-{
-	if (reader->blocks)
-		blocks_window(reader->blocks, open, time_ns);
-}
-
 void reader_record(struct reader *reader, size_t i, const struct runtime_probe *probe,
 	const struct mt_record *record)
 {
@@ -454,10 +427,6 @@ void reader_record(struct reader *reader, size_t i, const struct runtime_probe *
 	struct part *part = parts_get(reader->parts, i);
 	uint64_t type = 0;
 
-	if (probe->attachment.kind == MT_BLOCK || probe->attachment.kind == MT_BLOCK_FREED) {
-		take_block(reader, record);
-		return;
-	}
 	if (part_start(reader->parts, part) < 0) {
 		part->too_early++;
 		return;
@@ -656,15 +625,6 @@ static void poll_part(struct reader *reader, const struct part *part, uint64_t n
 			reader->target, now_ns);
 }
 
-/* A runtime that knows its allocations says more than samples of malloc can. */
-static bool has_profile(const struct reader *reader)
-{
-	for (size_t i = 0; i < parts_count(reader->parts); i++)
-		if (parts_get(reader->parts, i)->runtime->profile)
-			return true;
-	return false;
-}
-
 void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 {
 	tell_unwound(reader);
@@ -677,8 +637,6 @@ void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 		if (parts_get(reader->parts, i)->process)
 			poll_part(reader, parts_get(reader->parts, i), now_ns);
 	allocators_poll(reader->allocators, now_ns, all_deep);
-	if (all_deep && reader->blocks && !has_profile(reader))
-		blocks_tell(reader->blocks, reader->mem, now_ns);
 	attribution_settle(reader->attribution);
 }
 

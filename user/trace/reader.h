@@ -29,7 +29,7 @@ struct reader;
  * cannot be parsed), -EACCES, -ESRCH, -ENOSPC (the model has no room for another target).
  */
 int reader_open(const struct process_info *process, struct parser *parser, struct model *model,
-	bool blocks, struct reader **ret);
+	struct reader **ret);
 void reader_close(struct reader *reader);
 
 struct parts *reader_parts(const struct reader *reader);
@@ -51,9 +51,6 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 /* A record of a probe of part i: decodes it, applies the event, watches the container. */
 void reader_record(struct reader *reader, size_t i, const struct runtime_probe *probe,
 	const struct mt_record *record);
-
-/* Probes on allocations deliver from time_ns on, or no longer do. */
-void reader_window(struct reader *reader, bool open, uint64_t time_ns);
 
 /* A sampled page fault. */
 void reader_fault(struct reader *reader, const struct mt_record *record);

@@ -24,7 +24,6 @@ struct session_options {
 	bool system;          /* every process, present and future */
 	bool access_burst;    /* who uses large maps whose place is unknown, a moment each */
 	bool memory_calls;    /* system calls that map memory, too: every process pays for it */
-	bool blocks;          /* malloc and free, sampled */
 	const char *cgroup;   /* every process in it and below; NULL = none */
 	const char *comm;     /* of these, or of all, those of this name (fnmatch(3)); NULL = any */
 	uint64_t duration_ns; /* 0 = until stop; ignored with read_only */

@@ -125,9 +125,7 @@ static int open_target(struct session *session, const struct process_info *info)
 	struct session_slot *slot = free_slot(session);
 	struct launcher launcher = {.session = session};
 	struct reader *reader;
-	int r = slot ? reader_open(info, session->parser, session->model, session->options->blocks,
-			       &reader)
-		     : -ENOSPC;
+	int r = slot ? reader_open(info, session->parser, session->model, &reader) : -ENOSPC;
 
 	if (r < 0)
 		return give_up_opening(session, info, r);
@@ -312,9 +310,7 @@ static void take(struct session *session, const struct process_info *info)
 {
 	struct session_slot *slot = free_slot(session);
 	struct reader *reader;
-	int r = slot ? reader_open(info, session->parser, session->model, session->options->blocks,
-			       &reader)
-		     : -ENOSPC;
+	int r = slot ? reader_open(info, session->parser, session->model, &reader) : -ENOSPC;
 
 	if (r == -ENOSPC)
 		leave_out(session, info);
@@ -460,8 +456,7 @@ void session_target_execed(struct session *session, const struct reader *reader,
 	apply_plain(session, reader, EVENT_EXEC, time_ns, NULL);
 	drop(session, slot);
 	if (process_look(info.id.pid, &info) != PROCESS_OK ||
-		reader_open(&info, session->parser, session->model, session->options->blocks,
-			&fresh) < 0)
+		reader_open(&info, session->parser, session->model, &fresh) < 0)
 		return;
 	*slot = (struct session_slot){.reader = fresh, .opened_ns = clock_mono_ns()};
 	if (session->prober)
