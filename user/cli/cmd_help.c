@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* help and version. The text is made from the tables of options, commands and rules. */
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "cli/help.h"
@@ -8,14 +10,18 @@
 #include "cli/options.h"
 #include "rules/rules.h"
 
+/* Fields in lines of at most 100 columns, below each other. */
 static void print_thresholds(const struct rule *rule)
 {
-	const char *separator = "";
+	int column = printf("  %-20s", rule->kind);
 
-	printf("  %-20s ", rule->kind);
 	for (size_t i = 0; i < RULE_MAX_THRESHOLDS && rule->thresholds[i].field; i++) {
-		printf("%s%s", separator, rule->thresholds[i].field);
-		separator = ", ";
+		const char *field = rule->thresholds[i].field;
+		bool more = i + 1 < RULE_MAX_THRESHOLDS && rule->thresholds[i + 1].field;
+
+		if (column + 1 + (int)strlen(field) + more > 100)
+			column = printf("\n%22s", "") - 1;
+		column += printf(" %s%s", field, more ? "," : "");
 	}
 	putchar('\n');
 }
