@@ -30,7 +30,7 @@ CFLAGS	+= -std=gnu11 $(WARN)
 LDLIBS	:= -l:libbpf.a -ldw -lelf -liberty -llzma -lz -lcapstone -ljson-c -lsqlite3 -lprotobuf-c -lpthread -lm
 SAN	:= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
-sources := $(filter-out user/cli/main.c,$(wildcard user/*/*.c))
+sources := $(filter-out user/cli/main.c,$(wildcard user/*/*.c user/*/*/*.c))
 objects := $(sources:%.c=$(BUILD)/%.o) $(BUILD)/gen/profile.pb-c.o
 san_objects := $(sources:%.c=$(BUILD)/san/%.o) $(BUILD)/gen/profile.pb-c.o
 bpf_objects := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
@@ -74,7 +74,7 @@ $(BUILD)/san/%.o: %.c | $(generated)
 $(BUILD)/gen/version: FORCE
 	$(Q)mkdir -p $(@D) && { echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@; }
 
-prints_version := $(shell grep -l MEMTRACE_VERSION user/*/*.c)
+prints_version := $(shell grep -rl MEMTRACE_VERSION user --include=*.c)
 $(prints_version:%.c=$(BUILD)/%.o) $(prints_version:%.c=$(BUILD)/san/%.o): $(BUILD)/gen/version
 
 FORCE:

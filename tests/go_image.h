@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "runtime/go_heap.h"
-#include "runtime/go_layout.h"
+#include "runtime/go/go_heap.h"
+#include "runtime/go/go_layout.h"
 #include "runtime/list.h"
 
 #define UNUSED     __attribute__((unused))

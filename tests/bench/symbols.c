@@ -15,7 +15,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "runtime/elf_file.h"
+#include "runtime/binary/elf_file.h"
 #include "runtime/parser.h"
 #include "row.h"
 

@@ -23,6 +23,8 @@ LAYERS = {
     "sink": {"base", "model"},
     "cli": {"base", "target", "model", "runtime", "trace", "rules", "recording", "sink"},
 }
+# Layers with folders: each runtime has its own, and what they share of malloc and of executables.
+FOLDERS = {"runtime": {"allocator", "binary", "cxx", "go", "redis", "rust"}}
 TOP_LEVEL = {
     ".ci", ".clang-format", ".clang-tidy", ".git", ".gitignore", "LICENSE", "Makefile", "README.md",
     "bpf", "build", "deploy", "docs", "tests", "user", "vmlinux", "workloads",
@@ -124,7 +126,8 @@ def check_c_file(path, text):
     parts = path.split("/")
     if parts[0] in LICENCE and LICENCE[parts[0]] not in text[:200]:
         yield f"{path}:1: no line '{LICENCE[parts[0]]}'"
-    if parts[0] == "user" and (len(parts) != 3 or parts[1] not in LAYERS):
+    if parts[0] == "user" and (parts[1] not in LAYERS or len(parts) > 4 or
+                               (len(parts) == 4 and parts[2] not in FOLDERS.get(parts[1], ()))):
         yield f"{path}:1: no such layer"
         return
     yield from check_includes(path, text)
@@ -168,6 +171,8 @@ PLANTED = [
     ("user/trace/b.c", GOOD + "int f(void)\n{\n\tfputs(x, stderr);\n}\n", "stderr below cli/"),
     ("user/base/b.c", GOOD + "int i = optind;\n", "reads options below cli/"),
     ("user/extra/a.c", GOOD, "no such layer"),
+    ("user/runtime/extra/a.c", GOOD, "no such layer"),
+    ("user/runtime/go/a.c", GOOD + '#include "trace/reader.h"\n', "runtime/ must not include trace/"),
     ("user/base/c.c", "int i;\n", "no line 'SPDX"),
     ("bpf/a.bpf.c", GOOD, "no line 'SPDX"),
     ("user/base/d.c", GOOD + "/* TO" + "DO: later */\n", "TO" + "DO"),
@@ -182,6 +187,7 @@ INNOCENT = [
     ("user/trace/ok.c", GOOD + '#include <bpf/libbpf.h>\n#include "memtrace.skel.h"\n'
      '#include "memtrace.h"\n'),
     ("user/sink/page.h", GOOD + "void f(const char *, ...) __attribute__((format(printf, 1, 2)));\n"),
+    ("user/runtime/go/ok.c", GOOD + '#include "runtime/binary/elf_file.h"\n'),
     ("user/base/mem.c", GOOD + "int f(void)\n{\n\tfputs(x, stderr);\n}\n"),
     ("bpf/ok.bpf.c", "/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */\n#include <bpf/x.h>\n"),
     ("user/target/ok.c", GOOD + 'const char *s = "/proc/%d/root/x";\n'),

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "runtime/cxx_hash.h"
+#include "runtime/cxx/cxx_hash.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "runtime/malloc_chunk.h"
+#include "runtime/allocator/malloc_chunk.h"
 #include "target/mem.h"
 
 #define HEADER  0x10000ull

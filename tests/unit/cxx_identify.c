@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What is found in the libstdc++ of this machine, and in files that have none of it. */
-#include "runtime/cxx_identify.h"
+#include "runtime/cxx/cxx_identify.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "runtime/elf_file.h"
+#include "runtime/binary/elf_file.h"
 #include "runtime/runtime.h"
 
 #define LIBRARY "/usr/lib/x86_64-linux-gnu/libstdc++.so.6"

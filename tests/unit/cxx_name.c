@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "runtime/cxx_name.h"
+#include "runtime/cxx/cxx_name.h"
 
 #include <criterion/criterion.h>
 

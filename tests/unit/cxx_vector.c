@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "runtime/cxx_vector.h"
+#include "runtime/cxx/cxx_vector.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 
-#include "runtime/cxx_hash.h"
-#include "runtime/malloc_chunk.h"
+#include "runtime/cxx/cxx_hash.h"
+#include "runtime/allocator/malloc_chunk.h"
 #include "target/mem.h"
 
 #define HEADER 0x10000ull

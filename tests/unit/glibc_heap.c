@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "runtime/glibc_arena.h"
-#include "runtime/glibc_heap.h"
+#include "runtime/allocator/glibc_arena.h"
+#include "runtime/allocator/glibc_heap.h"
 #include "target/mem.h"
 
 #define DATA      0x7f0000000000ull

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "runtime/go_allocated.h"
-#include "runtime/go_layout.h"
-#include "runtime/go_process.h"
+#include "runtime/go/go_allocated.h"
+#include "runtime/go/go_layout.h"
+#include "runtime/go/go_process.h"
 
 #define GLOBALS 0x600000ull
 #define RATE    GLOBALS

@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "runtime/elf_file.h"
-#include "runtime/go_buildinfo.h"
-#include "runtime/go_dwarf.h"
+#include "runtime/binary/elf_file.h"
+#include "runtime/go/go_buildinfo.h"
+#include "runtime/go/go_dwarf.h"
 
 #define FIELD(name)                                                                                \
 	{                                                                                          \

@@ -4,7 +4,7 @@
  * real ones in the directory MEMTRACE_GO_BINARIES, of any version and build mode, and are skipped
  * without.
  */
-#include "runtime/go_file.h"
+#include "runtime/go/go_file.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -20,14 +20,14 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "runtime/elf_file.h"
-#include "runtime/go_call_type.h"
-#include "runtime/go_code.h"
-#include "runtime/go_globals.h"
-#include "runtime/go_identify.h"
-#include "runtime/go_layout.h"
-#include "runtime/go_lines.h"
-#include "runtime/go_types.h"
+#include "runtime/binary/elf_file.h"
+#include "runtime/go/go_call_type.h"
+#include "runtime/go/go_code.h"
+#include "runtime/go/go_globals.h"
+#include "runtime/go/go_identify.h"
+#include "runtime/go/go_layout.h"
+#include "runtime/go/go_lines.h"
+#include "runtime/go/go_types.h"
 #include "runtime/parser.h"
 
 #define MAX_BINARIES 128

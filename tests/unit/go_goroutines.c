@@ -9,9 +9,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "runtime/go_goroutines.h"
-#include "runtime/go_layout.h"
-#include "runtime/go_process.h"
+#include "runtime/go/go_goroutines.h"
+#include "runtime/go/go_layout.h"
+#include "runtime/go/go_process.h"
 
 #define TEXT    0x400000ull
 #define ALLGS   0x600000ull

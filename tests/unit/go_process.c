@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "go_image.h"
-#include "runtime/go_map.h"
+#include "runtime/go/go_map.h"
 
 /*
  * A header that makes no sense is doubted first (it may be caught in the middle of a write), but

@@ -10,10 +10,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "runtime/go_allocated.h"
-#include "runtime/go_layout.h"
-#include "runtime/go_process.h"
-#include "runtime/go_sampled.h"
+#include "runtime/go/go_allocated.h"
+#include "runtime/go/go_layout.h"
+#include "runtime/go/go_process.h"
+#include "runtime/go/go_sampled.h"
 
 #define STATS    0x610000ull
 #define COUNTERS (STATS + 24 + 8 * 3) /* of the first delta, 1.23: tinyAllocCount */

@@ -6,7 +6,7 @@
 #include <criterion/criterion.h>
 
 #include "base/mem.h"
-#include "runtime/go_size.h"
+#include "runtime/go/go_size.h"
 
 /* Bytes of map[int]int, map[string]string, map[int][128]byte, chan int, chan *int, chan [3]string. */
 struct row {

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "go_image.h"
-#include "runtime/go_sync_map.h"
+#include "runtime/go/go_sync_map.h"
 
 #define INT_TYPE   (TYPES + 0x300)
 #define NODE_SLOT  160

@@ -18,12 +18,12 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "runtime/demangle.h"
-#include "runtime/elf_file.h"
-#include "runtime/go_file.h"
-#include "runtime/go_lines.h"
+#include "runtime/binary/demangle.h"
+#include "runtime/binary/elf_file.h"
+#include "runtime/go/go_file.h"
+#include "runtime/go/go_lines.h"
 #include "runtime/library_code.h"
-#include "runtime/native_lines.h"
+#include "runtime/binary/native_lines.h"
 #include "runtime/parser.h"
 
 #define MAX_FRAMES 64

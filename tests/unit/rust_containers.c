@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "runtime/rust_containers.h"
+#include "runtime/rust/rust_containers.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 
-#include "runtime/malloc_chunk.h"
-#include "runtime/rust_identify.h"
+#include "runtime/allocator/malloc_chunk.h"
+#include "runtime/rust/rust_identify.h"
 #include "target/mem.h"
 
 #define HEADER 0x10000ull

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "runtime/native_lines.h"
-#include "runtime/unwind.h"
+#include "runtime/binary/native_lines.h"
+#include "runtime/binary/unwind.h"
 
 #define MAX_FRAMES  64
 #define MAX_OBJECTS 32

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "runtime/runtime.h"
-#include "runtime/unwind.h"
+#include "runtime/binary/unwind.h"
 
 struct parser;
 

@@ -17,15 +17,15 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "runtime/allocator_identify.h"
-#include "runtime/elf_file.h"
-#include "runtime/go_call_type.h"
-#include "runtime/go_file.h"
-#include "runtime/go_lines.h"
-#include "runtime/go_types.h"
+#include "runtime/allocator/allocator_identify.h"
+#include "runtime/binary/elf_file.h"
+#include "runtime/go/go_call_type.h"
+#include "runtime/go/go_file.h"
+#include "runtime/go/go_lines.h"
+#include "runtime/go/go_types.h"
 #include "runtime/list.h"
-#include "runtime/native_code.h"
-#include "runtime/native_lines.h"
+#include "runtime/binary/native_code.h"
+#include "runtime/binary/native_lines.h"
 #include "runtime/parser_wire.h"
 
 #define MAX_FILES  4096

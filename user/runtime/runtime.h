@@ -17,8 +17,8 @@
 
 #include "memtrace.h"
 #include "model/event.h"
-#include "runtime/cxx_facts.h"
-#include "runtime/go_facts.h"
+#include "runtime/cxx/cxx_facts.h"
+#include "runtime/go/go_facts.h"
 
 struct elf_file;
 struct parser;

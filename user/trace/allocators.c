@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "runtime/glibc_heap.h"
+#include "runtime/allocator/glibc_heap.h"
 #include "target/mappings.h"
 #include "target/process.h"
 

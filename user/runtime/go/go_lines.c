@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Inlined calls: PCDATA_InlTreeIndex says which node of the function's FUNCDATA_InlTree a pc
+ * belongs to, -1 = the function itself. A node names the inlined function and the place of the
+ * call: since 1.20 as the pc (parentPc) of an instruction at that place, which has its own node
+ * (inlineUnwinder of runtime/symtabinl.go); before, as file, line and parent node.
+ *
+ *   1.18, 1.19: parent i16, funcID u8, pad, file i32, line i32, func i32, parentPc i32
+ *   1.20+:      funcID u8, pad[3], nameOff i32, parentPc i32, startLine i32
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "runtime/binary/elf_file.h"
+#include "runtime/go/go_file.h"
+#include "runtime/go/go_lines.h"
+#include "runtime/parser.h"
+
+#define PCDATA_INL_TREE_INDEX 2
+#define FUNCDATA_INL_TREE     3
+#define MAX_INLINED           64
+
+#define OLD_NODE_BYTES 20
+#define NODE_BYTES     16
+
+/* Where the program is, as the source sees it: in which inlined function, at which line. */
+struct place {
+	int32_t node; /* < 0: in no inlined function */
+	const char *path;
+	uint32_t line;
+};
+
+/*
+ * Packages without a dot that are programs: the toolchain's own are built from the library's tree.
+ */
+static const char *const program_packages[] = {"main.", "command-line-arguments", "cmd/"};
+
+static int32_t load_i32(const uint8_t *at)
+{
+	int32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+static struct place place_of_pc(struct go_file *file, const struct go_func *func, uint64_t pc)
+{
+	struct place place = {
+		.node = go_pclntab_pcdata(&file->table, func, PCDATA_INL_TREE_INDEX, pc)};
+
+	go_pclntab_line(&file->table, func, pc, &place.path, &place.line);
+	return place;
+}
+
+static const uint8_t *find_node(struct go_file *file, const struct go_func *func, int32_t index)
+{
+	uint64_t bytes = file->table.has_start_lines ? NODE_BYTES : OLD_NODE_BYTES;
+	uint32_t tree;
+
+	if (index < 0 || !file->has_types ||
+		!go_pclntab_funcdata(&file->table, func, FUNCDATA_INL_TREE, &tree))
+		return NULL;
+	return elf_file_bytes(file->elf, file->gofunc + tree + (uint64_t)index * bytes, bytes);
+}
+
+/* Name of the inlined function at *place, which becomes the place of its call; NULL = none. */
+static const char *leave_inlined(
+	struct go_file *file, const struct go_func *func, struct place *place)
+{
+	const uint8_t *node = find_node(file, func, place->node);
+	const char *path;
+	int16_t parent;
+
+	if (!node)
+		return NULL;
+	if (file->table.has_start_lines) {
+		*place = place_of_pc(file, func, func->entry + (uint32_t)load_i32(node + 8));
+		return go_pclntab_name(&file->table, (uint32_t)load_i32(node + 4));
+	}
+	memcpy(&parent, node, sizeof(parent));
+	path = go_pclntab_file(&file->table, func, load_i32(node + 4));
+	*place = (struct place){parent, path ? path : "", (uint32_t)MAX(load_i32(node + 8), 0)};
+	return go_pclntab_name(&file->table, (uint32_t)load_i32(node + 12));
+}
+
+/* ---- names ---- */
+
+/* As tracebacks print it: type arguments are those of the compiled shape and say little. */
+static void copy_function(char *ret, const char *name)
+{
+	const char *open = strchr(name, '['), *close = strrchr(name, ']');
+
+	if (!open || !close || close < open)
+		text_copy(ret, PARSER_FUNCTION_BYTES, name);
+	else
+		snprintf(ret, PARSER_FUNCTION_BYTES, "%.*s[...]%s",
+			(int)MIN(open - name, PARSER_FUNCTION_BYTES), name, close + 1);
+}
+
+/* Path of the package in a function's full name: "encoding/json.(*Decoder).Decode". */
+static size_t package_bytes(const char *function)
+{
+	size_t all = strcspn(function, "[("), slash = 0, i;
+
+	for (i = 0; i < all; i++)
+		if (function[i] == '/')
+			slash = i + 1;
+	return slash + strcspn(function + slash, ".[(");
+}
+
+static bool in_module(const struct go_file *file, const char *package, size_t bytes)
+{
+	size_t i;
+
+	for (i = 0; i < file->build.module_count; i++) {
+		size_t length = strlen(file->build.modules[i]);
+
+		if (length && length <= bytes && !memcmp(file->build.modules[i], package, length) &&
+			(length == bytes || package[length] == '/'))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Without a source root (-trimpath): the standard library's import paths have no dot in their first
+ * element, and belong to no module of the build.
+ */
+static bool in_standard_package(const struct go_file *file, const char *function)
+{
+	size_t bytes = package_bytes(function), first, i;
+
+	first = strcspn(function, "/");
+	first = MIN(first, bytes);
+	if (!bytes || memchr(function, '.', first) || in_module(file, function, bytes))
+		return false;
+	for (i = 0; i < ARRAY_SIZE(program_packages); i++)
+		if (!strncmp(function, program_packages[i], strlen(program_packages[i])))
+			return false;
+	return true;
+}
+
+/* Code without a source (padding, assembly, wrappers of the compiler) is nobody's site either. */
+static bool is_internal(const struct go_file *file, const char *function, const char *path)
+{
+	size_t root = strlen(file->source_root);
+
+	if (!path[0] || !strcmp(path, "<autogenerated>") || !strcmp(path, "_cgo_gotypes.go"))
+		return true;
+	if (root)
+		return !strncmp(path, file->source_root, root) &&
+		       strncmp(path + root, "cmd/", 4) != 0;
+	return in_standard_package(file, function);
+}
+
+static void set_frame(
+	struct go_file *file, const char *name, const struct place *place, struct parser_frame *ret)
+{
+	*ret = (struct parser_frame){.line = place->line};
+	ret->internal = is_internal(file, name, place->path);
+	copy_function(ret->function, name);
+	text_copy(ret->file, sizeof(ret->file), place->path);
+}
+
+size_t go_lines_find(struct go_file *file, uint64_t pc, struct parser_frame *ret, size_t max)
+{
+	struct place place, caller;
+	struct go_func func;
+	size_t count = 0;
+	const char *name;
+
+	if (!file->has_module || !max || !go_pclntab_find(&file->table, pc, &func))
+		return 0;
+	place = caller = place_of_pc(file, &func, pc);
+	/* The last place is the function's own */
+	while (count + 1 < MIN(max, MAX_INLINED) && (name = leave_inlined(file, &func, &caller))) {
+		set_frame(file, name, &place, &ret[count]);
+		ret[count++].inlined = true;
+		place = caller;
+	}
+	set_frame(file, func.name, &place, &ret[count]);
+	return count + 1;
+}
