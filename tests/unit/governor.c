@@ -317,6 +317,27 @@ Test(governor, cut_link_opens_for_good_when_the_storm_is_over)
 	governor_free(sim.governor);
 }
 
+/* A program that has waited, and whose CPU time of now is not told yet, makes a storm of hits. */
+Test(governor, a_budget_of_all_is_no_limit)
+{
+	struct governor_config config = {.budget_pct = 100, .detach_ns = DETACH_NS};
+	struct governor *governor = governor_new(&config, 0);
+	struct governor_action actions[GOVERNOR_MAX_LINKS];
+	uint64_t now = NSEC_PER_SEC;
+
+	governor_add_link(governor, 0.6, 0);
+	governor_decide(governor, 0, actions);
+	governor_opened(governor, 0, 0);
+	governor_measure_cpu(governor, 0, 0);
+	governor_measure_link(governor, 0, now, 0);
+	governor_measure_cpu(governor, now, 0);
+	governor_measure_link(governor, 0, now + NSEC_PER_MSEC, 800 * NSEC_PER_USEC);
+	cr_assert(gt(
+		dbl, governor_credit_ns(governor, 0, now + NSEC_PER_MSEC), 100.0 * NSEC_PER_SEC));
+	cr_assert(eq(sz, governor_decide(governor, now + NSEC_PER_MSEC, actions), 0));
+	governor_free(governor);
+}
+
 Test(governor, start_up_growths_fit_the_allowance)
 {
 	struct sim sim;

@@ -35,6 +35,8 @@
 #define CREDIT_INCOME_NS (500 * NSEC_PER_MSEC)
 #define CREDIT_MIN_NS    (100 * NSEC_PER_USEC)
 
+#define CREDIT_UNLIMITED_NS 1e15 /* eleven days of hits */
+
 /* What a guest gets of the income, and what it must have saved before it comes. */
 #define GUEST_PART        0.5
 #define GUEST_MIN_SAVINGS (3 * NSEC_PER_MSEC)
@@ -156,11 +158,18 @@ static double guests_debt(const struct governor *governor)
 	return debt;
 }
 
+/* Whoever grants all of the target's CPU time wants everything seen. */
+static bool is_unlimited(const struct governor *governor)
+{
+	return governor->config.budget_pct >= 100;
+}
+
 static bool overdrawn(const struct governor *governor, uint64_t now_ns)
 {
 	double balance = governor->balance + guests_debt(governor);
 
-	return balance - reserve(governor) < -allowance(governor, now_ns) &&
+	return !is_unlimited(governor) &&
+	       balance - reserve(governor) < -allowance(governor, now_ns) &&
 	       open_rate(governor) > income(governor) / 2;
 }
 
@@ -435,6 +444,8 @@ double governor_credit_ns(const struct governor *governor, uint32_t number, uint
 	if (link->guest)
 		return MAX(MIN(governor->balance, link->savings) - closing_cost(governor, link),
 			(double)CREDIT_MIN_NS);
+	if (is_unlimited(governor))
+		return CREDIT_UNLIMITED_NS;
 	return MAX(MAX(held, least), (double)CREDIT_MIN_NS);
 }
 
