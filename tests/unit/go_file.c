@@ -651,7 +651,7 @@ Test(binaries, are_identified, .timeout = 300)
 static void check_probes(struct binary *binary)
 {
 	const struct runtime_file *facts = &binary->facts;
-	bool seen[8] = {0};
+	bool seen[RUNTIME_MAX_PROBES] = {0};
 	size_t i;
 
 	for (i = 0; i < facts->probe_count; i++) {
