@@ -16,6 +16,7 @@ count() {
 	truth=$heard
 	memtrace -q -d 0 --format json -o "$scratch/report.json" --pid "$workload_pid"
 	is "Go $version, $how: exit code" "$status" 0
+	[ "$how" = still ] || local -x BUSY=1
 	check tests/live/census.expect census "$version"
 	workload_end
 }
