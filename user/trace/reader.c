@@ -501,8 +501,10 @@ static void looked(struct reader *reader, struct watch *watch, const struct even
 		watch_walked(watch, now_ns, WATCH_DEEP_NS);
 }
 
-static void look_flush(struct reader *reader, struct look_batch *batch, uint64_t now_ns)
+static void look_flush(struct reader *reader, struct look_batch *batch)
 {
+	/* Not the time of the poll: growths between the two would seem to come after what was seen of them. */
+	uint64_t now_ns = clock_mono_ns();
 	int r;
 
 	if (!batch->count)
@@ -522,8 +524,8 @@ static void look_flush(struct reader *reader, struct look_batch *batch, uint64_t
 	batch->count = 0;
 }
 
-static void look_at_family(struct reader *reader, const struct part *part, enum family family,
-	bool deep, uint64_t now_ns)
+static void look_at_family(
+	struct reader *reader, const struct part *part, enum family family, bool deep)
 {
 	struct look_batch *batch = xcalloc(1, sizeof(*batch));
 
@@ -541,9 +543,9 @@ static void look_at_family(struct reader *reader, const struct part *part, enum 
 		batch->types[batch->count] = watch->type;
 		batch->peaks[batch->count++] = watch->length_peak;
 		if (batch->count == LOOK_BATCH)
-			look_flush(reader, batch, now_ns);
+			look_flush(reader, batch);
 	}
-	look_flush(reader, batch, now_ns);
+	look_flush(reader, batch);
 	free(batch);
 }
 
@@ -615,8 +617,8 @@ static void poll_part(struct reader *reader, const struct part *part, uint64_t n
 		model_apply(reader->model, &event);
 	for (enum family family = FAMILY_MAP; part->runtime->look && family < FAMILY_MAX;
 		family++) {
-		look_at_family(reader, part, family, false, now_ns);
-		look_at_family(reader, part, family, true, now_ns);
+		look_at_family(reader, part, family, false);
+		look_at_family(reader, part, family, true);
 	}
 	if (part->runtime->goroutines && goroutines_due(reader, now_ns, all_deep))
 		look_at_goroutines(reader, part);
