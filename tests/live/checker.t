@@ -85,8 +85,8 @@ def run(statement, report, directory):
 def main():
     cases = [(statement, json.dumps(REPORT), holds) for statement, holds in CASES]
     for change, holds in (({"complete": False}, False), ({"schema_version": 2}, False), ({"targets": []}, False),
-                          ({"targets": [{**REPORT["targets"][0], "rss_bytes": 100,
-                                         "waterfall": {"unexplained": -3}}]}, False),
+                          ({"targets": [{**REPORT["targets"][0], "rss_bytes": 150 << 20,
+                                         "waterfall": {"unexplained": -(4 << 20)}}]}, False),
                           ({"events": {"produced": 5, "delivered": 4, "lost": 0}}, False),
                           ({"events": {"produced": 5, "delivered": 4, "lost": 1}}, False)):
         cases.append(("", json.dumps({**REPORT, **change}), holds))

@@ -309,6 +309,23 @@ static void mark_iterators(struct census *census, struct census_find *find)
 	}
 }
 
+/*
+ * A processor's write barrier buffer (runtime.p.wbBuf) holds what was overwritten a moment ago: no owner, and
+ * nobody else who keeps it.
+ */
+static void forget_processors(struct census *census, struct census_owner *owner)
+{
+	for (int i = 0; i < CENSUS_SLOTS; i++) {
+		struct census_slot *slot = &owner->slots[i];
+		uint64_t addr, base;
+		const struct go_type *type =
+			slot->object ? object_type(census, slot, &addr, &base) : NULL;
+
+		if (type && !strcmp(type->name, "runtime.p"))
+			*slot = (struct census_slot){0};
+	}
+}
+
 /* Does anything but an iterator point to the map? Where there is no room for more, more may be there. */
 static bool has_others(const struct census_owner *owner)
 {
@@ -327,6 +344,7 @@ static void choose_slot(struct census *census, struct census_find *find)
 {
 	struct census_owner *owner = &find->owner;
 
+	forget_processors(census, owner);
 	if (find->family == FAMILY_MAP) {
 		mark_iterators(census, find);
 		find->iterators.others |= has_others(owner);
