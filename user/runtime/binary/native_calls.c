@@ -10,7 +10,7 @@
 #include "runtime/binary/elf_file.h"
 #include "runtime/go/go_code.h"
 
-#define STUB_BYTES 16
+#define PLT_ENTRY_BYTES 16
 
 /* ---- callees ---- */
 
@@ -60,12 +60,12 @@ int native_callee_find(struct elf_file *elf, const char *name, struct native_cal
 }
 
 /* A PLT entry is jmp *slot(%rip) (ff 25), behind endbr64 and a prefix where it is made for CET. */
-static bool is_stub_of(struct elf_file *elf, uint64_t addr, uint64_t slot)
+static bool is_plt_entry_of(struct elf_file *elf, uint64_t addr, uint64_t slot)
 {
-	const uint8_t *code = elf_file_bytes(elf, addr, STUB_BYTES);
+	const uint8_t *code = elf_file_bytes(elf, addr, PLT_ENTRY_BYTES);
 	int32_t distance;
 
-	for (uint64_t i = 0; code && i + 6 <= STUB_BYTES; i++) {
+	for (uint64_t i = 0; code && i + 6 <= PLT_ENTRY_BYTES; i++) {
 		if (code[i] != 0xff || code[i + 1] != 0x25)
 			continue;
 		memcpy(&distance, code + i + 2, sizeof(distance));
@@ -92,7 +92,7 @@ bool native_calls(struct elf_file *elf, const struct go_code *code, size_t i,
 	if (!go_code_is_call(&code->insns[i], &target))
 		return callee->slot && calls_slot(&code->insns[i], callee->slot);
 	return (callee->direct && target == callee->direct) ||
-	       (callee->slot && is_stub_of(elf, target, callee->slot));
+	       (callee->slot && is_plt_entry_of(elf, target, callee->slot));
 }
 
 /* ---- references ---- */
