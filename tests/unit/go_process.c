@@ -46,7 +46,7 @@ Test(go_process, open_checks_the_layout)
 			"list of spans"},
 		{MHEAP + go_layout_find(23)->heap_allspans, 0x123000, -ENOTSUP, "list of spans"},
 		{MHEAP + go_layout_find(23)->heap_arenas, 0, -EAGAIN, "not set up"},
-		{ARENA, 0, -ENOTSUP, "arena table"},
+		{MHEAP + go_layout_find(23)->heap_arenas, 0x123000, -ENOTSUP, "arena table"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -54,7 +54,8 @@ Test(go_process, open_checks_the_layout)
 		struct heap heap;
 
 		build(&heap, 23);
-		add_span(&heap, 48, 170, false);
+		for (size_t n = 0; n < 8; n++)
+			add_span(&heap, 48, 170, false);
 		put64(&heap, rows[i].addr, rows[i].value);
 		cr_expect_eq(runtime_go.process_open(
 				     &heap.file, heap.mem, NULL, 0, 0, &heap.process, reason),
@@ -62,6 +63,25 @@ Test(go_process, open_checks_the_layout)
 		cr_expect(strstr(reason, rows[i].reason), "row %zu: '%s'", i, reason);
 		target_mem_close(heap.mem);
 	}
+}
+
+/* runtime/mheap.go, initSpan(): in use first, in the table of its arena later. */
+Test(go_process, spans_of_a_program_that_starts_may_not_be_in_the_table_yet)
+{
+	char reason[160] = "";
+	struct heap heap;
+
+	build(&heap, 26);
+	add_span(&heap, 48, 170, false);
+	put64(&heap, ARENA + heap.file.go.layout.arena_spans, 0);
+	cr_expect_eq(
+		runtime_go.process_open(&heap.file, heap.mem, NULL, 0, 0, &heap.process, reason),
+		-EAGAIN, "%s", reason);
+	put64(&heap, ARENA + heap.file.go.layout.arena_spans, mspan(0));
+	cr_expect_eq(
+		runtime_go.process_open(&heap.file, heap.mem, NULL, 0, 0, &heap.process, reason), 0,
+		"%s", reason);
+	close_heap(&heap);
 }
 
 Test(go_process, heap_state)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/clock.h"
 
+#include <errno.h>
 #include <time.h>
 
 static uint64_t read_clock(clockid_t id)
@@ -34,4 +35,12 @@ uint64_t clock_thread_cpu_ns(void)
 uint64_t clock_process_cpu_ns(void)
 {
 	return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+void clock_wait_ns(uint64_t ns)
+{
+	struct timespec left = {(time_t)(ns / NSEC_PER_SEC), (long)(ns % NSEC_PER_SEC)};
+
+	while (nanosleep(&left, &left) && errno == EINTR)
+		;
 }

@@ -15,4 +15,7 @@ uint64_t clock_real_ns(void);
 uint64_t clock_thread_cpu_ns(void);
 uint64_t clock_process_cpu_ns(void);
 
+/* Does nothing for so long, signals or not. */
+void clock_wait_ns(uint64_t ns);
+
 #endif

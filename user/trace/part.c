@@ -11,6 +11,8 @@
 #include "base/text.h"
 #include "runtime/list.h"
 
+#define RECORD_WAIT_NS NSEC_PER_MSEC
+
 struct parts {
 	struct parser *parser;
 	struct modules *modules;
@@ -216,6 +218,16 @@ struct part *parts_get(struct parts *parts, size_t i)
 	return &parts->parts[i];
 }
 
+/* Says never since now, or for so long that it is believed? */
+static bool refusal_lasts(struct part *part)
+{
+	uint64_t now_ns = clock_mono_ns();
+
+	if (!part->refused_since_ns)
+		part->refused_since_ns = now_ns;
+	return now_ns - part->refused_since_ns >= PART_REFUSAL_NS;
+}
+
 int part_start(struct parts *parts, struct part *part)
 {
 	char reason[160] = "";
@@ -227,11 +239,28 @@ int part_start(struct parts *parts, struct part *part)
 		return -ENOTSUP;
 	r = part->runtime->process_open(part->file, parts->mem, parts->parser,
 		part->module->file_id, part->module->slide, &part->process, reason);
-	if (r == -EAGAIN)
-		text_copy(part->not_yet, sizeof(part->not_yet), reason);
-	if (r < 0 && r != -EAGAIN) {
-		part->refused = true;
-		model_add_skip(parts->model, "reading containers", reason);
+	if (r == 0)
+		return 0;
+	text_copy(part->not_yet, sizeof(part->not_yet), reason);
+	if (r == -EAGAIN) {
+		part->refused_since_ns = 0;
+		return r;
+	}
+	if (!refusal_lasts(part))
+		return -EAGAIN;
+	part->refused = true;
+	model_add_skip(parts->model, "reading containers", reason);
+	return r;
+}
+
+int part_start_for_record(struct parts *parts, struct part *part)
+{
+	int r = part_start(parts, part);
+
+	while (r == -EAGAIN && part->waited_ns < PART_PATIENCE_NS) {
+		clock_wait_ns(RECORD_WAIT_NS);
+		part->waited_ns += RECORD_WAIT_NS;
+		r = part_start(parts, part);
 	}
 	return r;
 }

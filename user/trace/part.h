@@ -23,6 +23,15 @@
 #define PARTS_REFRESH_NS       (5ull * 1000000)
 #define PARTS_REFRESH_SLOW_NS  (10ull * 1000000000)
 
+/*
+ * A running program changes what is read of it, and where its thread is stopped half way it stays torn for a
+ * while: only what contradicts itself for so long is no heap that we know.
+ */
+#define PART_REFUSAL_NS (200ull * 1000000)
+
+/* A record proves that its program has come far enough to be read: so long is waited for that, in all. */
+#define PART_PATIENCE_NS (300ull * 1000000)
+
 struct part {
 	const struct runtime *runtime;
 	const struct module *module;
@@ -30,7 +39,9 @@ struct part {
 	uint8_t number;                  /* among the parts of its process */
 	uint32_t name;                   /* of the runtime, interned */
 	struct runtime_process *process; /* NULL = cannot be read (yet) */
-	bool refused;                    /* process_open() said never */
+	bool refused;                    /* process_open() has said never for PART_REFUSAL_NS */
+	uint64_t refused_since_ns;       /* it says never since then; 0 = it does not */
+	uint64_t waited_ns;              /* by part_start_for_record() */
 	char not_yet[160];               /* why it said later, the last time */
 	uint64_t too_early;              /* records that came while nothing could be read */
 };
@@ -62,6 +73,9 @@ bool parts_refresh(struct parts *parts, uint64_t now_ns);
  * anything else: never (a skip was added).
  */
 int part_start(struct parts *parts, struct part *part);
+
+/* The same where a record has come: what cannot be read yet is waited for, at most PART_PATIENCE_NS in all. */
+int part_start_for_record(struct parts *parts, struct part *part);
 
 /* Starts all. 0; -EAGAIN: some part later; anything else: none ever. */
 int parts_start(struct parts *parts);

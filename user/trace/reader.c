@@ -427,7 +427,7 @@ void reader_record(struct reader *reader, size_t i, const struct runtime_probe *
 	struct part *part = parts_get(reader->parts, i);
 	uint64_t type = 0;
 
-	if (part_start(reader->parts, part) < 0) {
+	if (part_start_for_record(reader->parts, part) < 0) {
 		part->too_early++;
 		return;
 	}

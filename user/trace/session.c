@@ -29,6 +29,7 @@
 
 #define POLL_NS               (100 * NSEC_PER_MSEC)
 #define START_POLL_NS         (5 * NSEC_PER_MSEC)
+#define START_PATIENCE_NS     (300 * NSEC_PER_MSEC)
 #define GROUP_NS              NSEC_PER_SEC
 #define CENSUS_NS             (10 * NSEC_PER_SEC)
 #define BURST_DELAY_NS        (500 * NSEC_PER_MSEC) /* a growth may still tell */
@@ -71,12 +72,26 @@ static bool is_census_complete(const struct session *session, const struct reade
 	return census && census->complete;
 }
 
+/* Who only reads has no second look: it waits until what it sees is whole, or refused. */
+static int start_parts(const struct session *session, struct parts *parts)
+{
+	uint64_t end_ns = clock_mono_ns() + START_PATIENCE_NS;
+	int r = parts_start(parts);
+
+	while (r == -EAGAIN && session->options->read_only && !session_stopped(session) &&
+		clock_mono_ns() < end_ns) {
+		clock_wait_ns(START_POLL_NS);
+		r = parts_start(parts);
+	}
+	return r;
+}
+
 static void first_census(struct session *session, struct session_slot *slot)
 {
 	struct census_progress state = {.session = session};
 	int r;
 
-	if (parts_start(reader_parts(slot->reader)) < 0 ||
+	if (start_parts(session, reader_parts(slot->reader)) < 0 ||
 		!parts_have_census(reader_parts(slot->reader)))
 		return;
 	slot->census_due = false;
