@@ -329,34 +329,42 @@ struct length_slot {
 
 #define MODEL_CONTAINER_SITES 4
 
+/* What every look changes stands together: a thousand containers are looked at ten times a second. */
 struct container {
 	uint32_t id, target;
 	uint64_t serial; /* ids are used again after eviction, serials (from 1) never */
 	enum family family;
 	uint64_t key;
-	uint32_t runtime;     /* interned name, 0 = the target's first */
-	uint32_t type, owner; /* interned, 0 = unknown */
 	bool before_attach;
 	bool accessed; /* its site is where it was used: nothing is known of where it grew */
 	bool dead;
 	bool looked; /* look below is valid */
-	uint64_t first_ns, last_ns, dead_ns;
-	uint64_t grown_ns;   /* last growth, 0 = never seen growing */
-	uint64_t written_ns; /* last time look.stamp changed, first look if never */
-	uint64_t writes;     /* times that look.stamp had changed between two looks */
+	uint64_t first_ns, last_ns;
 
-	struct event_look
-		look; /* newest; what a shallow look leaves out is kept from the last deep one */
-	uint64_t first_look_ns, look_ns;
+	uint64_t look_ns;
 	uint64_t looks;
 	uint64_t looks_known; /* looks with has_length */
 	uint64_t length_peak;
+	uint64_t held_bytes; /* newest of look and growth */
+	uint64_t held_peak_bytes;
+	/* MODEL_SLOTS of them; NULL while no length has been seen, and after its end */
+	struct length_slot *slots;
+	uint64_t slot_ns; /* width */
+	uint32_t slot_count;
+	struct event_look
+		look; /* newest; what a shallow look leaves out is kept from the last deep one */
+
+	uint32_t runtime;     /* interned name, 0 = the target's first */
+	uint32_t type, owner; /* interned, 0 = unknown */
+	uint64_t dead_ns;
+	uint64_t grown_ns;   /* last growth, 0 = never seen growing */
+	uint64_t written_ns; /* last time look.stamp changed, first look if never */
+	uint64_t writes;     /* times that look.stamp had changed between two looks */
+	uint64_t first_look_ns;
 	uint64_t peak_ns;             /* when length_peak last rose */
 	uint64_t capacity_changed_ns; /* last change of look.capacity; first look if never */
 	bool has_length_at_growth;
 	uint64_t length_at_growth, capacity_at_growth;
-	uint64_t held_bytes; /* newest of look and growth */
-	uint64_t held_peak_bytes;
 	uint64_t array_bytes;        /* made by the last growth */
 	uint64_t overlap_peak_bytes; /* most that one growth had at once, old and new */
 	uint64_t growths, same_size, garbage_bytes, allocated_bytes;
@@ -367,11 +375,6 @@ struct container {
 		uint32_t site;
 		uint64_t bytes;
 	} sites[MODEL_CONTAINER_SITES];
-
-	/* MODEL_SLOTS of them; NULL while no length has been seen, and after its end */
-	struct length_slot *slots;
-	uint32_t slot_count;
-	uint64_t slot_ns; /* width */
 
 	/* Held bytes: when they last changed, for "stable since" */
 	uint64_t held_changed_ns;

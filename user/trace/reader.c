@@ -23,6 +23,17 @@
 #define DEATH_NS    (300 * NSEC_PER_MSEC)
 #define MOVED_BYTES (1ull << 20)
 
+/* What is asked of one part's containers of one family at once. */
+struct look_batch {
+	const struct part *part;
+	enum family family;
+	bool deep;
+	size_t count;
+	struct watch *watches[LOOK_BATCH];
+	uint64_t keys[LOOK_BATCH], types[LOOK_BATCH], peaks[LOOK_BATCH];
+	struct event_look looks[LOOK_BATCH];
+};
+
 struct reader {
 	struct process_info info;
 	struct model *model;
@@ -38,7 +49,8 @@ struct reader {
 	struct model_unwound unwound; /* as last told */
 	uint64_t goroutines_due_ns;   /* the next look at them; UINT64_MAX = cannot be read */
 	struct watch_list watched;
-	uint64_t rss_bytes; /* at the last look */
+	struct look_batch batch; /* kept from poll to poll: it is large */
+	uint64_t rss_bytes;      /* at the last look */
 };
 
 static int describe(struct reader *reader, const struct runtime_file *exe)
@@ -458,16 +470,6 @@ void reader_call(struct reader *reader, const struct mt_record *record)
 
 /* ---- polling ---- */
 
-struct look_batch {
-	const struct part *part;
-	enum family family;
-	bool deep;
-	size_t count;
-	struct watch *watches[LOOK_BATCH];
-	uint64_t keys[LOOK_BATCH], types[LOOK_BATCH], peaks[LOOK_BATCH];
-	struct event_look looks[LOOK_BATCH];
-};
-
 /*
  * A slice that has grown a moment ago is dead under its old key before the record of that growth has come
  * through the ring: so death must last longer than a record can take.
@@ -527,8 +529,10 @@ static void look_flush(struct reader *reader, struct look_batch *batch)
 static void look_at_family(
 	struct reader *reader, const struct part *part, enum family family, bool deep)
 {
-	struct look_batch *batch = xcalloc(1, sizeof(*batch));
+	struct look_batch *batch = &reader->batch;
 
+	if (!reader->watched.count_of[family])
+		return;
 	batch->part = part;
 	batch->family = family;
 	batch->deep = deep;
@@ -546,7 +550,6 @@ static void look_at_family(
 			look_flush(reader, batch);
 	}
 	look_flush(reader, batch);
-	free(batch);
 }
 
 void reader_group(struct reader *reader, uint64_t now_ns)

@@ -32,6 +32,7 @@ void watch_remove(struct watch_list *list, struct watch *watch)
 	table_remove(&list->by_key, watch_hash(watch->family, watch->key));
 	watch->used = false;
 	list->count--;
+	list->count_of[watch->family]--;
 	while (list->end && !list->watches[list->end - 1].used)
 		list->end--;
 }
@@ -76,6 +77,7 @@ void watch_add(struct watch_list *list, uint8_t part, enum family family, uint64
 		table_set(
 			&list->by_key, watch_hash(family, key), (uint64_t)(watch - list->watches));
 		list->count++;
+		list->count_of[family]++;
 	}
 	if (type)
 		watch->type = type;

@@ -38,6 +38,7 @@ struct watch_list {
 	struct watch watches[WATCH_MAX_CONTAINERS];
 	size_t end; /* those in use lie below */
 	size_t count;
+	size_t count_of[FAMILY_MAX];
 	size_t deep_next;    /* where the next choice of whom to walk begins */
 	struct table by_key; /* family and key -> index */
 };

@@ -465,8 +465,8 @@ static void remember(struct census *census, const struct candidate *candidate,
 	uint64_t type = candidate->family == FAMILY_CHANNEL ? candidate->chan.elem_type
 			: guess->type_count == 1            ? guess->types[0]->type + process->slide
 							    : 0;
-	struct go_container *container =
-		go_container_make(process, candidate->family, candidate->key, type);
+	struct go_container *container = go_container_make(
+		process, candidate->family, candidate->key, type, clock_mono_ns());
 	struct census_find *find;
 
 	forget_other(census, container, candidate, object);
@@ -690,7 +690,9 @@ static int look_again(struct census *census, const struct census_find *finds, si
 		for (size_t i = 0; i < count; i++) {
 			if (finds[i].family != family)
 				continue;
-			set_root(census, go_container_make(process, family, finds[i].key, 0),
+			set_root(census,
+				go_container_make(
+					process, family, finds[i].key, 0, clock_mono_ns()),
 				&finds[i].owner);
 			keys[wanted++] = finds[i].key;
 		}
@@ -736,7 +738,8 @@ static void emit(struct census *census, const struct census_find *find,
 		return;
 	census_name_owner(census, find, out.owner, sizeof(out.owner));
 	if (!container->type && owner_type_fits(census, find))
-		go_container_make(process, find->family, find->key, find->owner_type);
+		go_container_make(
+			process, find->family, find->key, find->owner_type, clock_mono_ns());
 	tagged = container->type | (uint64_t)find->family << GO_TYPE_FAMILY_SHIFT;
 	out.type = container->type ? tagged : 0;
 	go_typecache_name(process, out.type, out.type_name, sizeof(out.type_name));

@@ -48,8 +48,8 @@ static void evict_oldest(struct runtime_process *process)
 	go_container_remove(process, oldest);
 }
 
-struct go_container *go_container_make(
-	struct runtime_process *process, enum family family, uint64_t key, uint64_t type)
+struct go_container *go_container_make(struct runtime_process *process, enum family family,
+	uint64_t key, uint64_t type, uint64_t now_ns)
 {
 	struct go_container *container = go_container_find(process, key);
 	const struct go_type *known;
@@ -69,7 +69,7 @@ struct go_container *go_container_make(
 		table_set(&process->container_of, key, process->container_count);
 		process->containers[process->container_count++] = container;
 	}
-	container->looked_ns = clock_mono_ns();
+	container->looked_ns = now_ns;
 	type = GO_TYPE_ADDR(type);
 	if (type && type != container->type) {
 		container->type = type;
@@ -85,6 +85,7 @@ void go_container_done(struct runtime_process *process)
 	for (size_t i = 0; i < process->container_count; i++)
 		free(process->containers[i]);
 	free(process->containers);
+	free(process->look_items);
 	free(process->arrays);
 	free(process->extents.list);
 	table_done(&process->container_of);

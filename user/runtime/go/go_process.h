@@ -132,6 +132,7 @@ struct runtime_process {
 
 	struct table container_of; /* key -> index into containers */
 	struct go_container **containers;
+	struct look_item *look_items; /* of go_look(), kept from call to call */
 	size_t container_count, container_capacity;
 
 	struct go_array *arrays;
@@ -210,8 +211,8 @@ struct go_object;
 
 /* The container remembered under key, or NULL; and the same, made where there is none yet. */
 struct go_container *go_container_find(struct runtime_process *process, uint64_t key);
-struct go_container *go_container_make(
-	struct runtime_process *process, enum family family, uint64_t key, uint64_t type);
+struct go_container *go_container_make(struct runtime_process *process, enum family family,
+	uint64_t key, uint64_t type, uint64_t now_ns);
 void go_container_remove(struct runtime_process *process, struct go_container *container);
 void go_container_done(struct runtime_process *process);
 
