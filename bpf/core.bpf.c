@@ -136,7 +136,7 @@ __hidden int event_submit(struct mt_record *record)
 	return waiting >= ring_bytes - ring_bytes / 8;
 }
 
-__hidden void control_report(__u8 kind, __u32 tgid, __u64 value, __u64 faults)
+__hidden void control_report(__u8 kind, __u32 tgid, __u64 value, __u64 faults, __s64 pages)
 {
 	struct mt_counters *counts = event_counters(MT_SRC_CONTROL);
 	struct mt_record *record;
@@ -156,6 +156,7 @@ __hidden void control_report(__u8 kind, __u32 tgid, __u64 value, __u64 faults)
 	record->tgid = tgid;
 	record->val[0] = value;
 	record->val[1] = faults;
+	record->val[2] = pages > 0 ? pages : 0;
 	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
 }
 

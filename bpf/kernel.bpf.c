@@ -225,7 +225,7 @@ int BPF_PROG(mt_exec, struct task_struct *task)
 	__u32 tgid = task_tgid(task);
 
 	if (all_execs || target_find(tgid))
-		control_report(MT_EXEC, tgid, 0, 0);
+		control_report(MT_EXEC, tgid, 0, 0, 0);
 	return 0;
 }
 
@@ -244,7 +244,7 @@ int BPF_PROG(mt_fork, struct task_struct *parent, struct task_struct *child)
 	fresh.copy = target->copy;
 	fault_others = 1;
 	bpf_map_update_elem(&targets, &child_tgid, &fresh, BPF_ANY);
-	control_report(MT_FORK, tgid, child_tgid, 0);
+	control_report(MT_FORK, tgid, child_tgid, 0, 0);
 	return 0;
 }
 
@@ -256,11 +256,6 @@ static __always_inline __u64 exit_status(struct task_struct *task)
 	return BPF_CORE_READ(task, group_leader, exit_code);
 }
 
-/*
- * do_exit() has counted this thread out of signal->live before the tracepoint, in every kernel: a
- * thread that reads 0 is the last, or one of the last: several may get here together. The one that
- * removes the target reports. (The leader may leave first: pid == tgid says nothing.)
- */
 /* All faults of a target; after this it has no short way any more. */
 static __noinline __u64 take_faults(__u32 tgid, __u64 faults)
 {
@@ -273,6 +268,17 @@ static __noinline __u64 take_faults(__u32 tgid, __u64 faults)
 	return faults;
 }
 
+/* Only since Linux 6.16 is the memory still there when a thread says that it leaves. */
+static __noinline __s64 rss_of_exiting(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, mm) ? rss_pages() : 0;
+}
+
+/*
+ * do_exit() has counted this thread out of signal->live before the tracepoint, in every kernel: a
+ * thread that reads 0 is the last, or one of the last: several may get here together. The one that
+ * removes the target reports. (The leader may leave first: pid == tgid says nothing.)
+ */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(mt_exit, struct task_struct *task)
 {
@@ -287,7 +293,8 @@ int BPF_PROG(mt_exit, struct task_struct *task)
 	if (bpf_map_delete_elem(&targets, &tgid))
 		return 0;
 	if (BPF_CORE_READ(task, signal, oom_mm))
-		control_report(MT_OOM, tgid, 0, 0);
-	control_report(MT_EXIT, tgid, exit_status(task), take_faults(tgid, faults));
+		control_report(MT_OOM, tgid, 0, 0, 0);
+	control_report(
+		MT_EXIT, tgid, exit_status(task), take_faults(tgid, faults), rss_of_exiting(task));
 	return 0;
 }

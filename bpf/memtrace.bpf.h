@@ -198,7 +198,7 @@ static __always_inline void event_end_stacked(void *ctx, struct mt_stacked *stac
 }
 
 /* Writes a record to the control ring, whose reader is woken at once. */
-void control_report(__u8 kind, __u32 tgid, __u64 value, __u64 faults);
+void control_report(__u8 kind, __u32 tgid, __u64 value, __u64 faults, __s64 pages);
 
 /* Process and thread id of the current task in memtrace's pid namespace: tgid << 32 | tid. */
 __u64 current_ids(void);

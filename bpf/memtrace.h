@@ -33,7 +33,8 @@ enum mt_kind {
 		      advice; mremap: the bytes it had before */
 	MT_EXEC, /* control ring: the process, a target or any, runs another program from now on */
 	MT_EXIT, /* control ring: the last thread has gone; val[0] = status as wait(2) gives it,
-			val[1] = its page faults since it became a target */
+			val[1] = its page faults since it became a target, val[2] = the pages
+			of its RSS, 0 where the kernel has taken them already */
 	MT_FORK, /* control ring: val[0] = tgid of the child, which is followed from now on */
 	MT_OOM,  /* control ring: chosen by the OOM killer, comes right before its MT_EXIT */
 };

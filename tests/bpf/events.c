@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -185,6 +186,32 @@ Test(control, only_the_last_thread_is_the_exit)
 	cr_assert(eq(ptr, (void *)drain_next(rig.drain), NULL));
 	cr_assert(eq(int, trace_bpf_read_counters(rig.bpf, MT_SRC_CONTROL, &counters), 0));
 	cr_assert(eq(u64, counters.produced, 1));
+	rig_close(&rig);
+}
+
+/* Where the kernel lets a program see it: what came after the last look of memtrace. */
+Test(control, exit_tells_rss)
+{
+	struct child child = start(touch_and_exit);
+	const struct mt_record *record;
+	const char *faults;
+	int major, minor;
+	struct utsname name;
+	struct rig rig;
+
+	cr_assert(uname(&name) == 0 && sscanf(name.release, "%d.%d", &major, &minor) == 2);
+	rig_open(&rig, &(struct trace_bpf_options){0}, 0);
+	cr_assert(eq(int, trace_bpf_attach_kernel(rig.bpf, false, &faults), 0));
+	cr_assert(eq(int, trace_bpf_add_target(rig.bpf, child.pid, false), 0));
+	let_go(&child);
+	record = next(&rig);
+	while (record->kind != MT_EXIT)
+		record = next(&rig);
+	if (record->val[2] || major > 6 || (major == 6 && minor >= 16)) {
+		cr_expect(ge(u64, record->val[2], TOUCH_PAGES));
+		cr_expect(le(u64, record->val[2], TOUCH_PAGES + 4096));
+	}
+	waitpid(child.pid, NULL, 0);
 	rig_close(&rig);
 }
 

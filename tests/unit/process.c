@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -158,6 +159,44 @@ Test(look, zombie)
 	cr_assert_eq(waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT), 0);
 	cr_expect_eq(process_look(pid, &info), PROCESS_ZOMBIE);
 	cr_expect_eq(info.state, 'Z');
+	cr_expect_not(process_alive(&info.id));
+	waitpid(pid, NULL, 0);
+}
+
+static void *outlive_leader(void *arg)
+{
+	int *ends = arg;
+	char byte;
+
+	while (read(ends[0], &byte, 1) > 0)
+		;
+	_exit(0);
+}
+
+/* Its threads die in any order: nobody knows how it ended before the last one has gone. */
+Test(look, leader_has_gone_before_the_others)
+{
+	struct process_usage usage;
+	struct process_info info;
+	pthread_t thread;
+	int ends[2];
+	pid_t pid;
+
+	cr_assert(!pipe(ends));
+	pid = fork();
+	if (!pid) {
+		close(ends[1]);
+		pthread_create(&thread, NULL, outlive_leader, ends);
+		pthread_exit(NULL);
+	}
+	close(ends[0]);
+	while (process_look(pid, &info) != PROCESS_ZOMBIE)
+		sched_yield();
+	cr_expect(process_alive(&info.id));
+	cr_expect_eq(process_read_usage(pid, &usage), -ESRCH, "an RSS of %llu",
+		(unsigned long long)usage.rss_bytes);
+	close(ends[1]);
+	cr_expect_eq(waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
 	cr_expect_not(process_alive(&info.id));
 	waitpid(pid, NULL, 0);
 }

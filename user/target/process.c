@@ -38,6 +38,7 @@ struct stat_fields {
 	char state;                    /* 3 */
 	int ppid;                      /* 4 */
 	unsigned long flags;           /* 9 */
+	long threads;                  /* 20 */
 	uint64_t start_time;           /* 22 */
 };
 
@@ -85,9 +86,9 @@ static int parse_stat(char *text, struct stat_fields *ret)
 	*close = 0;
 	text_copy(ret->comm, sizeof(ret->comm), open + 1);
 	if (sscanf(close + 1,
-		    " %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+		    " %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d "
 		    "%" SCNu64,
-		    &ret->state, &ret->ppid, &ret->flags, &ret->start_time) != 4)
+		    &ret->state, &ret->ppid, &ret->flags, &ret->threads, &ret->start_time) != 5)
 		return -EBADMSG;
 	return 0;
 }
@@ -502,9 +503,11 @@ int process_identify(int pid, struct process_id *ret)
 
 bool process_alive(const struct process_id *id)
 {
-	struct process_id now;
+	struct stat_fields stat;
 
-	return process_identify(id->pid, &now) == 0 && now.start_time == id->start_time;
+	if (read_stat(id->pid, &stat) || stat.start_time != id->start_time)
+		return false;
+	return !has_ended(stat.state) || stat.threads > 1;
 }
 
 int process_open_exe(int pid)
@@ -665,13 +668,16 @@ int process_find_loader(int pid, uint64_t *ret_start, uint64_t *ret_end)
 
 int process_read_usage(int pid, struct process_usage *ret)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), resident, shared;
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), size, resident, shared;
 	char text[PROC_TEXT_BYTES];
 	struct timespec cpu;
 	clockid_t clock;
 
 	if (read_text(pid, "statm", text, sizeof(text)) < 0 ||
-		sscanf(text, "%*u %" SCNu64 " %" SCNu64, &resident, &shared) != 2)
+		sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, &size, &resident, &shared) != 3)
+		return -ESRCH;
+	/* The first thread has left the memory behind already: that is no RSS of 0. */
+	if (!size)
 		return -ESRCH;
 	/* The process's CPU clock: nanoseconds, where stat only counts ticks of 10 ms. */
 	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &cpu))

@@ -89,7 +89,10 @@ enum process_refusal process_look(int pid, struct process_info *ret);
 /* The identity of the process that has this pid now; -ESRCH where there is none, or it has ended. */
 int process_identify(int pid, struct process_id *ret);
 
-/* True while the process that id names is still there and not a zombie. */
+/*
+ * True while a thread of the process that id names is still there. The first one may be a zombie while
+ * others run, or die: what the kernel says of the end of a process comes with its last thread.
+ */
 bool process_alive(const struct process_id *id);
 
 /*

@@ -49,8 +49,8 @@ struct reader {
 	struct model_unwound unwound; /* as last told */
 	uint64_t goroutines_due_ns;   /* the next look at them; UINT64_MAX = cannot be read */
 	struct watch_list watched;
-	struct look_batch batch; /* kept from poll to poll: it is large */
-	uint64_t rss_bytes;      /* at the last look */
+	struct look_batch batch;  /* kept from poll to poll: it is large */
+	struct event_usage usage; /* at the last look */
 };
 
 static int describe(struct reader *reader, const struct runtime_file *exe)
@@ -584,12 +584,24 @@ void reader_usage(struct reader *reader, uint64_t now_ns, bool with_peak)
 	event.usage.file_bytes = usage.file_bytes;
 	event.usage.cpu_ns = usage.cpu_ns;
 	/* Where it has moved, it may have been higher between two looks. */
-	moved = usage.rss_bytes > reader->rss_bytes ? usage.rss_bytes - reader->rss_bytes
-						    : reader->rss_bytes - usage.rss_bytes;
-	reader->rss_bytes = usage.rss_bytes;
+	moved = MAX(usage.rss_bytes, reader->usage.rss_bytes) -
+		MIN(usage.rss_bytes, reader->usage.rss_bytes);
+	reader->usage = event.usage;
 	if (with_peak || moved >= MOVED_BYTES)
 		process_read_peak(reader->info.id.pid, &event.usage.peak_bytes);
 	model_apply(reader->model, &event);
+}
+
+void reader_ended(struct reader *reader, uint64_t time_ns, uint64_t rss_bytes)
+{
+	struct event event = event_new(reader, EVENT_USAGE, time_ns);
+
+	if (rss_bytes > reader->usage.rss_bytes) {
+		event.usage = reader->usage;
+		event.usage.rss_bytes = rss_bytes;
+		model_apply(reader->model, &event);
+	}
+	attribution_settle(reader->attribution);
 }
 
 static void look_at_goroutines(struct reader *reader, const struct part *part)

@@ -64,6 +64,9 @@ void reader_settle(struct reader *reader);
 /* Measures where the RSS is mapped: up to 10 ms a GiB of our time, at start and end. */
 void reader_measure(struct reader *reader, uint64_t now_ns);
 
+/* It has ended with so much RSS (0 = not known): what came after the last look counts, too. */
+void reader_ended(struct reader *reader, uint64_t time_ns, uint64_t rss_bytes);
+
 /*
  * Looks at all watched containers, heap and usage. all_deep: leave no table and no page unread, and take
  * every death for certain: only while no record is on its way.

@@ -222,7 +222,7 @@ static void take_record(struct session *session, const struct prober_record *tak
 		session_target_chosen(session, taken->reader);
 		break;
 	case MT_EXIT:
-		session_target_exited(session, taken->reader, record->time_ns, record);
+		session_target_exited(session, taken->reader, record);
 		break;
 	default:
 		if (taken->probe)
@@ -496,6 +496,7 @@ static int trace(struct session *session)
 		progress(session, "detaching", -1);
 		prober_finish(session->prober);
 		drain(session, 0);
+		session_tell_exits(session);
 	}
 	/* After the last record: what is dead now is dead, and not only renamed by a growth on its way. */
 	if (r == 0)

@@ -18,8 +18,9 @@ struct session_slot {
 	bool unread;           /* no census has read its whole heap */
 	bool census_due;       /* it came while tracing, and has had none */
 	uint64_t opened_ns;
-	bool oom;  /* the OOM killer has chosen it */
-	bool high; /* its RSS has brought about a snapshot and not fallen since */
+	bool oom;       /* the OOM killer has chosen it */
+	bool high;      /* its RSS has brought about a snapshot and not fallen since */
+	bool exit_told; /* to the model */
 	uint64_t
 		exited_ns; /* not 0: nothing more to read, but its last records may be on their way */
 };
@@ -96,9 +97,12 @@ void session_burst_over(struct session *session);
 /* The OOM killer has chosen it: its exit comes next. */
 void session_target_chosen(struct session *session, const struct reader *reader);
 
-/* record: what the kernel said of it, NULL where we only found it gone. */
-void session_target_exited(struct session *session, const struct reader *reader, uint64_t time_ns,
-	const struct mt_record *record);
+/* What the kernel said of it. */
+void session_target_exited(
+	struct session *session, const struct reader *reader, const struct mt_record *record);
+
+/* No record comes any more: those that were only found gone have ended, nobody knows how. */
+void session_tell_exits(struct session *session);
 
 /* Another program runs under the same pid: a new target, in the place of the old one. */
 void session_target_execed(struct session *session, const struct reader *reader, uint64_t time_ns);

@@ -409,8 +409,21 @@ static void apply_plain(struct session *session, const struct reader *reader, en
 	model_apply(session->model, &event);
 }
 
+/* status: as wait(2) gives it, NULL where nobody has told it. */
+static void tell_exit(struct session *session, struct session_slot *slot, const int *status)
+{
+	struct event_exit exit = {.has_status = status != NULL, .oom = slot->oom};
+
+	if (status)
+		exit.status = *status;
+	apply_plain(session, slot->reader, EVENT_EXIT, slot->exited_ns, &exit);
+	slot->exit_told = true;
+}
+
 static void drop(struct session *session, struct session_slot *slot)
 {
+	if (slot->exited_ns && !slot->exit_told)
+		tell_exit(session, slot, NULL);
 	if (slot->unread)
 		model_add_incomplete(session->model, "no census had time to read the whole heap");
 	if (session->prober)
@@ -427,21 +440,28 @@ void session_target_chosen(struct session *session, const struct reader *reader)
 		slot->oom = true;
 }
 
-void session_target_exited(struct session *session, const struct reader *reader, uint64_t time_ns,
-	const struct mt_record *record)
+void session_target_exited(
+	struct session *session, const struct reader *reader, const struct mt_record *record)
 {
-	struct event_exit exit = {.has_status = record != NULL};
 	struct session_slot *slot = slot_of(session, reader);
+	int status = (int)record->val[0];
 
-	/* We may have found it gone before the record came that knows how it ended. */
-	if (!slot || (slot->exited_ns && !record))
+	if (!slot || slot->exit_told)
 		return;
-	slot->exited_ns = time_ns;
-	exit.oom = slot->oom;
-	if (record)
-		exit.status = (int)record->val[0];
-	reader_settle(slot->reader);
-	apply_plain(session, reader, EVENT_EXIT, time_ns, &exit);
+	slot->exited_ns = record->time_ns;
+	reader_ended(
+		slot->reader, record->time_ns, record->val[2] * (uint64_t)sysconf(_SC_PAGESIZE));
+	tell_exit(session, slot, &status);
+}
+
+void session_tell_exits(struct session *session)
+{
+	for (size_t i = 0; i < session->slot_count; i++) {
+		struct session_slot *slot = &session->slots[i];
+
+		if (slot->reader && slot->exited_ns && !slot->exit_told)
+			tell_exit(session, slot, NULL);
+	}
 }
 
 void session_target_execed(struct session *session, const struct reader *reader, uint64_t time_ns)
@@ -488,7 +508,8 @@ bool session_any_alive(struct session *session, uint64_t now_ns)
 		} else if (process_alive(&reader_info(slot->reader)->id)) {
 			alive = true;
 		} else {
-			session_target_exited(session, slot->reader, now_ns, NULL);
+			/* The record that knows how it ended is on its way. */
+			slot->exited_ns = now_ns;
 		}
 	}
 	return alive || expects_more(session);
