@@ -16,8 +16,8 @@ names=${C_WORKLOADS:-$(ls workloads/c/*.expect | sed 's#.*/##; s/\.expect$//')}
 export BUILD MEMTRACE PATIENCE
 
 for variant in ${C_VARIANTS:-c-O2}; do
-	# shellcheck disable=SC2086
-	tests/build_native.sh "$variant" $names >&2
+	# shellcheck disable=SC2046,SC2086
+	tests/build_native.sh "$variant" $(for name in $names; do [ ! -e "workloads/c/$name.c" ] || echo "$name"; done) >&2
 	case $? in
 	0) for name in $names; do echo "play $variant $name"; done ;;
 	3) echo "skip $variant: its compiler is not there" ;;

@@ -16,16 +16,21 @@
 #     options=O    with this option too
 #     budget=PCT   of the target's CPU time may be spent; without it there is no limit
 #     options=A,B  further options of memtrace's
+#     program=P    is played: the workload P, without an .expect of its own for this
+#     argument=A   is given to the program
 set -u
 cd "$(dirname "$0")/../.." || exit
 . tests/live/lib.sh
 
 variant=$1 name=$2
 expect=$(source_of "$variant" "$name").expect
-source=$(ls "$(source_of "$variant" "$name")".{go,cc,c,rs} 2>/dev/null)
 report=$scratch/report.json
 
 run_value() { sed -n "s/^run .*\b$1=\([^ ]*\).*/\1/p" "$expect"; }
+
+played=$(run_value program)
+played=${played:-$name}
+source=$(ls "$(source_of "$variant" "$played")".{go,cc,c,rs} 2>/dev/null)
 
 budget=$(run_value budget)
 budget=${budget:-100}
@@ -101,7 +106,7 @@ finish() {
 }
 
 play_attached() {
-	workload_start "$program" || fail "the program starts"
+	workload_start "$program" $(run_value argument) || fail "the program starts"
 	if [ "$(run_value attach)" = after ]; then act; attach; else attach; act; fi
 	collect
 	finish
@@ -118,7 +123,7 @@ option=$(run_value options)
 settings+=(${option:+"$option"})
 gc=$(run_value gc)
 seconds=$(run_value seconds)
-program=$(workload "$variant" "$name") || fail "builds"
+program=$(workload "$variant" "$played") || fail "builds"
 if [ "$(run_value command)" = yes ]; then play_command; else play_attached; fi
 "$live/check_expect.py" "$expect" "$source" "$variant" "$report" "$truth" ||
 	{ [ -z "${KEEP_REPORTS:-}" ] || cp "$report" "$KEEP_REPORTS/$variant.$name.json"; }
