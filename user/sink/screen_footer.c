@@ -299,14 +299,31 @@ static void say_largest(
 		place[0] ? " at " : "", place, text_bytes(size, largest->held_bytes));
 }
 
+/* Of a program whose containers nobody can find. */
+static void say_outside(
+	struct sentences *sentences, const struct report *report, const struct target *target)
+{
+	char what[2 + MODEL_MAX_ALLOCATORS][PAGE_TEXT_BYTES] = {"RSS"};
+	size_t count = 1;
+
+	if (!summary_read_only(report->model))
+		text_copy(what[count++], sizeof(what[0]), "page faults");
+	for (size_t i = 0; i < target->allocator_count; i++)
+		snprintf(what[count++], sizeof(what[0]), "malloc of %s",
+			model_string(report->model, target->allocators[i].now.name));
+	say(sentences, "No known runtime in it: %s", count == 1 ? "only " : "");
+	for (size_t i = 0; i < count; i++)
+		say(sentences, "%s%s", !i ? "" : i + 1 < count ? ", " : " and ", what[i]);
+	say(sentences, " %s looked at.", count == 1 ? "was" : "were");
+}
+
 static void say_known(
 	struct sentences *sentences, const struct report *report, const struct target *target)
 {
 	if (target->runtime_count)
 		say_looked(sentences, report->model, target);
 	else
-		say(sentences, "No known runtime in it: only RSS %s looked at.",
-			summary_read_only(report->model) ? "was" : "and page faults were");
+		say_outside(sentences, report, target);
 }
 
 void screen_nothing_found(
