@@ -287,9 +287,8 @@ class Check:
         rest = [(t["waterfall"]["unexplained"], t["rss_bytes"]) for t in targets if t.get("waterfall") and not t.get("exit")]
         # What still runs moves while it is measured; BUSY is set where only the test knows that it does
         runs = os.environ.get("BUSY") or any("runUntilStop()" in line for line in self.source.lines)
-        # Of a small program it may be more: right after many collections Go's heap moves between two readings
-        self.tap(runs or all(abs(part) <= max(rss / 50, 2 << 20) for part, rss in rest),
-                 "at most 2 % of RSS, or 2 MiB, is not explained", [json.dumps(rest)])
+        self.tap(runs or all(abs(part) <= rss / 50 for part, rss in rest),
+                 "at most 2 % of RSS is not explained", [json.dumps(rest)])
         self.tap(self.report.get("complete") is True, "complete",
                  [json.dumps(self.report.get("incomplete", self.report.get("skipped")))])
 

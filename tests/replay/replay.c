@@ -556,6 +556,7 @@ static void read_resident(struct replay *replay, const struct line *line, struct
 	(void)replay;
 	ret->resident = (struct event_resident){
 		.off_heap_bytes = number(line, "off_heap"),
+		.given_back_bytes = number(line, "given_back"),
 		.rss_bytes = number(line, "rss"),
 	};
 	for (enum mapping i = MAPPING_FILE; i < MAPPING_MAX; i++)

@@ -50,6 +50,8 @@ static const struct {
 	FIELD(heap_allspans),
 	FIELD(heap_pages_in_use),
 	FIELD(heap_arenas),
+	FIELD(heap_pages),
+	FIELD(pages_chunks),
 	FIELD(arena_spans),
 	FIELD(arena_inline_marks),
 	FIELD(special_offset),

@@ -135,6 +135,54 @@ Test(go_process, heap_state_of_the_runtime)
 	}
 }
 
+/* ---- free pages ---- */
+
+/*
+ * Of pages that are allocated, free, and free and given back, one each is in RAM and one is not: counted is
+ * the one that was given back and is there.
+ */
+Test(go_process, pages_given_back)
+{
+	const uint64_t chunk = (HEAP + GO_ARENA_BIAS) >> 22, table = BITS + 0x80000;
+	const uint8_t minors[] = {19, 23, 26};
+
+	for (size_t i = 0; i < ARRAY_SIZE(minors); i++) {
+		static const uint8_t page[GO_PAGE_BYTES], zero[128];
+		struct go_layout layout;
+		uint64_t bytes = 1;
+		struct heap heap;
+
+		build(&heap, minors[i]);
+		add_span(&heap, 48, 170, false);
+		open_heap(&heap);
+		layout = heap.file.go.layout;
+		cr_assert_eq(
+			runtime_go.count_given_back(heap.process, HEAP, HEAP + (64 << 20), &bytes),
+			0);
+		cr_expect_eq(bytes, 0, "no table: %lu", bytes);
+		put64(&heap, MHEAP + layout.heap_pages + layout.pages_chunks + chunk / 8192 * 8,
+			table);
+		target_mem_add_image(heap.mem, table + chunk % 8192 * 128, zero, sizeof(zero));
+		put64(&heap, table + chunk % 8192 * 128, 0x3);       /* pages 0, 1 */
+		put64(&heap, table + chunk % 8192 * 128 + 64, 0x32); /* pages 1, 4, 5 */
+		for (uint64_t at = 1; at <= 4; at++)
+			target_mem_add_image(
+				heap.mem, HEAP + at * GO_PAGE_BYTES, page, sizeof(page));
+		cr_assert_eq(
+			runtime_go.count_given_back(heap.process, HEAP, HEAP + (64 << 20), &bytes),
+			0);
+		cr_expect_eq(bytes, GO_PAGE_BYTES, "1.%u: %lu", minors[i], bytes);
+		cr_assert_eq(runtime_go.count_given_back(heap.process, HEAP + 4 * GO_PAGE_BYTES,
+				     HEAP + 5 * GO_PAGE_BYTES - 4096, &bytes),
+			0);
+		cr_expect_eq(bytes, 4096, "half a page");
+		heap.process->facts.layout.heap_pages = UINT16_MAX;
+		cr_expect_eq(runtime_go.count_given_back(heap.process, HEAP, HEAP + 1, &bytes),
+			-ENOTSUP);
+		close_heap(&heap);
+	}
+}
+
 /* ---- liveness ---- */
 
 /* Slot 3 of a span of 48-byte slots, in every state of sweeping. */

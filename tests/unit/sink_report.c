@@ -426,6 +426,29 @@ Test(sink_report, every_mapping_has_its_part)
 	model_free(model);
 }
 
+/* The counters have 5 MiB of free heap in RAM; 3 more were given back and are there all the same. */
+Test(sink_report, free_heap_that_came_back_is_free_heap)
+{
+	struct model *model = model_new();
+	struct report report = report_of(model, NULL, 0);
+	uint32_t target = add_target(model, "huge pages");
+	struct waterfall waterfall;
+
+	apply_resident(model, target,
+		&(struct event_heap){.live_bytes = 10 * mib,
+			.allocated_bytes = 10 * mib,
+			.in_use_bytes = 10 * mib,
+			.free_bytes = 5 * mib},
+		&(struct event_resident){.bytes = {[MAPPING_RUNTIME] = 19 * mib},
+			.given_back_bytes = 3 * mib,
+			.rss_bytes = 19 * mib},
+		19 * mib);
+	cr_assert(summary_waterfall(&report, model_target(model, target), &waterfall));
+	cr_assert_eq(waterfall.bytes[WATERFALL_FREE_HEAP], 8 * mib);
+	cr_assert_eq(waterfall.unexplained_bytes, (int64_t)mib);
+	model_free(model);
+}
+
 Test(sink_report, a_measurement_that_is_too_old_is_not_used)
 {
 	struct model *model = model_new();

@@ -221,7 +221,12 @@ struct event_memory {
 struct event_resident {
 	uint64_t bytes[MAPPING_MAX];
 	uint64_t off_heap_bytes; /* of ANON: mapped by the program's own code, as far as seen */
-	uint64_t rss_bytes;      /* at that moment */
+	/*
+	 * Of RUNTIME: given back to the system by the runtime, whose counters call it released. The kernel
+	 * has brought it back: with a huge page that a fault nearby has filled.
+	 */
+	uint64_t given_back_bytes;
+	uint64_t rss_bytes; /* at that moment */
 };
 
 struct event_heap {

@@ -94,7 +94,7 @@ const struct table_shape recording_tables[TABLE_COUNT] = {
 			MAPPED(MAPPING_SHARED, "shared"), MAPPED(MAPPING_BRK, "heap"),
 			MAPPED(MAPPING_STACK, "stack"), MAPPED(MAPPING_RUNTIME, "runtime"),
 			MAPPED(MAPPING_ANON, "anonymous"), FIELD(resident, off_heap_bytes),
-			FIELD(resident, rss_bytes)}},
+			FIELD(resident, given_back_bytes), FIELD(resident, rss_bytes)}},
 	[EVENT_HEAP] = {EVENT_TABLE(heap),
 		{EVENT_COLUMNS, FIELD(heap, gc_cycles), FIELD(heap, gc_running),
 			FIELD(heap, pause_total_ns), FIELD(heap, pause_last_ns),

@@ -202,6 +202,7 @@ static void add_mapped(
 {
 	const struct event_resident *resident = &target->resident;
 
+	waterfall->bytes[WATERFALL_FREE_HEAP] += resident->given_back_bytes;
 	if (target->has_heap)
 		fit_heap(waterfall, resident->bytes[MAPPING_RUNTIME]);
 	add_anon(target, waterfall);

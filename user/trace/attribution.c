@@ -273,6 +273,9 @@ static int measure_range(struct attribution *attribution, int pagemap_fd,
 		return r;
 	mapping = mapping_of(attribution, range, range->start);
 	ret->bytes[mapping] += bytes;
+	if (mapping == MAPPING_RUNTIME)
+		ret->given_back_bytes += attribution->owners.given_back(
+			attribution->owners.arg, range->start, range->end);
 	if (mapping == MAPPING_ANON && is_off_heap(attribution, range))
 		ret->off_heap_bytes += bytes;
 	if (range->as == MAPPED_BRK)

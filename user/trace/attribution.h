@@ -21,6 +21,8 @@ struct attribution_owners {
 	uint64_t (*container)(void *arg, uint64_t addr);
 	/* Whether addr lies in the heap of a known runtime. */
 	bool (*is_heap)(void *arg, uint64_t addr);
+	/* Bytes of a heap's range that its runtime has given back and that are in RAM all the same. */
+	uint64_t (*given_back)(void *arg, uint64_t start, uint64_t end);
 	void *arg;
 };
 

@@ -174,6 +174,22 @@ bool parts_is_heap(void *arg, uint64_t addr)
 	return is;
 }
 
+uint64_t parts_count_given_back(void *arg, uint64_t start, uint64_t end)
+{
+	struct parts *parts = arg;
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < parts->count; i++) {
+		const struct part *part = &parts->parts[i];
+		uint64_t bytes;
+
+		if (part->process && part->runtime->count_given_back &&
+			!part->runtime->count_given_back(part->process, start, end, &bytes))
+			sum += bytes;
+	}
+	return sum;
+}
+
 /* What was missed because the program could not be read, or only late. */
 static void tell_missed(struct parts *parts, const struct part *part)
 {

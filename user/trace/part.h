@@ -86,6 +86,7 @@ bool parts_have_census(const struct parts *parts);
 /* For struct attribution_owners; arg is the struct parts. */
 uint64_t parts_owner_of(void *arg, uint64_t addr);
 bool parts_is_heap(void *arg, uint64_t addr);
+uint64_t parts_count_given_back(void *arg, uint64_t start, uint64_t end);
 
 /* The runtime's type pointer of an event becomes the model's name. */
 uint32_t part_intern_type(struct parts *parts, const struct part *part, uint64_t type);

@@ -94,7 +94,8 @@ int reader_open(const struct process_info *process, struct parser *parser, struc
 		goto out;
 	reader->parts = parts_new(parser, reader->modules, reader->mem, model, reader->target);
 	reader->attribution = attribution_new(process->id.pid, model, reader->target,
-		&(struct attribution_owners){parts_owner_of, parts_is_heap, reader->parts});
+		&(struct attribution_owners){
+			parts_owner_of, parts_is_heap, parts_count_given_back, reader->parts});
 	reader->allocators = allocators_new(
 		process->id.pid, reader->mem, reader->modules, model, reader->target);
 	reader->symbolizer =

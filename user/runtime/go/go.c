@@ -176,6 +176,7 @@ const struct runtime runtime_go = {
 	.heap = go_heap_read_state,
 	.owner_of = go_owner_of,
 	.is_heap = go_heap_is_arena,
+	.count_given_back = go_pages_count_given_back,
 	.fills = go_fills,
 	.goroutines = go_goroutines,
 	.profile = go_allocated,

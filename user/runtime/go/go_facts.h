@@ -18,6 +18,8 @@ struct go_layout {
 		span_large_type;  /* 0xffff = the version has no largeType */
 	uint8_t span_index_bytes; /* width of freeindex and nelems: 8 or 2 */
 	uint32_t heap_sweepgen, heap_allspans, heap_pages_in_use, heap_arenas;
+	uint16_t heap_pages,
+		pages_chunks; /* mheap.pages, in it pageAlloc.chunks; 0xffff = unknown */
 	uint32_t arena_spans, arena_inline_marks; /* 0xffffffff = the version has none */
 	uint16_t special_offset, special_offset_bytes, special_kind, special_bucket;
 	uint8_t special_kind_profile;

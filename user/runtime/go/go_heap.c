@@ -22,7 +22,6 @@
 
 #define ATTEMPTS         6
 #define FIND_CHUNK       512               /* objects looked up at once */
-#define ARENA_BIAS       0x800000000000ull /* runtime.arenaBaseOffset, amd64 */
 #define L2_ENTRIES       (1ull << 22)
 #define INLINE_MARKS_END 64 /* spanInlineMarkBits.marks: the last 64 bytes of the page */
 #define INLINE_MARKS_MAX (63 * 8)
@@ -155,7 +154,7 @@ static int batch_read(struct runtime_process *process, struct batch *batch)
 
 static uint64_t arena_index(uint64_t addr)
 {
-	return (addr + ARENA_BIAS) >> GO_ARENA_SHIFT;
+	return (addr + GO_ARENA_BIAS) >> GO_ARENA_SHIFT;
 }
 
 static uint64_t page_in_arena(uint64_t addr)

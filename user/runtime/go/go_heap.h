@@ -14,7 +14,8 @@
 #define GO_PAGE_SHIFT  13
 #define GO_ARENA_SHIFT 26
 #define GO_ARENA_PAGES 8192ull
-#define GO_MSPAN_MAX   256 /* bytes; sizeof(runtime.mspan) is 144 to 168 */
+#define GO_ARENA_BIAS  0x800000000000ull /* runtime.arenaBaseOffset, amd64 */
+#define GO_MSPAN_MAX   256               /* bytes; sizeof(runtime.mspan) is 144 to 168 */
 
 /* runtime.mSpanState */
 enum go_span_state {
@@ -90,6 +91,12 @@ void go_heap_forget_spans(struct runtime_process *process);
 bool go_heap_is_arena(struct runtime_process *process, uint64_t addr);
 
 int go_heap_read_state(struct runtime_process *process, struct event_heap *ret);
+
+/* ---- go_pages.c ---- */
+
+/* See struct runtime. */
+int go_pages_count_given_back(
+	struct runtime_process *process, uint64_t start, uint64_t end, uint64_t *ret_bytes);
 
 /*
  * Words of memory that the kernel has cleared: what was never written may have no page, and is 0. 0, -EFAULT

@@ -18,6 +18,10 @@
 	.span_specials = 128, .span_alloc_count = 96, .span_large_type = 152,                      \
 	.span_index_bytes = 2
 
+/* mheap.pages follows its lock. */
+#define PAGES_1_19 .heap_pages = 16, .pages_chunks = 120
+#define PAGES_1_21 .heap_pages = 8, .pages_chunks = 120
+
 #define STATS_1_19                                                                                 \
 	.stats_num_gc = 7704, .stats_pause_total = 3600, .stats_pause_ns = 3608,                   \
 	.stats_last_gc_nanotime = 7720, .stats_delta = 1176, .stats_gc_words = 2,                  \
@@ -69,6 +73,7 @@ static const struct {
 			.heap_allspans = 65856,
 			.heap_pages_in_use = 65880,
 			.heap_arenas = 65936,
+			PAGES_1_19,
 			.arena_spans = 2097152,
 			NO_INLINE_MARKS,
 			SPECIAL_1_19,
@@ -113,6 +118,7 @@ static const struct {
 			.heap_allspans = 65864,
 			.heap_pages_in_use = 65888,
 			.heap_arenas = 65944,
+			PAGES_1_21,
 			.arena_spans = 1064960,
 			NO_INLINE_MARKS,
 			SPECIAL_1_19,
@@ -130,6 +136,7 @@ static const struct {
 			.heap_allspans = 65864,
 			.heap_pages_in_use = 65888,
 			.heap_arenas = 66008,
+			PAGES_1_21,
 			.arena_spans = 0,
 			NO_INLINE_MARKS,
 			SPECIAL_1_19,
@@ -148,6 +155,7 @@ static const struct {
 			.heap_allspans = 65864,
 			.heap_pages_in_use = 65888,
 			.heap_arenas = 66008,
+			PAGES_1_21,
 			.arena_spans = 0,
 			NO_INLINE_MARKS,
 			SPECIAL_1_19,
@@ -167,6 +175,7 @@ static const struct {
 			.heap_allspans = 65864,
 			.heap_pages_in_use = 65888,
 			.heap_arenas = 66008,
+			PAGES_1_21,
 			.arena_spans = 0,
 			NO_INLINE_MARKS,
 			SPECIAL_1_24,
@@ -186,6 +195,7 @@ static const struct {
 			.heap_allspans = 65864,
 			.heap_pages_in_use = 65888,
 			.heap_arenas = 66008,
+			PAGES_1_21,
 			.arena_spans = 0,
 			.arena_inline_marks = 68608,
 			SPECIAL_1_24,
