@@ -24,11 +24,11 @@ END
 	echo "$scratch/go1.$2"
 }
 
-# look NAME PROGRAM: it acts, then it is read; the report is in $scratch/report.json.
+# look NAME PROGRAM [OPTION...]: it acts, then it is read; the report is in $scratch/report.json.
 look() {
 	workload_start "$2" && say go && hear TRUTH || { not_ok "$1: the program acts"; return 1; }
 	truth=$heard
-	memtrace -q -d 0 --format json -o "$scratch/report.json" --pid "$workload_pid"
+	memtrace -q -d 0 "${@:3}" --format json -o "$scratch/report.json" --pid "$workload_pid"
 	is "$1: exit code" "$status" 0
 	workload_end
 }
@@ -51,6 +51,9 @@ known_by_dwarf() {
 	program=$(workload "$1" heap_profile) || { not_ok "Go $1: heap_profile builds"; return; }
 	look "go1.$2" "$(unknown "$program" "$2")" || return
 	check tests/live/layouts.expect heap_profile "$1"
+	program=$(workload "$1" chan_blocked_messages) || { not_ok "Go $1: chan_blocked_messages builds"; return; }
+	look "go1.$2" "$(unknown "$program" "$2")" --set blocked-goroutines.seconds=0 || return
+	check tests/live/layouts_goroutines.expect chan_blocked_messages "$1"
 }
 
 refused() {

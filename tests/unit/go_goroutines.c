@@ -28,7 +28,7 @@ enum { REASON_NONE, REASON_SEND, REASON_SLEEP, REASON_RECEIVE, REASONS };
 
 static const uint8_t minors[] = {19, 21, 22, 23, 24, 26};
 
-/* Where each version keeps it; go_goroutines.c says the same in its own table. */
+/* Where each version keeps it; go_layout.c says the same in its own table. */
 static const struct offsets {
 	uint8_t minor;
 	uint16_t status, since, reason, waiting, created_by, bp, elem, channel;
@@ -202,8 +202,36 @@ Test(goroutines, refuses_what_it_does_not_know)
 	p.process.facts.allgs = 0;
 	cr_assert_eq(look(&p, 1, &all), -ENOTSUP);
 	p.process.facts.allgs = ALLGS;
-	p.process.facts.minor = 25;
+	p.process.facts.layout.sudog_elem = UINT16_MAX;
 	cr_assert_eq(look(&p, 1, &all), -ENOTSUP);
+	p.process.facts.layout.sudog_elem = 24;
+	p.process.facts.layout.gobuf_bp = UINT16_MAX;
+	cr_assert_eq(look(&p, 1, &all), -ENOTSUP);
+	p.process.facts.layout.gobuf_bp = 48;
+	p.process.facts.layout.g_waiting = 0;
+	cr_assert_eq(look(&p, 1, &all), -ENOTSUP);
+	p.process.facts.layout.g_waiting = 320;
+	cr_assert_eq(look(&p, 1, &all), 0);
+	done(&p);
+}
+
+/* Offsets that lead to other fields: no number is told. */
+Test(goroutines, refuses_a_layout_that_is_another)
+{
+	struct event_goroutines all;
+	struct program p;
+
+	build(&p, 23);
+	for (int i = 0; i < 20; i++)
+		add(&p, 4, REASON_SEND, TEXT + 0x300);
+	p.process.facts.layout.g_status = p.offsets->created_by;
+	cr_assert_eq(look(&p, 1, &all), -EBADMSG, "states that no goroutine has");
+	p.process.facts.layout.g_status = 400;
+	cr_assert_eq(look(&p, 1, &all), -EBADMSG, "none of them lives");
+	p.process.facts.layout.g_status = p.offsets->status;
+	for (uint64_t i = 0; i < 11; i++)
+		put(&p, g_of(i) + 8, 0, 8);
+	cr_assert_eq(look(&p, 1, &all), -EBADMSG, "most of them have no stack");
 	done(&p);
 }
 

@@ -51,6 +51,9 @@ int goroutines_read(const struct runtime *runtime, struct runtime_process *proce
 	if (r == -ENOTSUP)
 		model_add_skip(model, "goroutines",
 			"this binary does not tell where they are or what they wait for");
+	if (r == -EBADMSG)
+		model_add_skip(model, "goroutines",
+			"what should be their list holds none: this version keeps them elsewhere");
 	if (r == 0) {
 		model_apply(model, &event);
 		apply_waiters(event, &found, symbolizer, model);

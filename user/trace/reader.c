@@ -613,9 +613,10 @@ static void look_at_goroutines(struct reader *reader, const struct part *part)
 
 	rest_ns = (clock_mono_ns() - begin_ns) * READER_GOROUTINES_REST;
 	reader->goroutines_due_ns =
-		r == -ENOTSUP ? UINT64_MAX
-			      : begin_ns + MAX(READER_GOROUTINES_NS,
-						   MIN(rest_ns, READER_GOROUTINES_SLOW_NS));
+		r == -ENOTSUP || r == -EBADMSG
+			? UINT64_MAX
+			: begin_ns + MAX(READER_GOROUTINES_NS,
+					     MIN(rest_ns, READER_GOROUTINES_SLOW_NS));
 }
 
 static bool goroutines_due(const struct reader *reader, uint64_t now_ns, bool at_once)

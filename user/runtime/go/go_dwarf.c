@@ -89,6 +89,15 @@ static const struct wanted wanted[] = {
 	{"runtime.hchan", "sendx", AT(layout.chan_sendx), REQUIRED},
 	{"runtime.hchan", "recvx", AT(layout.chan_recvx), REQUIRED},
 	{"runtime.g", "goid", AT(layout.g_goid), REQUIRED},
+	{"runtime.g", "sched", AT(layout.g_sched), OPTIONAL},
+	{"runtime.g", "atomicstatus", AT(layout.g_status), OPTIONAL},
+	{"runtime.g", "waitsince", AT(layout.g_wait_since), OPTIONAL},
+	{"runtime.g", "waitreason", AT(layout.g_wait_reason), OPTIONAL},
+	{"runtime.g", "waiting", AT(layout.g_waiting), OPTIONAL},
+	{"runtime.g", "gopc", AT(layout.g_created_by), OPTIONAL},
+	{"runtime.gobuf", "bp", AT(layout.gobuf_bp), OPTIONAL},
+	{"runtime.sudog", "elem", AT(layout.sudog_elem), OPTIONAL},
+	{"runtime.sudog", "c", AT(layout.sudog_chan), OPTIONAL},
 	{"runtime.moduledata", "types", AT(module.types), REQUIRED},
 	{"runtime.moduledata", "gofunc", AT(module.gofunc), REQUIRED},
 };
@@ -100,6 +109,7 @@ static const struct granted {
 } granted[] = {
 	{"runtime.g", "stack", 0},
 	{"runtime.g", "m", 48},
+	{"runtime.gobuf", "sp", 0},
 	{"runtime.hchan", "qcount", 0},
 	{"runtime.hchan", "dataqsiz", 8},
 	{"runtime.hchan", "buf", 16},
@@ -201,6 +211,9 @@ static void take_wanted(struct search *search, size_t i, Dwarf_Die *type)
 	}
 	if (!search->wanted_seen[i])
 		return;
+	/* Since 1.26 a pair: what the collector traces, and a word that always says the address */
+	if (!strcmp(row->type, "runtime.sudog") && bytes == 16)
+		offset += 8;
 	store(search, row, offset);
 	if (!strcmp(row->field, "freeindex"))
 		search->index_bytes = bytes;

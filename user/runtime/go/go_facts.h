@@ -31,6 +31,9 @@ struct go_layout {
 		gc_dedicated_time, gc_fractional_time, gc_idle_time, gc_mark_start;
 	uint16_t chan_header, chan_elem_type, chan_sendx, chan_recvx;
 	uint16_t g_goid;
+	/* runtime.g, runtime.gobuf (g.sched) and runtime.sudog; 0xffff = the version has no such field */
+	uint16_t g_sched, g_status, g_wait_since, g_wait_reason, g_waiting, g_created_by, gobuf_bp,
+		sudog_elem, sudog_chan;
 	bool malloc_headers;   /* 1.22+: pointerful objects > 512 bytes carry their *type first */
 	bool inline_marks;     /* 1.26: mark bits at the end of the page (Green Tea GC) */
 	bool slice_length_new; /* 1.21+: growslice returns the new length, before: the old one */

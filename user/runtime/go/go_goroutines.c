@@ -19,40 +19,24 @@
 #include "runtime/go/go_heap.h"
 
 #define BATCH         256
-#define G_BYTES       336          /* of runtime.g, up to and with g.waiting */
+#define G_MAX_BYTES   512 /* of runtime.g that can be read */
+#define SUDOG_BYTES   128
 #define STACK_WINDOW  1024         /* read at once; frames beyond are read one by one */
 #define STACK_MAX     (1ull << 30) /* runtime.maxstacksize */
 #define MAX_GROUPS    4096
 #define MAX_MESSAGES  400000
 #define MESSAGE_WORDS 8 /* of a value that are looked at */
 #define STATUS_SCAN   0x1000u
+#define SEEN_AT_LEAST 8 /* a program begins with five goroutines of the runtime's */
 
-/*
- * runtime.g, runtime.gobuf and runtime.sudog (runtime/runtime2.go), from the DWARF of each version. In 1.26
- * sudog.elem and sudog.c became pairs of which the second word is the "source of truth".
- */
-struct g_layout {
-	uint8_t minor;
-	uint16_t status, since, reason, waiting, created_by, bp, sudog_elem, sudog_chan;
-};
-
+/* runtime.g and runtime.hchan (runtime/runtime2.go, chan.go), as in all versions; gobuf.sp comes first. */
 enum {
 	G_STACK_LO = 0,
 	G_STACK_HI = 8,
-	G_SCHED_SP = 56,
 	CHAN_ELEM_BYTES = 24,
 };
 
-static const struct g_layout layouts[] = {
-	{19, 144, 168, 176, 328, 296, 104, 24, 80},
-	{21, 144, 168, 176, 312, 280, 104, 24, 80},
-	{22, 144, 168, 176, 312, 280, 104, 24, 80},
-	{23, 152, 176, 184, 320, 288, 104, 24, 80},
-	{24, 152, 176, 184, 320, 288, 104, 24, 80},
-	{26, 144, 168, 176, 320, 288, 96, 32, 96},
-};
-
-/* Status of a goroutine, runtime/runtime2.go; those that are left out are none that lives. */
+/* Status of a goroutine, runtime/runtime2.go. */
 enum g_status {
 	G_RUNNABLE = 1,
 	G_RUNNING = 2,
@@ -61,6 +45,8 @@ enum g_status {
 	G_COPYSTACK = 8,
 	G_PREEMPTED = 9,
 	G_LEAKED = 10, /* 1.26: waits, and nothing can wake it */
+	G_DEAD = 6,
+	G_DEAD_EXTRA = 11, /* 1.26: of a thread that C has started */
 };
 
 struct parked {
@@ -78,8 +64,10 @@ struct message {
 
 struct run {
 	struct runtime_process *process;
-	const struct g_layout *layout;
+	const struct go_layout *layout;
+	uint32_t g_bytes;
 	struct event_goroutines all;
+	uint64_t seen, alive, strange; /* see contradicts() */
 	uint64_t now_ns;
 	struct runtime_waiters *groups; /* by stack */
 	size_t group_count, group_capacity;
@@ -90,7 +78,7 @@ struct run {
 
 	/* of the batch: */
 	uint64_t gs[BATCH];
-	uint8_t raw[BATCH][G_BYTES];
+	uint8_t raw[BATCH][G_MAX_BYTES];
 	struct parked parked[BATCH];
 	size_t parked_count;
 	struct target_piece pieces[BATCH];
@@ -98,12 +86,28 @@ struct run {
 	size_t owners[BATCH * MESSAGE_WORDS]; /* of the objects: groups */
 };
 
-static const struct g_layout *find_layout(uint8_t minor)
+/*
+ * How much of a g is read, 0 where that is not known. Offsets of a version that no table knows come from its
+ * binary: they must fit in what is read.
+ */
+static uint32_t g_bytes(const struct runtime_process *process)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++)
-		if (layouts[i].minor == minor)
-			return &layouts[i];
-	return NULL;
+	const struct go_layout *layout = &process->facts.layout;
+	const uint32_t of_g[] = {layout->g_sched, (uint32_t)layout->g_sched + layout->gobuf_bp,
+		layout->g_status, layout->g_wait_since, layout->g_wait_reason, layout->g_waiting,
+		layout->g_created_by};
+	uint32_t bytes = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(of_g); i++) {
+		if (!of_g[i] || of_g[i] > G_MAX_BYTES - 8)
+			return 0;
+		bytes = MAX(bytes, of_g[i] + 8);
+	}
+	if (layout->sudog_elem > SUDOG_BYTES - 8 || layout->sudog_chan > SUDOG_BYTES - 8 ||
+		!process->facts.allgs || !process->facts.wait_reasons ||
+		process->facts.wait_reasons > GO_MAX_WAIT_REASONS)
+		return 0;
+	return bytes;
 }
 
 static uint64_t load64(const uint8_t *raw)
@@ -129,10 +133,10 @@ static bool has_stack(const struct parked *parked)
 /* False where it is none: dead, or being made. */
 static bool wait_of(const struct run *run, const uint8_t *raw, enum wait *ret)
 {
-	uint8_t reason = raw[run->layout->reason];
+	uint8_t reason = raw[run->layout->g_wait_reason];
 	uint32_t status;
 
-	memcpy(&status, raw + run->layout->status, sizeof(status));
+	memcpy(&status, raw + run->layout->g_status, sizeof(status));
 	switch (status & ~STATUS_SCAN) {
 	case G_RUNNABLE:
 	case G_RUNNING:
@@ -152,6 +156,16 @@ static bool wait_of(const struct run *run, const uint8_t *raw, enum wait *ret)
 	}
 }
 
+/* Idle, which is 0, or dead. */
+static bool is_none(const struct run *run, const uint8_t *raw)
+{
+	uint32_t status;
+
+	memcpy(&status, raw + run->layout->g_status, sizeof(status));
+	status &= ~STATUS_SCAN;
+	return status == 0 || status == G_DEAD || status == G_DEAD_EXTRA;
+}
+
 static bool is_grouped(enum wait wait)
 {
 	return wait == WAIT_SEND || wait == WAIT_RECEIVE || wait == WAIT_SELECT ||
@@ -160,26 +174,32 @@ static bool is_grouped(enum wait wait)
 
 static void take_g(struct run *run, const uint8_t *raw)
 {
-	const struct g_layout *layout = run->layout;
+	const struct go_layout *layout = run->layout;
 	struct parked *parked = &run->parked[run->parked_count];
 	enum wait wait;
 
-	if (!wait_of(run, raw, &wait))
+	run->seen++;
+	if (!wait_of(run, raw, &wait)) {
+		run->strange += !is_none(run, raw);
 		return;
+	}
 	*parked = (struct parked){
 		.wait = wait,
 		.lo = load64(raw + G_STACK_LO),
 		.hi = load64(raw + G_STACK_HI),
-		.sp = load64(raw + G_SCHED_SP),
-		.bp = load64(raw + layout->bp),
-		.created_by = load64(raw + layout->created_by),
-		.since = load64(raw + layout->since),
-		.sudog = load64(raw + layout->waiting),
+		.sp = load64(raw + layout->g_sched),
+		.bp = load64(raw + layout->g_sched + layout->gobuf_bp),
+		.created_by = load64(raw + layout->g_created_by),
+		.since = load64(raw + layout->g_wait_since),
+		.sudog = load64(raw + layout->g_waiting),
 		.group = SIZE_MAX,
 	};
 	run->all.counts[wait]++;
-	if (!has_stack(parked))
+	run->alive++;
+	if (!has_stack(parked)) {
+		run->strange++;
 		return;
+	}
 	run->all.stack_bytes += parked->hi - parked->lo;
 	if (is_grouped(wait) && parked->sp >= parked->lo && parked->sp < parked->hi)
 		run->parked_count++;
@@ -365,7 +385,7 @@ static int read_senders(
 
 static int take_messages(struct run *run)
 {
-	uint8_t sudogs[BATCH][128];
+	uint8_t sudogs[BATCH][SUDOG_BYTES];
 	uint64_t addrs[BATCH] = {0}, words[BATCH][MESSAGE_WORDS] = {{0}};
 	uint32_t bytes[BATCH] = {0};
 	size_t used = 0;
@@ -448,7 +468,8 @@ static int read_batch(struct run *run, uint64_t list, size_t count)
 	if (r < 0)
 		return r == -EFAULT ? 0 : r;
 	for (size_t i = 0; i < count; i++)
-		run->pieces[i] = (struct target_piece){run->gs[i], run->raw[i], G_BYTES, false};
+		run->pieces[i] =
+			(struct target_piece){run->gs[i], run->raw[i], run->g_bytes, false};
 	r = target_mem_read_pieces(run->process->mem, run->pieces, count);
 	if (r < 0)
 		return r;
@@ -465,6 +486,15 @@ static int read_batch(struct run *run, uint64_t list, size_t count)
 	return take_messages(run);
 }
 
+/*
+ * Are these goroutines at all? Of a program that runs some live, and all that live have a stack; a few may
+ * be caught while they are made.
+ */
+static bool contradicts(const struct run *run)
+{
+	return (run->seen >= SEEN_AT_LEAST && !run->alive) || run->strange * 2 > run->seen;
+}
+
 static int read_all(struct run *run)
 {
 	uint64_t list[3], count;
@@ -478,6 +508,8 @@ static int read_all(struct run *run)
 	run->all.complete = count == list[1];
 	for (uint64_t i = 0; i < count && r >= 0; i += BATCH)
 		r = read_batch(run, list[0] + i * 8, (size_t)MIN(count - i, (uint64_t)BATCH));
+	if (r >= 0 && contradicts(run))
+		r = -EBADMSG;
 	return r < 0 ? r : sum_messages(run);
 }
 
@@ -514,13 +546,13 @@ static bool take_stack(const struct run *run, const uint8_t *raw, struct parked 
 	uint32_t status;
 	enum wait wait;
 
-	memcpy(&status, raw + run->layout->status, sizeof(status));
+	memcpy(&status, raw + run->layout->g_status, sizeof(status));
 	*ret = (struct parked){
 		.lo = load64(raw + G_STACK_LO),
 		.hi = load64(raw + G_STACK_HI),
-		.sp = load64(raw + G_SCHED_SP),
-		.bp = load64(raw + run->layout->bp),
-		.created_by = load64(raw + run->layout->created_by),
+		.sp = load64(raw + run->layout->g_sched),
+		.bp = load64(raw + run->layout->g_sched + run->layout->gobuf_bp),
+		.created_by = load64(raw + run->layout->g_created_by),
 	};
 	return wait_of(run, raw, &wait) && (status & ~STATUS_SCAN) != G_RUNNING && has_stack(ret) &&
 	       ret->sp % 8 == 0 && ret->sp >= ret->lo && ret->sp < ret->hi;
@@ -533,7 +565,8 @@ static int read_gs(struct run *run, uint64_t list, size_t count)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < count; i++)
-		run->pieces[i] = (struct target_piece){run->gs[i], run->raw[i], G_BYTES, false};
+		run->pieces[i] =
+			(struct target_piece){run->gs[i], run->raw[i], run->g_bytes, false};
 	r = target_mem_read_pieces(run->process->mem, run->pieces, count);
 	return r < 0 ? r : 0;
 }
@@ -541,17 +574,16 @@ static int read_gs(struct run *run, uint64_t list, size_t count)
 int go_goroutines_stacks(struct runtime_process *process,
 	int (*stack)(const struct go_stack *stack, void *arg), void *arg)
 {
-	const struct g_layout *layout = find_layout(process->facts.minor);
 	uint64_t list[3] = {0};
 	struct run *run;
 	int r;
 
-	if (!layout || !process->facts.allgs || !process->facts.wait_reasons ||
-		process->facts.wait_reasons > GO_MAX_WAIT_REASONS)
+	if (!g_bytes(process))
 		return -ENOTSUP;
 	run = xcalloc(1, sizeof(*run));
 	run->process = process;
-	run->layout = layout;
+	run->layout = &process->facts.layout;
+	run->g_bytes = g_bytes(process);
 	r = target_mem_read(process->mem, process->facts.allgs, list, sizeof(list));
 	list[1] = MIN(list[1], (uint64_t)GO_MAX_GOROUTINES);
 	for (uint64_t at = 0; at < list[1] && r >= 0; at += BATCH) {
@@ -574,16 +606,15 @@ int go_goroutines(struct runtime_process *process, uint64_t floor,
 	void (*found)(const struct runtime_waiters *waiters, void *arg), void *arg,
 	struct event_goroutines *ret)
 {
-	const struct g_layout *layout = find_layout(process->facts.minor);
 	struct run *run;
 	int r;
 
-	if (!layout || !process->facts.allgs || !process->facts.wait_reasons ||
-		process->facts.wait_reasons > GO_MAX_WAIT_REASONS)
+	if (!g_bytes(process))
 		return -ENOTSUP;
 	run = xcalloc(1, sizeof(*run));
 	run->process = process;
-	run->layout = layout;
+	run->layout = &process->facts.layout;
+	run->g_bytes = g_bytes(process);
 	run->now_ns = clock_mono_ns();
 	r = read_all(run);
 	for (size_t i = 0; r >= 0 && i < run->group_count; i++)

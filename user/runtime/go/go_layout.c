@@ -45,6 +45,26 @@
 /* hchan got a *timer. */
 #define CHAN_1_23 .chan_elem_type = 40, .chan_sendx = 48, .chan_recvx = 56
 
+#define SUDOG_1_19 .sudog_elem = 24, .sudog_chan = 80
+
+#define G_1_19                                                                                     \
+	.g_goid = 152, .g_sched = 56, .g_status = 144, .g_wait_since = 168, .g_wait_reason = 176,  \
+	.g_waiting = 328, .g_created_by = 296, .gobuf_bp = 48, SUDOG_1_19
+
+#define G_1_21                                                                                     \
+	.g_goid = 152, .g_sched = 56, .g_status = 144, .g_wait_since = 168, .g_wait_reason = 176,  \
+	.g_waiting = 312, .g_created_by = 280, .gobuf_bp = 48, SUDOG_1_19
+
+/* g got a syscallbp. */
+#define G_1_23                                                                                     \
+	.g_goid = 160, .g_sched = 56, .g_status = 152, .g_wait_since = 176, .g_wait_reason = 184,  \
+	.g_waiting = 320, .g_created_by = 288, .gobuf_bp = 48, SUDOG_1_19
+
+/* gobuf lost its ret; sudog.elem and .c became pairs of which the second word is the "source of truth". */
+#define G_1_26                                                                                     \
+	.g_goid = 152, .g_sched = 56, .g_status = 144, .g_wait_since = 168, .g_wait_reason = 176,  \
+	.g_waiting = 320, .g_created_by = 288, .gobuf_bp = 40, .sudog_elem = 32, .sudog_chan = 96
+
 #define NO_INLINE_MARKS .arena_inline_marks = UINT32_MAX
 
 static const struct {
@@ -94,7 +114,7 @@ static const struct {
 			.gc_idle_time = 248,
 			.gc_mark_start = 256,
 			CHAN_1_19,
-			.g_goid = 152,
+			G_1_19,
 		}},
 	{21,
 		{
@@ -126,7 +146,7 @@ static const struct {
 			STATS_1_19,
 			PACER_1_21,
 			CHAN_1_19,
-			.g_goid = 152,
+			G_1_21,
 			.slice_length_new = true,
 		}},
 	{22,
@@ -144,7 +164,7 @@ static const struct {
 			STATS_1_19,
 			PACER_1_21,
 			CHAN_1_19,
-			.g_goid = 152,
+			G_1_21,
 			.malloc_headers = true,
 			.slice_length_new = true,
 		}},
@@ -164,7 +184,7 @@ static const struct {
 			PACER_1_21,
 			CHAN_1_23,
 			.chan_header = 104,
-			.g_goid = 160,
+			G_1_23,
 			.malloc_headers = true,
 			.slice_length_new = true,
 		}},
@@ -184,7 +204,7 @@ static const struct {
 			PACER_1_21,
 			CHAN_1_23,
 			.chan_header = 104,
-			.g_goid = 160,
+			G_1_23,
 			.malloc_headers = true,
 			.slice_length_new = true,
 		}},
@@ -210,7 +230,7 @@ static const struct {
 			PACER_1_21,
 			CHAN_1_23,
 			.chan_header = 112,
-			.g_goid = 152,
+			G_1_26,
 			.malloc_headers = true,
 			.inline_marks = true,
 			.slice_length_new = true,
