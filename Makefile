@@ -42,7 +42,7 @@ bpf_tests := $(patsubst tests/bpf/%.c,$(BUILD)/test-bpf/%,$(wildcard tests/bpf/*
 live_tests := $(patsubst tests/live/%.c,$(BUILD)/test-live/%,$(wildcard tests/live/*.c))
 benches := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
-.PHONY: all check check-all bench bench-full lint tidy setup install clean test-programs unit bpf replay live vm
+.PHONY: FORCE all check check-all bench bench-full lint tidy setup install clean test-programs unit bpf replay live vm
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 export MEMTRACE_TAP := $(BUILD)/tap
