@@ -12,6 +12,7 @@ export BUILD
 rm -rf "$samples"
 mkdir -p "$samples"
 for version in ${GO_VERSIONS:-1.19 1.23 1.26}; do
+	tests/go_toolchains.sh "$version" >/dev/null
 	tests/go_toolchains.sh --root "$version" >/dev/null 2>&1 || continue
 	for variant in "$version" "$version-stripped" "$version-pie"; do
 		tests/build_workloads.sh "$variant" map_grow

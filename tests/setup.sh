@@ -12,12 +12,18 @@ build="clang llvm make gcc libc6-dev pkgconf git libbpf-dev libelf-dev libdw-dev
 demo="golang-go"
 # perl has prove; util-linux has setpriv, flock, unshare; python3-jsonschema checks reports against the
 # schema; mandoc, shellcheck and clang-format are for make lint, clang-tidy for make tidy; g++, rustc and
-# xz make what the tests of symbols read; redis-server is a target,
-# wrk and curl are the load of others
-test="golang-go g++ rustc xz-utils redis-server wrk curl jq libcriterion-dev perl python3 python3-jsonschema util-linux mandoc shellcheck clang-format clang-tidy"
+# xz make what the tests of symbols read, libdebuginfod1 fetches it; redis-server and hugo are targets,
+# wrk and curl are the load of others, tcmalloc another malloc. A|B: one of them, as distributions call it
+test="golang-go g++ rustc xz-utils redis-server hugo wrk curl jq libcriterion-dev perl python3 python3-jsonschema util-linux mandoc shellcheck clang-format clang-tidy libdebuginfod1|libdebuginfod1t64 libtcmalloc-minimal4|libtcmalloc-minimal4t64"
 vm="qemu-system-x86 kmod xz-utils gzip"
 
-installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+# Of alternatives (A|B) any.
+installed() {
+	for package in $(echo "$1" | tr '|' ' '); do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ] || return 0
+	done
+	return 1
+}
 
 # Debian has a package bpftool. On Ubuntu 24.04 that name is virtual: linux-tools-common has a wrapper
 # that looks for the tools of the running kernel, so it wants those too.
@@ -42,12 +48,21 @@ as_root() {
 	fi
 }
 
-# Of alternatives, those that apt knows.
-available() {
+# Those that apt knows.
+known() {
 	for package; do
-		apt-cache show "$package" >/dev/null 2>&1 && echo "$package"
+		if apt-cache show "$package" 2>/dev/null | grep -q .; then echo "$package"; fi
 	done
-	return 0
+}
+
+# Of alternatives (A|B) the first that apt knows; where it knows none, the first, so that apt says so.
+chosen() {
+	for choice; do
+		first=${choice%%|*}
+		# shellcheck disable=SC2046
+		[ "$first" = "$choice" ] || first=$(known $(echo "$choice" | tr '|' ' ') "$first" | head -n 1)
+		echo "${first:-${choice%%|*}}"
+	done
 }
 
 command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
@@ -74,4 +89,4 @@ echo "setup.sh: installing$missing${bpftool:+ $bpftool}" >&2
 as_root apt-get -q update
 # shellcheck disable=SC2046,SC2086
 as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install \
-	$missing $(available $bpftool)
+	$(chosen $missing) $(known $bpftool)

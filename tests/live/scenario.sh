@@ -106,7 +106,8 @@ finish() {
 }
 
 play_attached() {
-	workload_start "$program" $(run_value argument) || fail "the program starts"
+	read -ra arguments <<<"$(run_value argument)"
+	workload_start "$program" "${arguments[@]}" || fail "the program starts"
 	if [ "$(run_value attach)" = after ]; then act; attach; else attach; act; fi
 	collect
 	finish

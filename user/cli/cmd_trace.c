@@ -382,6 +382,7 @@ static int run_session(struct run *run)
 		.pid_count = options->pid_count,
 		.follow = options->follow,
 		.system = options->system,
+		.debug_servers = options->debuginfod,
 		.memory_calls = options->memory_calls,
 		.access_burst = options->access_burst,
 		.cgroup = options->cgroup,

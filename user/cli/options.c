@@ -164,6 +164,13 @@ static int take_access_burst(struct parse *parse, const char *value)
 	return 0;
 }
 
+static int take_debuginfod(struct parse *parse, const char *value)
+{
+	(void)value;
+	parse->options->debuginfod = true;
+	return 0;
+}
+
 static int take_system(struct parse *parse, const char *value)
 {
 	(void)value;
@@ -416,6 +423,10 @@ static const struct option_row rows[] = {
 		take_access_burst},
 	{"dry-run", 0, NULL, "say what would be attached and what it would cost, then end",
 		take_dry_run},
+	{"debuginfod", 0, NULL,
+		"fetch debug information that is missing here from $DEBUGINFOD_URLS,\n"
+		"which learn by it what runs here",
+		take_debuginfod},
 	{"set", 0, "KIND.FIELD=VALUE", "change a threshold of a finding; may be repeated",
 		take_set},
 	{"output", 'o', "FILE",

@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "trace/debug_server.h"
 
 #define DEBUG_ROOT "/usr/lib/debug"
 
@@ -124,8 +125,22 @@ static void search_root(struct search *search, const char *root, const char *pro
 	close(search->root);
 }
 
-void debug_files_add(
-	struct parser *parser, uint32_t id, int pid, const char *path, struct parser_debug *debug)
+static void add_from_server(struct search *search, struct debug_server *server,
+	enum parser_debug_kind kind, const char *build_id)
+{
+	char wanted[sizeof(search->debug->build_id)];
+	int fd;
+
+	text_copy(wanted, sizeof(wanted), build_id); /* debug is filled anew */
+	fd = wanted[0] ? debug_server_fetch(server, wanted) : -ENOENT;
+	if (fd < 0)
+		return;
+	parser_add_debug(search->parser, search->id, kind, fd, search->debug);
+	close(fd);
+}
+
+void debug_files_add(struct parser *parser, uint32_t id, int pid, const char *path,
+	struct debug_server *server, struct parser_debug *debug)
 {
 	struct search search = {.parser = parser, .id = id, .debug = debug};
 	char root[64];
@@ -135,4 +150,8 @@ void debug_files_add(
 	snprintf(root, sizeof(root), "/proc/%d/root", pid);
 	search_root(&search, root, path);
 	search_root(&search, "/", path);
+	if (server && !debug->has_lines && !debug->note[0])
+		add_from_server(&search, server, PARSER_DEBUG_OWN, debug->build_id);
+	if (server && debug->shared_link[0])
+		add_from_server(&search, server, PARSER_DEBUG_SHARED, debug->shared_build_id);
 }

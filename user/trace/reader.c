@@ -74,8 +74,8 @@ static int describe(struct reader *reader, const struct runtime_file *exe)
 	return reader->target == UINT32_MAX ? -ENOSPC : 0;
 }
 
-int reader_open(const struct process_info *process, struct parser *parser, struct model *model,
-	struct reader **ret)
+int reader_open(const struct process_info *process, struct parser *parser,
+	struct debug_server *server, struct model *model, struct reader **ret)
 {
 	struct runtime_file *exe = xcalloc(1, sizeof(*exe));
 	struct reader *reader = xcalloc(1, sizeof(*reader));
@@ -98,8 +98,8 @@ int reader_open(const struct process_info *process, struct parser *parser, struc
 			parts_owner_of, parts_is_heap, parts_count_given_back, reader->parts});
 	reader->allocators = allocators_new(
 		process->id.pid, reader->mem, reader->modules, model, reader->target);
-	reader->symbolizer =
-		symbolizer_new(parser, reader->modules, process->id.pid, model, reader->target);
+	reader->symbolizer = symbolizer_new(
+		parser, reader->modules, process->id.pid, server, model, reader->target);
 	reader->unwinder = unwinder_new(parser, reader->symbolizer);
 	*ret = reader;
 out:

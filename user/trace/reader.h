@@ -22,14 +22,16 @@
 #define READER_GOROUTINES_SLOW_NS (10ull * 1000000000)
 
 struct reader;
+struct debug_server;
 
 /*
- * Opens the memory and the files of a process and identifies its runtimes. On success the
- * reader owns everything but parser and model, which must outlive it. 0; -ENOEXEC, -EBADMSG (the file
+ * Opens the memory and the files of a process and identifies its runtimes. server: asked for
+ * debug information, NULL = none is. On success the reader owns everything but parser, server and model, which
+ * must outlive it. 0; -ENOEXEC, -EBADMSG (the file
  * cannot be parsed), -EACCES, -ESRCH, -ENOSPC (the model has no room for another target).
  */
-int reader_open(const struct process_info *process, struct parser *parser, struct model *model,
-	struct reader **ret);
+int reader_open(const struct process_info *process, struct parser *parser,
+	struct debug_server *server, struct model *model, struct reader **ret);
 void reader_close(struct reader *reader);
 
 struct parts *reader_parts(const struct reader *reader);

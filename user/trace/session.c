@@ -506,6 +506,31 @@ static int trace(struct session *session)
 
 /* ---- the whole ---- */
 
+static int fetch_progress(double share, void *arg)
+{
+	struct session *session = arg;
+
+	progress(session, "fetching debug information", share);
+	return session_stopped(session);
+}
+
+static int open_debug_servers(struct session *session)
+{
+	const struct debug_server_options options = {fetch_progress, session};
+	int r = session->options->debug_servers
+			? debug_server_open(&options, &session->debug_server)
+			: 0;
+
+	if (r == -ENOENT)
+		return session_give_up(session, SESSION_ENVIRONMENT,
+			"--debuginfod needs servers: set DEBUGINFOD_URLS (sudo passes it on with "
+			"--preserve-env=DEBUGINFOD_URLS)");
+	if (r < 0)
+		return session_give_up(session, SESSION_ENVIRONMENT,
+			"--debuginfod needs libdebuginfod.so.1 (Debian: package libdebuginfod1)");
+	return 0;
+}
+
 static int run(struct session *session)
 {
 	int r = parser_open(&session->parser);
@@ -513,6 +538,9 @@ static int run(struct session *session)
 	if (r < 0)
 		return session_give_up(session, SESSION_ENVIRONMENT,
 			"cannot start the parser child: %s", strerror(-r));
+	r = open_debug_servers(session);
+	if (r < 0)
+		return r;
 	r = session_open_named(session);
 	if (r < 0)
 		return r;
@@ -544,6 +572,7 @@ static void finish(struct session *session, uint64_t real_ns)
 	}
 	wanted_free(session->wanted);
 	prober_close(session->prober);
+	debug_server_close(session->debug_server);
 	parser_close(session->parser);
 }
 

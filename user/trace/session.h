@@ -23,6 +23,7 @@ struct session_options {
 	bool follow;          /* the descendants of pids, or of launch, too */
 	bool system;          /* every process, present and future */
 	bool access_burst;    /* who uses large maps whose place is unknown, a moment each */
+	bool debug_servers;   /* debuginfod may be asked for what files lack */
 	bool memory_calls;    /* system calls that map memory, too: every process pays for it */
 	const char *cgroup;   /* every process in it and below; NULL = none */
 	const char *comm;     /* of these, or of all, those of this name (fnmatch(3)); NULL = any */

@@ -7,6 +7,7 @@
 
 #include "memtrace.h"
 #include "model/model.h"
+#include "trace/debug_server.h"
 #include "trace/prober.h"
 #include "trace/reader.h"
 #include "trace/session.h"
@@ -48,8 +49,9 @@ struct session {
 	struct model *model;
 	struct session_result *result;
 	struct parser *parser;
-	struct prober *prober; /* NULL while only reading */
-	struct wanted *wanted; /* NULL = only those that are named */
+	struct debug_server *debug_server; /* NULL = not asked for */
+	struct prober *prober;             /* NULL while only reading */
+	struct wanted *wanted;             /* NULL = only those that are named */
 	struct session_slot slots[MODEL_MAX_TARGETS];
 	size_t slot_count; /* those in use lie below */
 	uint64_t begin_ns, next_poll_ns, next_census_ns, next_refresh_ns, next_tick_ns;

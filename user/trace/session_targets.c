@@ -120,12 +120,18 @@ static int give_up_opening(struct session *session, const struct process_info *i
 		strerror(-error));
 }
 
+static int open_reader(
+	struct session *session, const struct process_info *info, struct reader **ret)
+{
+	return reader_open(info, session->parser, session->debug_server, session->model, ret);
+}
+
 static int open_target(struct session *session, const struct process_info *info)
 {
 	struct session_slot *slot = free_slot(session);
 	struct launcher launcher = {.session = session};
 	struct reader *reader;
-	int r = slot ? reader_open(info, session->parser, session->model, &reader) : -ENOSPC;
+	int r = slot ? open_reader(session, info, &reader) : -ENOSPC;
 
 	if (r < 0)
 		return give_up_opening(session, info, r);
@@ -310,7 +316,7 @@ static void take(struct session *session, const struct process_info *info)
 {
 	struct session_slot *slot = free_slot(session);
 	struct reader *reader;
-	int r = slot ? reader_open(info, session->parser, session->model, &reader) : -ENOSPC;
+	int r = slot ? open_reader(session, info, &reader) : -ENOSPC;
 
 	if (r == -ENOSPC)
 		leave_out(session, info);
@@ -476,7 +482,7 @@ void session_target_execed(struct session *session, const struct reader *reader,
 	apply_plain(session, reader, EVENT_EXEC, time_ns, NULL);
 	drop(session, slot);
 	if (process_look(info.id.pid, &info) != PROCESS_OK ||
-		reader_open(&info, session->parser, session->model, &fresh) < 0)
+		open_reader(session, &info, &fresh) < 0)
 		return;
 	*slot = (struct session_slot){.reader = fresh, .opened_ns = clock_mono_ns()};
 	if (session->prober)

@@ -40,6 +40,7 @@ struct symbolizer {
 	struct modules *modules;
 	struct model *model;
 	uint32_t target;
+	struct debug_server *server;
 	int pid;
 	struct code_map code;
 	uint64_t refreshed_ns, refresh_ns; /* the last time; until the next one */
@@ -90,22 +91,6 @@ static void refresh(struct symbolizer *symbolizer)
 	modules_refresh(symbolizer->modules);
 }
 
-struct symbolizer *symbolizer_new(struct parser *parser, struct modules *modules, int pid,
-	struct model *model, uint32_t target)
-{
-	struct symbolizer *symbolizer = xcalloc(1, sizeof(*symbolizer));
-
-	symbolizer->parser = parser;
-	symbolizer->modules = modules;
-	symbolizer->pid = pid;
-	symbolizer->model = model;
-	symbolizer->target = target;
-	symbolizer->refresh_ns = REFRESH_MIN_NS;
-	/* Now: the records of a short program may be read when it is no more. */
-	refresh(symbolizer);
-	return symbolizer;
-}
-
 static enum code_kind find_code(struct symbolizer *symbolizer, uint64_t addr)
 {
 	enum code_kind kind = code_map_find(&symbolizer->code, addr);
@@ -146,12 +131,33 @@ static const struct known_file *know_file(
 	file.error = parser_keep(symbolizer->parser, module->file_id, module->fd, &file.debug);
 	if (!file.error)
 		debug_files_add(symbolizer->parser, module->file_id, symbolizer->pid, module->path,
+			library_code_dso(module_name(module)) ? NULL : symbolizer->server,
 			&file.debug);
 	tell_missing_lines(symbolizer, module, &file);
 	table_set(&symbolizer->files_by_id, module->file_id, symbolizer->file_count);
 	array_reserve(symbolizer->files, symbolizer->file_count, symbolizer->file_capacity);
 	symbolizer->files[symbolizer->file_count] = file;
 	return &symbolizer->files[symbolizer->file_count++];
+}
+
+struct symbolizer *symbolizer_new(struct parser *parser, struct modules *modules, int pid,
+	struct debug_server *server, struct model *model, uint32_t target)
+{
+	struct symbolizer *symbolizer = xcalloc(1, sizeof(*symbolizer));
+
+	symbolizer->parser = parser;
+	symbolizer->modules = modules;
+	symbolizer->pid = pid;
+	symbolizer->server = server;
+	symbolizer->model = model;
+	symbolizer->target = target;
+	symbolizer->refresh_ns = REFRESH_MIN_NS;
+	/* Now: the records of a short program may be read when it is no more. */
+	refresh(symbolizer);
+	/* A server is slow, and nothing is lost yet. */
+	if (server)
+		know_file(symbolizer, modules_get(modules, 0));
+	return symbolizer;
 }
 
 const struct module *symbolizer_find_module(struct symbolizer *symbolizer, uint64_t addr)

@@ -19,10 +19,14 @@
 #define SYMBOLIZER_MAX_STACKS 16384
 
 struct symbolizer;
+struct debug_server;
 
-/* All arguments must outlive it; modules are those of pid. */
+/*
+ * All arguments must outlive it; modules are those of pid. server: asked for what is missing, and at once
+ * of the executable; NULL = none is.
+ */
 struct symbolizer *symbolizer_new(struct parser *parser, struct modules *modules, int pid,
-	struct model *model, uint32_t target);
+	struct debug_server *server, struct model *model, uint32_t target);
 void symbolizer_free(struct symbolizer *symbolizer);
 
 /*
