@@ -18,8 +18,8 @@ A statement is one line; words as in a shell, '#' begins a comment:
     candidate KIND ...       the same among the candidates
     no-finding [KIND] ...    none
     no-finding-above SEVERITY
-    site, container, target, spike, cause, skipped, allocation ...     at least one such object; what made RSS
-                             rise is summed up over all spikes
+    site, container, target, spike, cause, skipped, allocation, array ...  at least one such object; what made RSS
+                             rise is summed up over all spikes, arrays are the large_arrays of all targets
     no-site, no-container ... none
     events, overhead, host, report ...    that one object ("report" is the whole)
 
@@ -39,7 +39,7 @@ import sys
 SEVERITIES = ["INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
 LISTS = {"finding": "findings", "candidate": "candidates", "site": "sites", "container": "containers",
          "target": "targets", "spike": "spikes", "skipped": "skipped",
-         "allocation": "allocations", "cause": "causes"}
+         "allocation": "allocations", "cause": "causes", "array": "arrays"}
 SINGLES = ["events", "overhead", "host", "report"]
 TERM = re.compile(r"([\w.-]+?)(~[\d.]+%=|!=|<=|>=|=|<|>)(.*)", re.S)
 
@@ -325,6 +325,7 @@ def main(argv):
         print(f"not ok - a JSON report\n# {error}")
         return 1
     data["causes"] = sum_causes(data)
+    data["arrays"] = [array for target in data.get("targets", []) for array in target.get("large_arrays", [])]
     check = Check(data, read_truth(argv[5] if len(argv) > 5 else "TRUTH"), Source(source), version)
     check.always()
     with open(expect, encoding="utf-8") as file:

@@ -57,6 +57,12 @@ Test(arrays, silent_below)
 	cr_assert_not_null(finding(&w, "pinned-array"));
 	set(&w, "pinned-array.min_bytes=100M");
 	cr_assert_null(finding(&w, "pinned-array"), "99 MiB");
+	begin(&w);
+	arrays(&w, 0, 4095, 30000);
+	cr_assert_null(finding(&w, "pinned-array"), "small ones");
+	set(&w, "pinned-array.array_bytes=4095");
+	set(&w, "pinned-array.min_bytes=4M");
+	cr_assert_not_null(finding(&w, "pinned-array"));
 	world_done(&w);
 }
 

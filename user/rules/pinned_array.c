@@ -46,6 +46,7 @@ static void evaluate_arrays(const struct rule_context *context, const struct tar
 	};
 
 	if (arrays->last_ns != target->arrays_ns ||
+		arrays->now.array_bytes < threshold_bytes(context, "array_bytes") ||
 		arrays->least_count < threshold_get(context, "count") ||
 		live_bytes < threshold_bytes(context, "min_bytes") ||
 		pct((double)live_bytes, (double)MAX(target->rss_bytes, target->heap.live_bytes)) <
@@ -76,6 +77,7 @@ const struct rule rule_pinned_array = {
 	.thresholds =
 		{
 			{"count", UNIT_NONE, 100, "so many of one size and type at least"},
+			{"array_bytes", UNIT_BYTES, 4 << 10, "each of them at least"},
 			{"min_bytes", UNIT_BYTES, 4 << 20, "together at least"},
 			{"min_pct", UNIT_PCT, 10,
 				"together at least this part of RSS and of the live heap"},

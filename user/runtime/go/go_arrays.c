@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Large arrays: every object above 32 KiB has a span of its own (runtime/mcache.go allocLarge), so its
- * size is known exactly and finding it reads no heap memory. With pointers, and since Go 1.22, the span
- * says its type (mspan.largeType, of an array its element type); without pointers nobody does: such an
- * array is so many bytes of unknown type. How much of it the program can still reach, a small slice or
- * all of it, cannot be seen from outside either.
+ * Large arrays of no container. Every object above 32 KiB has a span of its own (runtime/mcache.go
+ * allocLarge), so its size is known exactly and finding it reads no heap memory. With pointers, and since
+ * Go 1.22, the span says its type (mspan.largeType, of an array its element type); smaller ones, of more
+ * than 512 bytes, begin with it, and the scan for containers has noted it. Without pointers nobody says
+ * it: such an array is so many bytes of unknown type, and of 32 KiB or less nothing is known at all. How
+ * much of an array the program can still reach, a small slice or all of it, cannot be seen from outside
+ * either.
  *
  * Where the program keeps an allocation profile, some of the arrays have their stack. Arrays of one size
  * and type are told together; their stack is that of most of them, where most agree.
@@ -20,8 +22,9 @@
 #include "runtime/go/go_size.h"
 
 #define BATCH      256
-#define MAX_ARRAYS 65536
-#define MAX_GROUPS 64
+#define MAX_ARRAYS 65536 /* of which residency is counted */
+#define MAX_GROUPS 4096
+#define MAX_TOLD   64  /* those with most bytes */
 #define MAX_ASKED  512 /* arrays that are asked for their stack */
 #define MAX_STACKS 8   /* different ones of a group */
 
@@ -33,7 +36,7 @@ struct stack {
 struct group {
 	uint64_t elemsize, type;
 	bool noscan;
-	uint64_t count;
+	uint64_t count, listed;
 	struct stack stacks[MAX_STACKS];
 	size_t stack_count;
 	uint64_t sampled;
@@ -49,33 +52,46 @@ struct arrays {
 	struct array *list;
 	size_t count, capacity;
 	struct group *groups;
-	size_t group_count;
+	size_t group_count, group_capacity;
+	struct table group_of;   /* hash of size and type -> index */
+	struct table element_of; /* type -> size where it can be an array's element, else 0 */
 	uint64_t asked;
 };
 
 /* Arrays of maps say so by their type, small ones too that are not remembered. */
-static bool is_of_a_map(struct runtime_process *process, uint64_t type)
+static bool is_of_a_map(const struct go_type *type)
 {
-	const struct go_type *found = type ? go_typecache_get(process, type) : NULL;
-
-	return found && (strstr(found->name, "map.bucket[") || strstr(found->name, "map.group["));
+	return strstr(type->name, "map.bucket[") || strstr(type->name, "map.group[");
 }
 
-static struct group *find_group(struct arrays *arrays, const struct go_span *span)
+/* Bytes of an element of that type, 0 where it is none of an array that we tell. */
+static uint64_t element_bytes(struct arrays *arrays, uint64_t type)
 {
-	struct group *group = arrays->groups;
+	const struct go_type *found;
+	uint64_t bytes;
 
-	for (size_t i = 0; i < arrays->group_count; i++, group++)
-		if (group->elemsize == span->elemsize && group->type == span->large_type &&
-			group->noscan == go_span_noscan(span))
-			return group;
+	if (table_get(&arrays->element_of, type, &bytes))
+		return bytes;
+	found = go_typecache_get(arrays->census->process, type);
+	bytes = found && !is_of_a_map(found) ? found->size : 0;
+	table_set(&arrays->element_of, type, bytes);
+	return bytes;
+}
+
+static struct group *find_group(struct arrays *arrays, const struct go_span *span, uint64_t type)
+{
+	uint64_t key[] = {span->elemsize, type, go_span_noscan(span)}, index;
+	uint64_t hash = hash_words(key, sizeof(key));
+
+	if (table_get(&arrays->group_of, hash, &index))
+		return &arrays->groups[index];
 	if (arrays->group_count == MAX_GROUPS)
 		return NULL;
-	arrays->group_count++;
-	group->elemsize = span->elemsize;
-	group->type = span->large_type;
-	group->noscan = go_span_noscan(span);
-	return group;
+	array_reserve(arrays->groups, arrays->group_count, arrays->group_capacity);
+	table_set(&arrays->group_of, hash, arrays->group_count);
+	arrays->groups[arrays->group_count] = (struct group){
+		.elemsize = span->elemsize, .type = type, .noscan = go_span_noscan(span)};
+	return &arrays->groups[arrays->group_count++];
 }
 
 static void add_stack(struct arrays *arrays, struct group *group, uint64_t addr)
@@ -99,34 +115,48 @@ static void add_stack(struct arrays *arrays, struct group *group, uint64_t addr)
 	stack[i].count++;
 }
 
-static void add_array(struct arrays *arrays, const struct go_object *object)
+/* type: what the allocator says of it, 0 = nothing */
+static void add_array(struct arrays *arrays, const struct go_object *object, uint64_t type)
 {
 	struct runtime_process *process = arrays->census->process;
+	bool header = go_span_has_headers(process, &object->span);
 	struct group *group;
 
 	if (object->state != GO_OBJECT_ALLOCATED || !object->survived ||
-		go_owner_of(process, object->base) || is_of_a_map(process, object->span.large_type))
+		go_owner_of(process, object->base + (header ? GO_MALLOC_HEADER : 0)))
 		return;
-	group = find_group(arrays, &object->span);
+	group = find_group(arrays, &object->span, type);
 	if (!group)
 		return;
 	group->count++;
 	add_stack(arrays, group, object->base);
+	/* What fits in a page is there: the allocator has written its header, and neighbours share pages */
+	if (arrays->count == MAX_ARRAYS || object->span.elemsize <= TARGET_PAGE_BYTES)
+		return;
+	group->listed++;
 	array_reserve(arrays->list, arrays->count, arrays->capacity);
 	arrays->list[arrays->count++] =
 		(struct array){object->base, (uint16_t)(group - arrays->groups)};
 }
 
-static int add_batch(struct arrays *arrays, struct go_object *objects, size_t count)
+/* types: of small ones, by the object; NULL: their spans say them. */
+static int add_batch(
+	struct arrays *arrays, struct go_object *objects, const uint64_t *types, size_t count)
 {
 	int r = go_heap_find_objects(arrays->census->process, objects, count);
 
-	for (size_t i = 0; !r && i < count; i++)
-		add_array(arrays, &objects[i]);
+	for (size_t i = 0; !r && i < count; i++) {
+		uint64_t type = types ? types[i] : objects[i].span.large_type;
+		const struct go_type *known =
+			type && !types ? go_typecache_get(arrays->census->process, type) : NULL;
+
+		if (!known || !is_of_a_map(known))
+			add_array(arrays, &objects[i], type);
+	}
 	return r;
 }
 
-static int find_all(struct arrays *arrays)
+static int find_large(struct arrays *arrays)
 {
 	const struct census *census = arrays->census;
 	struct go_object objects[BATCH];
@@ -134,15 +164,49 @@ static int find_all(struct arrays *arrays)
 	int r = 0;
 
 	for (size_t i = 0; i < census->span_count && !r; i++) {
-		if (census->spans[i].class >> 1 || arrays->count >= MAX_ARRAYS)
+		if (census->spans[i].class >> 1)
 			continue;
 		objects[count++] = (struct go_object){.addr = census->spans[i].start};
 		if (count == BATCH) {
-			r = add_batch(arrays, objects, count);
+			r = add_batch(arrays, objects, NULL, count);
 			count = 0;
 		}
 	}
-	return r ? r : add_batch(arrays, objects, count);
+	return r ? r : add_batch(arrays, objects, NULL, count);
+}
+
+/* An array has two elements at least: what is as large as its slot is a struct, say. */
+static bool is_array(struct arrays *arrays, const struct census_typed *typed)
+{
+	const struct census_span *span = census_find_span(arrays->census, typed->slot);
+	uint64_t bytes = element_bytes(arrays, typed->type);
+
+	return span && bytes && bytes * 2 <= span->elemsize - GO_MALLOC_HEADER;
+}
+
+static int find_small(struct arrays *arrays)
+{
+	struct census *census = arrays->census;
+	struct go_object objects[BATCH];
+	uint64_t types[BATCH];
+	size_t count = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < census->typed_count && !r; i++) {
+		const struct census_typed *typed = &census->typed[i];
+
+		if (!is_array(arrays, typed))
+			continue;
+		types[count] = typed->type;
+		objects[count++] = (struct go_object){.addr = typed->slot};
+		if (count < BATCH)
+			continue;
+		r = add_batch(arrays, objects, types, count);
+		if (!r)
+			r = census_progress(census, 0);
+		count = 0;
+	}
+	return r ? r : add_batch(arrays, objects, types, count);
 }
 
 /* ---- what is told ---- */
@@ -171,12 +235,12 @@ static int tell(struct arrays *arrays, size_t at)
 	struct runtime_process *process = arrays->census->process;
 	const struct group *group = &arrays->groups[at];
 	const struct stack *stack = common_stack(group);
+	uint64_t resident, old;
 	struct runtime_arrays out = {.event = {
 					     .array_bytes = group->elemsize,
 					     .count = group->count,
 					     .has_pointers = !group->noscan,
 				     }};
-	uint64_t old;
 	int r;
 
 	go_extents_clear(&process->extents);
@@ -184,15 +248,45 @@ static int tell(struct arrays *arrays, size_t at)
 		if (arrays->list[i].group == at)
 			go_extents_add(
 				&process->extents, arrays->list[i].start, group->elemsize, false);
-	r = go_extents_read_resident(
-		process->mem, &process->extents, &out.event.resident_bytes, &old);
+	r = go_extents_read_resident(process->mem, &process->extents, &resident, &old);
 	if (r < 0)
 		return r;
+	/* Those that were not listed are like the others */
+	out.event.resident_bytes = group->listed
+					   ? (uint64_t)((double)resident * (double)group->count /
+							(double)group->listed)
+					   : group->count * group->elemsize;
 	name_type(process, group, out.type_name, sizeof(out.type_name));
 	if (stack)
 		memcpy(out.site_pcs, stack->pcs, sizeof(out.site_pcs));
 	arrays->census->options->arrays(&out, arrays->census->options->found_arg);
 	return 0;
+}
+
+struct place {
+	uint64_t bytes;
+	size_t group;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+}
+
+static int tell_largest(struct arrays *arrays)
+{
+	struct place *places = xcalloc(arrays->group_count + 1, sizeof(*places));
+	int r = 0;
+
+	for (size_t i = 0; i < arrays->group_count; i++)
+		places[i] = (struct place){arrays->groups[i].count * arrays->groups[i].elemsize, i};
+	qsort(places, arrays->group_count, sizeof(*places), compare_places);
+	for (size_t i = 0; i < MIN(arrays->group_count, (size_t)MAX_TOLD) && !r; i++)
+		r = tell(arrays, places[i].group);
+	free(places);
+	return r;
 }
 
 int census_find_arrays(struct census *census)
@@ -202,10 +296,13 @@ int census_find_arrays(struct census *census)
 
 	if (!census->options->arrays)
 		return 0;
-	arrays.groups = xcalloc(MAX_GROUPS, sizeof(*arrays.groups));
-	r = find_all(&arrays);
-	for (size_t i = 0; !r && i < arrays.group_count; i++)
-		r = tell(&arrays, i);
+	r = find_large(&arrays);
+	if (!r)
+		r = find_small(&arrays);
+	if (!r)
+		r = tell_largest(&arrays);
+	table_done(&arrays.group_of);
+	table_done(&arrays.element_of);
 	free(arrays.list);
 	free(arrays.groups);
 	return r;

@@ -223,8 +223,32 @@ static void try_trie(
 		add_candidate(ret, &candidate);
 }
 
+/*
+ * Since Go 1.22 a pointerful object of more than 512 bytes begins with its type (runtime/mbitmap.go
+ * heapSetTypeSmallHeader()); in a free slot an old one may be left. Which of them are arrays is found later.
+ */
+static void try_typed(
+	struct census *census, uint64_t key, const uint8_t *raw, struct candidates *ret)
+{
+	const struct go_facts *facts = &census->process->facts;
+	uint64_t type;
+
+	(void)ret;
+	memcpy(&type, raw, sizeof(type));
+	if (type < facts->types || type >= facts->etypes || census->typed_count == CENSUS_MAX_TYPED)
+		return;
+	array_reserve(census->typed, census->typed_count, census->typed_capacity);
+	census->typed[census->typed_count++] = (struct census_typed){key, type};
+}
+
 typedef void try_fn(
 	struct census *census, uint64_t key, const uint8_t *raw, struct candidates *ret);
+
+static bool has_types(const struct census *census, const struct census_span *span)
+{
+	return census->options->arrays && census->process->facts.layout.malloc_headers &&
+	       !(span->class & 1) && span->class >> 1 && span->elemsize > GO_MALLOC_HEADER_FROM;
+}
 
 /* What can start in the slots of a span, if anything. */
 static try_fn *span_try(const struct census *census, const struct census_span *span)
@@ -241,6 +265,8 @@ static try_fn *span_try(const struct census *census, const struct census_span *s
 		return try_channel;
 	if (noscan && span->elemsize >= channel && span->elemsize >= census->options->floor_bytes)
 		return try_channel;
+	if (has_types(census, span))
+		return try_typed;
 	return NULL;
 }
 
@@ -273,8 +299,9 @@ static int scan_small(struct census *census, const struct census_span **spans, s
 	return r ? r : census_progress(census, bytes);
 }
 
-/* First bytes of slots too large to be read whole: only a channel with its ring can be there. */
-static int scan_heads(struct census *census, uint64_t *keys, size_t count, struct candidates *ret)
+/* First bytes of slots too large to be read whole: a channel with its ring, or a type. */
+static int scan_heads(struct census *census, const uint64_t *keys, try_fn *const *tries,
+	size_t count, struct candidates *ret)
 {
 	struct target_piece pieces[SPAN_BATCH];
 	uint8_t(*raw)[GO_CHAN_HEADER_BYTES] = (void *)census->buffer;
@@ -285,7 +312,7 @@ static int scan_heads(struct census *census, uint64_t *keys, size_t count, struc
 	r = target_mem_read_pieces(census->process->mem, pieces, count);
 	for (size_t i = 0; r >= 0 && i < count; i++)
 		if (pieces[i].done)
-			try_channel(census, keys[i], raw[i], ret);
+			tries[i](census, keys[i], raw[i], ret);
 	census->stats.objects += count;
 	return r < 0 ? r : census_progress(census, count * GO_CHAN_HEADER_BYTES);
 }
@@ -300,21 +327,25 @@ static int scan_large(struct census *census, struct candidates *ret)
 {
 	const struct census_span *span;
 	uint64_t keys[SPAN_BATCH];
+	try_fn *tries[SPAN_BATCH];
 	size_t cursor = 0, count = 0;
 	int r = 0;
 
 	while (!r && (span = census_next_span(census, &cursor))) {
-		if (!span_try(census, span) || is_read_whole(span))
+		try_fn *try = span_try(census, span);
+
+		if (!try || is_read_whole(span))
 			continue;
 		for (uint32_t slot = 0; slot < span->nelems && !r; slot++) {
+			tries[count] = try;
 			keys[count++] = span->start + slot * span->elemsize;
 			if (count < SPAN_BATCH)
 				continue;
-			r = scan_heads(census, keys, count, ret);
+			r = scan_heads(census, keys, tries, count, ret);
 			count = 0;
 		}
 	}
-	return r ? r : scan_heads(census, keys, count, ret);
+	return r ? r : scan_heads(census, keys, tries, count, ret);
 }
 
 static int scan_spans(struct census *census, struct candidates *ret)
@@ -820,6 +851,7 @@ int go_census(struct runtime_process *process, const struct runtime_census_optio
 	table_done(&census.array_seen);
 	free(candidates.list);
 	free(census.finds);
+	free(census.typed);
 	free(census.page_span);
 	free(census.spans);
 	free(census.buffer);

@@ -62,6 +62,13 @@ struct census_find {
 	uint64_t site_pcs[CENSUS_PCS];
 };
 
+/* An object of at most 32 KiB that may be an array: the type in front of it is one of the program's. */
+struct census_typed {
+	uint64_t slot, type;
+};
+
+#define CENSUS_MAX_TYPED (1u << 20)
+
 struct census {
 	struct runtime_process *process;
 	const struct runtime_census_options *options;
@@ -74,6 +81,9 @@ struct census {
 	size_t span_count;
 	uint32_t *page_span; /* page - first_page -> index into spans + 1; NULL = too many pages */
 	uint64_t first_page, page_count;
+
+	struct census_typed *typed;
+	size_t typed_count, typed_capacity;
 
 	struct census_find *finds;
 	size_t find_count, find_capacity;
