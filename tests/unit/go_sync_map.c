@@ -4,6 +4,7 @@
  * another has taken, counts that cannot be, tables that change between two reads.
  */
 #include <criterion/criterion.h>
+#include <errno.h>
 
 #include "base/clock.h"
 #include "go_image.h"
@@ -444,4 +445,66 @@ Test(go_sync_map, changing_table)
 	cr_expect(
 		seen.length == 20 && seen.tombstones == 1, "%lu %lu", seen.length, seen.tombstones);
 	close_heap(&map.heap);
+}
+
+/* ---- the struct around them ---- */
+
+#define STRUCT    (DATA + 0x1000)
+#define READ_ONLY (DATA + 0x1100)
+
+/* A sync.Map whose readers use map->key, with a dirty map of 20 keys, or none, and so many misses. */
+static void put_struct(struct table_map *map, uint64_t at, uint64_t dirty, uint64_t misses)
+{
+	put64(&map->heap, STRUCT + at, READ_ONLY);
+	put64(&map->heap, STRUCT + at + 8, dirty);
+	put64(&map->heap, STRUCT + at + 16, misses);
+	put64(&map->heap, READ_ONLY, map->key);
+	put64(&map->heap, READ_ONLY + 8, dirty != 0);
+}
+
+Test(go_sync_map, misses)
+{
+	const struct {
+		uint8_t minor;
+		uint64_t at;
+	} rows[] = {{19, 16}, {21, 8}, {23, 8}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct go_sync_struct found;
+		struct runtime_process *process;
+		struct table_map map;
+		uint64_t other;
+
+		build_table(&map);
+		map.heap.file.go.minor = rows[i].minor;
+		open_table(&map);
+		process = map.heap.process;
+		other = map.key + 48;
+		put64(&map.heap, other, 20);
+		put_struct(&map, rows[i].at, other, 7);
+		cr_assert_eq(go_sync_struct_read(process, STRUCT, map.key, &found), 0);
+		cr_expect(found.read == map.key && found.dirty == other && found.misses == 7 &&
+			  found.misses_needed == 20);
+		cr_expect_eq(go_sync_struct_read(process, STRUCT, other, &found), 0);
+		cr_expect_eq(go_sync_struct_read(process, STRUCT, other + 48, &found), -ENOENT,
+			"another map");
+		cr_expect_eq(go_sync_struct_read(process, STRUCT + 4, map.key, &found), -ENOENT);
+		cr_expect_eq(go_sync_struct_read(process, 0, map.key, &found), -ENOENT);
+		cr_expect_eq(go_sync_struct_read(process, NOWHERE, map.key, &found), -ENOENT);
+		put_struct(&map, rows[i].at, other, 21);
+		cr_expect_eq(go_sync_struct_read(process, STRUCT, map.key, &found), -ENOENT,
+			"more misses than there can be");
+		put_struct(&map, rows[i].at, NOWHERE, 0);
+		cr_expect_eq(go_sync_struct_read(process, STRUCT, map.key, &found), -ENOENT);
+		put_struct(&map, rows[i].at, 0, 0);
+		cr_assert_eq(go_sync_struct_read(process, STRUCT, map.key, &found), 0);
+		cr_expect(!found.dirty && !found.misses && !found.misses_needed);
+		put_struct(&map, rows[i].at, 0, 1);
+		cr_expect_eq(go_sync_struct_read(process, STRUCT, map.key, &found), -ENOENT);
+		put_struct(&map, rows[i].at, other, 7);
+		put64(&map.heap, READ_ONLY + 8, 2);
+		cr_expect_eq(go_sync_struct_read(process, STRUCT, map.key, &found), -ENOENT,
+			"what is no bool");
+		close_heap(&map.heap);
+	}
 }

@@ -144,6 +144,12 @@ struct event_look {
 	bool has_resident;
 	uint64_t resident_bytes; /* present part of held_bytes, each page once */
 	uint64_t tombstones;
+	/*
+	 * sync.Map up to Go 1.23: lookups that missed what readers use, and how many make it be replaced by what
+	 * has no deleted keys; 0 needed = nothing is there to replace it.
+	 */
+	bool has_misses;
+	uint64_t misses, misses_needed;
 	uint64_t old_bytes; /* classic map: old array still held by an unfinished growth; else 0 */
 	uint64_t old_resident_bytes;
 	uint64_t scannable_bytes; /* part of held_bytes that may hold pointers */

@@ -41,7 +41,7 @@ struct evidence {
 	bool known; /* unknown is written as null */
 };
 
-#define FINDING_MAX_EVIDENCE 16
+#define FINDING_MAX_EVIDENCE 20
 #define FINDING_TEXT_BYTES   320
 
 struct finding {

@@ -70,6 +70,7 @@ const struct table_shape recording_tables[TABLE_COUNT] = {
 			FIELD(look, load_limit), FIELD(look, held_bytes), FIELD(look, need_bytes),
 			FIELD(look, need_peak_bytes), FIELD(look, has_resident),
 			FIELD(look, resident_bytes), FIELD(look, tombstones),
+			FIELD(look, has_misses), FIELD(look, misses), FIELD(look, misses_needed),
 			FIELD(look, old_bytes), FIELD(look, old_resident_bytes),
 			FIELD(look, scannable_bytes), FIELD(look, stamp)}},
 	[EVENT_ITERATORS] = {EVENT_TABLE(iterators),

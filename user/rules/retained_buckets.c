@@ -167,6 +167,27 @@ static void write_since(const struct target *target, const struct container *con
 			number_gcs(&n, target, period->gc_cycles));
 }
 
+/* When what is deleted goes by itself. */
+static void write_promotion(const struct event_look *look, struct finding *finding)
+{
+	struct numbers n = {0};
+
+	if (look->has_misses && look->misses_needed)
+		say(finding->right_now,
+			"%s of %s lookups that miss have been counted; at the last sync.Map drops "
+			"what "
+			"is deleted. Lookups of keys that are not there get it done.",
+			number_count(&n, look->misses), number_count(&n, look->misses_needed));
+	else
+		say(finding->right_now, "%s",
+			look->has_misses
+				? "nothing is under way: a new key, and then as many lookups that "
+				  "miss as there are keys, make sync.Map drop what is deleted."
+				: "traffic: new keys and lookups that miss make sync.Map drop what "
+				  "is "
+				  "deleted; without them only a restart frees it.");
+}
+
 /* Only up to Go 1.23: later ones free what is deleted. */
 static void write_sync_map(const struct event_look *look, struct finding *finding)
 {
@@ -180,9 +201,7 @@ static void write_sync_map(const struct event_look *look, struct finding *findin
 		number_count(&n, look->length), number_bytes(&n, look->need_bytes));
 	say(finding->in_code, "a map with a sync.RWMutex, made anew after large expiries; or Go "
 			      "1.24, whose sync.Map frees what is deleted.");
-	say(finding->right_now,
-		"traffic: new keys and lookups that miss make sync.Map drop what is "
-		"deleted; without them only a restart frees it.");
+	write_promotion(look, finding);
 }
 
 static void write_text(
@@ -230,6 +249,12 @@ static void write_evidence(const struct container *container, const struct perio
 	evidence_add(finding, "since_ns", (double)period->duration_ns);
 	evidence_add(finding, "gc_cycles", period->gc_cycles);
 	evidence_add(finding, "looks", (double)container->looks);
+	if (container->family == FAMILY_SYNC_MAP) {
+		evidence_add(finding, "tombstones", (double)look->tombstones);
+		evidence_add_known(finding, "misses", look->has_misses, (double)look->misses);
+		evidence_add_known(
+			finding, "misses_needed", look->has_misses, (double)look->misses_needed);
+	}
 	evidence_add(finding, "seen_once", once);
 }
 

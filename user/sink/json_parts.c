@@ -440,6 +440,10 @@ static void add_sizes(struct json_object *object, const struct container *contai
 	json_add_known(object, "scannable_bytes", looked, look->scannable_bytes);
 	if (container->family == FAMILY_MAP || container->family == FAMILY_SYNC_MAP)
 		json_add_known(object, "tombstones", looked, look->tombstones);
+	if (container->family == FAMILY_SYNC_MAP) {
+		json_add_known(object, "misses", look->has_misses, look->misses);
+		json_add_known(object, "misses_needed", look->has_misses, look->misses_needed);
+	}
 }
 
 static struct json_object *container_object(

@@ -840,6 +840,8 @@ int go_census(struct runtime_process *process, const struct runtime_census_optio
 		r = census_find_arrays(&census);
 	if (!r && options->find_owners)
 		r = census_find_owners(&census);
+	if (!r && options->find_owners)
+		census_find_sync_structs(&census);
 	census.stats.complete = r == 0;
 	if (r == -EINTR || r == -ETIME) /* what was found until then is still true */
 		r = 0;

@@ -139,6 +139,11 @@ bool census_is_pointer(struct census *census, const struct census_slot *slot);
 void census_name_owner(
 	struct census *census, const struct census_find *find, char *buf, size_t bytes);
 
+/* ---- go_sync_struct.c ---- */
+
+/* Finds the structs that the maps inside of a sync.Map belong to: they know how many lookups have missed. */
+void census_find_sync_structs(struct census *census);
+
 /* ---- go_profile.c ---- */
 
 /*

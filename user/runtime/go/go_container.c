@@ -256,6 +256,19 @@ static uint64_t need_bytes(const struct runtime_process *process,
 	return shape->held; /* of a slice no length is known: nothing is claimed */
 }
 
+static void fill_misses(struct runtime_process *process, const struct go_container *container,
+	struct event_look *ret)
+{
+	struct go_sync_struct found;
+
+	if (!container->sync_struct ||
+		go_sync_struct_read(process, container->sync_struct, container->key, &found))
+		return;
+	ret->has_misses = true;
+	ret->misses = found.misses;
+	ret->misses_needed = found.misses_needed;
+}
+
 void go_container_fill(struct runtime_process *process, const struct go_container *container,
 	uint64_t length_peak, struct event_look *ret)
 {
@@ -283,6 +296,7 @@ void go_container_fill(struct runtime_process *process, const struct go_containe
 		.scannable_bytes = shape->group_has_pointers ? shape->held : 0,
 		.stamp = stamp_of(container),
 	};
+	fill_misses(process, container, ret);
 	if (container->verified && completed >= container->proof_cycle)
 		ret->marked_cycle = completed;
 	if (container->rooted)

@@ -21,7 +21,7 @@
 #include "runtime/go/go_size.h"
 
 #define ATTEMPTS         6
-#define FIND_CHUNK       512               /* objects looked up at once */
+#define FIND_CHUNK       512 /* objects looked up at once */
 #define L2_ENTRIES       (1ull << 22)
 #define INLINE_MARKS_END 64 /* spanInlineMarkBits.marks: the last 64 bytes of the page */
 #define INLINE_MARKS_MAX (63 * 8)

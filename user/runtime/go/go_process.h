@@ -85,7 +85,8 @@ struct go_container {
 	bool rooted, walked;
 	uint64_t walked_array, walked_count; /* what the header said at the last walk */
 	uint64_t walked_ns;                  /* of a sync.Map */
-	uint64_t walk; /* number of that walk: owner_of()'s entries carry it */
+	uint64_t sync_struct; /* the sync.Map that a map is inside of, up to 1.23; 0 = unknown */
+	uint64_t walk;        /* number of that walk: owner_of()'s entries carry it */
 	struct go_shape shape;
 	char type_name[160]; /* where type is 0: what the census inferred */
 };

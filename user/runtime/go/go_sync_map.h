@@ -42,6 +42,18 @@ const struct go_type *go_sync_map_find_type(struct runtime_process *process,
 int go_sync_map_count(struct runtime_process *process, const struct go_map_header *header,
 	uint64_t group_bytes, struct go_shape *shape);
 
+/* ---- go_sync_struct.c ---- */
+
+/* Of a sync.Map up to Go 1.23, at one moment. */
+struct go_sync_struct {
+	uint64_t read, dirty;           /* its maps; dirty 0 = there is none */
+	uint64_t misses, misses_needed; /* so many make dirty take the place of read */
+};
+
+/* Reads the struct at addr, one of whose maps must be map. 0; -ENOENT where it is none, or is just changing. */
+int go_sync_struct_read(
+	struct runtime_process *process, uint64_t addr, uint64_t map, struct go_sync_struct *ret);
+
 /* False where it cannot be a root. */
 bool go_trie_parse(const struct runtime_process *process, const uint8_t raw[GO_TRIE_NODE_BYTES],
 	struct go_trie_header *ret);
