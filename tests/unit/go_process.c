@@ -741,6 +741,32 @@ static int stop_at_once(uint64_t done, uint64_t total, void *arg)
 	return 1;
 }
 
+/* Pages that were a stack are full of pointers to the map; the slots that they are in now are free. */
+Test(go_process, census_owner_behind_stale_pointers)
+{
+	struct found found = {};
+	struct runtime_census_options options = {.find_owners = true, .found_arg = &found};
+	struct runtime_census_stats stats;
+	uint64_t map, stale, owner;
+	struct heap heap;
+
+	build(&heap, 23);
+	map = add_classic(&heap, 40);
+	stale = add_span(&heap, 32, 256, false);
+	owner = add_span(&heap, 64, 128, false) + 64;
+	for (uint64_t i = 0; i < 20; i++) {
+		put64(&heap, stale + 32 * i, map);
+		set_slot(&heap, alloc_bits(heap.spans - 2), i, false);
+	}
+	put64(&heap, owner + 16, map);
+	put64(&heap, DATA + 0x80, owner + 8);
+	open_heap(&heap);
+	cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
+	cr_assert_eq(found.count, 1);
+	cr_expect_eq(found.list[0].look.liveness, LIVENESS_ROOTED);
+	close_heap(&heap);
+}
+
 Test(go_process, census)
 {
 	struct found found = {};

@@ -36,6 +36,7 @@ struct census_slot {
 struct census_owner {
 	uint64_t global; /* address of a global variable that points to it, 0 = none */
 	struct census_slot slots[CENSUS_SLOTS];
+	unsigned int checks;      /* how often these were asked whether they are free */
 	struct census_slot *slot; /* the one that counts, or NULL */
 	uint64_t hop_global;      /* a global variable that points into its object, 0 = none */
 	uint64_t hop_value;       /* what that holds */

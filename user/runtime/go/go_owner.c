@@ -22,6 +22,7 @@
 #define FILTER_MAX_PAGES (1ull << 28)
 #define CHOOSE_BATCH     64
 #define BATCH_SPANS      1024
+#define MAX_CHECKS       32 /* of one container's slots during the pass */
 #define KIND_CHAN        18
 #define KIND_INTERFACE   20
 #define KIND_MAP         21
@@ -120,6 +121,34 @@ static void add_slot(struct census_owner *owner, const struct census_slot *slot)
 		}
 }
 
+static bool is_full(const struct census_owner *owner)
+{
+	for (int i = 0; i < CENSUS_SLOTS; i++)
+		if (!owner->slots[i].object)
+			return false;
+	return true;
+}
+
+/*
+ * Free slots hold what was there before: where a goroutine's stack has been, whole frames full of pointers to
+ * one map. They must not take the place of those that count.
+ */
+static void forget_free(struct pass *pass, struct census_owner *owner)
+{
+	struct go_object objects[CENSUS_SLOTS];
+
+	if (owner->checks == MAX_CHECKS)
+		return;
+	owner->checks++;
+	for (int i = 0; i < CENSUS_SLOTS; i++)
+		objects[i] = (struct go_object){.addr = owner->slots[i].addr};
+	if (go_heap_find_objects(pass->census->process, objects, CENSUS_SLOTS))
+		return;
+	for (int i = 0; i < CENSUS_SLOTS; i++)
+		if (objects[i].state == GO_OBJECT_FREE || objects[i].state == GO_OBJECT_NONE)
+			owner->slots[i] = (struct census_slot){0};
+}
+
 static bool span_has_headers(const struct census *census, const struct census_span *span)
 {
 	return census->process->facts.layout.malloc_headers && !(span->class & 1) &&
@@ -129,17 +158,20 @@ static bool span_has_headers(const struct census *census, const struct census_sp
 static void hit_heap(struct pass *pass, uint64_t slot, uint64_t value, uint64_t before)
 {
 	const struct census_span *span = census_find_span(pass->census, slot);
+	struct census_owner *owner;
 	uint64_t index, object;
 
 	if (!span || !table_get(&pass->filter.index_of, value, &index))
 		return;
+	owner = &pass->census->finds[index].owner;
+	if (is_full(owner))
+		forget_free(pass, owner);
 	object = span->start + (slot - span->start) / span->elemsize * span->elemsize;
-	add_slot(&pass->census->finds[index].owner,
-		&(struct census_slot){.addr = slot,
-			.object = object,
-			.end = object + span->elemsize,
-			.before = before,
-			.typed = span->large_type || span_has_headers(pass->census, span)});
+	add_slot(owner, &(struct census_slot){.addr = slot,
+				.object = object,
+				.end = object + span->elemsize,
+				.before = before,
+				.typed = span->large_type || span_has_headers(pass->census, span)});
 }
 
 static int scan_range(struct pass *pass, uint64_t start, uint64_t end, hit_fn *hit)
