@@ -5,6 +5,7 @@
  *
  *	replay [--sink NAME] [--verbose] [--color] [--ascii] [--snapshot] [--width N] [--top N]
  *	       [--record FILE.mtrace] FILE
+ *	replay [OPTIONS] FILE.mtrace ...     as one report
  *
  * With --record the session is recorded meanwhile; a FILE that ends in .mtrace is such a recording.
  *
@@ -15,7 +16,7 @@
  *
  *	session  real= end=                          wall clock at attach (seconds), end
  *	set      rule=KIND.FIELD=VALUE               a threshold
- *	host     kernel= cpus= mode=
+ *	host     name= kernel= cpus= mode=
  *	target   pid= comm= exe= build= runtime= version= cgroup= limit= age= start=
  *	site     name= target= family= type= frame=FUNCTION|FILE|LINE[|internal|inlined] ...
  *	stack    name= target= frame=... as above       a whole stack
@@ -292,6 +293,7 @@ static void read_host(struct replay *replay, const struct line *line)
 {
 	struct model_host host = {.cpus = (int)number(line, "cpus")};
 
+	text_copy(host.name, sizeof(host.name), text(line, "name"));
 	text_copy(host.kernel, sizeof(host.kernel), text(line, "kernel"));
 	text_copy(host.attach_mode, sizeof(host.attach_mode), text(line, "mode"));
 	model_set_host(replay->model, &host);
@@ -865,15 +867,18 @@ static void on_setting(const char *assignment, void *arg)
 	thresholds_set(arg, assignment, error);
 }
 
-static int read_recording(struct replay *replay, const char *path)
+static int read_recordings(struct replay *replay, char **paths)
 {
 	struct replayer *replayer = replay_new(replay->model, on_setting, replay->thresholds);
 	char sentence[REPLAY_ERROR_BYTES];
 	uint64_t begin_ns;
-	int r = replay_add(replayer, path, sentence);
+	int r = 0;
 
-	if (r)
-		fprintf(stderr, "%s %s\n", path, sentence);
+	for (; *paths && !r; paths++) {
+		r = replay_add(replayer, *paths, sentence);
+		if (r)
+			fprintf(stderr, "%s %s\n", *paths, sentence);
+	}
 	replay_free(replayer);
 	model_clock(replay->model, &begin_ns, &replay->real_ns, &replay->end_ns);
 	return r;
@@ -946,12 +951,13 @@ static bool is_recording(const char *path)
 	return dot && !strcmp(dot, ".mtrace");
 }
 
-static int fill(struct replay *replay, const char *path, const char *recording)
+static int fill(struct replay *replay, char **paths, const char *recording)
 {
+	const char *path = paths[0];
 	int r;
 
 	if (is_recording(path))
-		return read_recording(replay, path);
+		return read_recordings(replay, paths);
 	r = recording ? record(replay, recording) : 0;
 	r = r ? r : read_file(replay, path);
 	if (!r)
@@ -969,11 +975,11 @@ int main(int argc, char **argv)
 
 	setenv("TZ", "UTC", 1);
 	tzset();
-	if (!sink || optind + 1 != argc) {
+	if (!sink || optind == argc || (optind + 1 != argc && !is_recording(argv[optind]))) {
 		fprintf(stderr, "usage: replay [OPTIONS] FILE\n");
 		return 2;
 	}
-	r = fill(&replay, argv[optind], recording);
+	r = fill(&replay, &argv[optind], recording);
 	r = r ? r : write_report(&replay, &report, sink);
 	if (r < 0)
 		fprintf(stderr, "%s: %s\n", argv[optind], strerror(-r));

@@ -118,6 +118,33 @@ db = sqlite3.connect(sys.argv[1])
 db.executescript(open(sys.argv[2]).read())' "$work/$1.mtrace" "$here/$1.sql"
 }
 
+# Sessions of several hosts, recorded there, are one report here.
+merged() { # NAME
+	status=0
+	parts=
+	for part in "$here/$1".*.host; do
+		run "$work/ignored" --record "$work/$(basename "$part").mtrace" "$part" || status=1
+		parts="$parts $work/$(basename "$part").mtrace"
+	done
+	result $status "$1 are recorded"
+	for sink in text json jsonl; do
+		# shellcheck disable=SC2086
+		run "$work/$1.$sink" --sink "$sink" $parts
+		status=$?
+		expected=$here/$1.$sink.expected
+		[ "$sink" = jsonl ] || [ -z "$update" ] || cp "$work/$1.$sink" "$expected"
+		if [ "$status" -eq 0 ] && [ "$sink" != jsonl ]; then
+			diff -u "$expected" "$work/$1.$sink" >"$work/diff" 2>&1
+			status=$?
+		fi
+		result "$status" "$1 $sink"
+	done
+	python3 "$validate" --jsonl "$schema" "$work/$1.jsonl" "$work/$1.json" >"$work/diff" 2>&1
+	result $? "$1 json and jsonl are valid and say the same"
+	narrow 100 "$work/$1.text"
+	result $? "$1 fits 100 columns"
+}
+
 update=
 [ "$1" = --update ] && update=yes
 for events in "$here"/*.events; do
@@ -135,6 +162,7 @@ for dump in "$here"/*.sql; do
 	compare "$name" text
 	compare "$name" folded --sink folded
 done
+merged hosts
 compare example verbose --verbose
 compare sampled verbose --verbose
 compare example jsonl --sink jsonl

@@ -60,6 +60,7 @@ static void free_notes(struct model *model)
 	free(model->skips);
 	free(model->incomplete);
 	free(model->sources);
+	free(model->hosts);
 }
 
 void model_free(struct model *model)
@@ -371,6 +372,22 @@ void model_set_host(struct model *model, const struct model_host *host)
 	model_tell(model, host, host);
 }
 
+uint32_t model_add_host(struct model *model, const struct model_host *host)
+{
+	for (uint32_t i = 0; i < model_host_count(model); i++)
+		if (!strcmp(model_host_at(model, i)->name, host->name))
+			return i;
+	array_reserve(model->hosts, model->host_count, model->host_cap);
+	model->hosts[model->host_count++] = *host;
+	return (uint32_t)model->host_count;
+}
+
+void model_set_target_host(struct model *model, uint32_t target, uint32_t host)
+{
+	if (target < model->target_count && host < model_host_count(model))
+		model->targets[target]->pub.host = host;
+}
+
 void model_set_census(struct model *model, uint32_t target, const struct model_census *census)
 {
 	if (target >= model->target_count)
@@ -474,6 +491,16 @@ const struct model_overhead *model_overhead(const struct model *model)
 const struct model_host *model_host(const struct model *model)
 {
 	return &model->host;
+}
+
+size_t model_host_count(const struct model *model)
+{
+	return model->host_count + 1;
+}
+
+const struct model_host *model_host_at(const struct model *model, uint32_t host)
+{
+	return host && host <= model->host_count ? &model->hosts[host - 1] : &model->host;
 }
 
 const struct model_census *model_census(const struct model *model, uint32_t target)

@@ -161,6 +161,7 @@ struct target {
 	int pid;
 	uint64_t start_time;
 	char *comm, *exe, *cgroup, *build_id;
+	uint32_t host; /* its number */
 	/* What its containers belong to, in the order in which they were found; [0] is the executable's */
 	struct target_runtime {
 		char *name, *version;
@@ -405,6 +406,7 @@ struct model_overhead {
 };
 
 struct model_host {
+	char name[72]; /* "" = unknown */
 	char kernel[72];
 	int cpus;
 	char attach_mode[48]; /* "uprobe_multi", "perf uprobes", "none (reading only)" */
@@ -507,7 +509,12 @@ void model_add_skip(struct model *model, const char *what, const char *reason);
 void model_set_source(struct model *model, const char *name, uint64_t hits, uint64_t produced,
 	uint64_t delivered, uint64_t lost);
 void model_set_overhead(struct model *model, const struct model_overhead *overhead);
+/* The host of all targets that are not said to be on another one. */
 void model_set_host(struct model *model, const struct model_host *host);
+
+/* One host more, of a session that was merged into this one: its number, known ones again. */
+uint32_t model_add_host(struct model *model, const struct model_host *host);
+void model_set_target_host(struct model *model, uint32_t target, uint32_t host);
 void model_set_census(struct model *model, uint32_t target, const struct model_census *census);
 void model_set_unwound(struct model *model, uint32_t target, const struct model_unwound *unwound);
 
@@ -571,7 +578,9 @@ const struct model_skip *model_skip(const struct model *model, size_t i);
 size_t model_source_count(const struct model *model);
 const struct model_source *model_source(const struct model *model, size_t i);
 const struct model_overhead *model_overhead(const struct model *model);
-const struct model_host *model_host(const struct model *model);
+const struct model_host *model_host(const struct model *model); /* number 0, always there */
+size_t model_host_count(const struct model *model);
+const struct model_host *model_host_at(const struct model *model, uint32_t host);
 const struct model_census *model_census(const struct model *model, uint32_t target);
 const struct model_unwound *model_unwound(const struct model *model, uint32_t target);
 void model_clock(const struct model *model, uint64_t *ret_mono_ns, uint64_t *ret_real_ns,

@@ -71,7 +71,9 @@ struct model {
 	char **incomplete;
 	size_t incomplete_count, incomplete_cap;
 	struct model_overhead overhead;
-	struct model_host host;
+	struct model_host host;   /* number 0 */
+	struct model_host *hosts; /* from number 1 on */
+	size_t host_count, host_cap;
 	uint64_t mono_ns, real_ns, end_mono_ns;
 	uint64_t invalid_events;
 	const struct model_observer *observer; /* NULL = nobody watches */

@@ -185,7 +185,7 @@ const struct table_shape recording_tables[TABLE_COUNT] = {
 			AS(COLUMN_TIME, struct clock_row, end_mono_ns, "end_mono_ns", 0)}},
 	[TABLE_HOST] = {"host", sizeof(struct host_row),
 		{MEMBER(struct host_row, kernel), MEMBER(struct host_row, cpus),
-			MEMBER(struct host_row, attach_mode)}},
+			MEMBER(struct host_row, attach_mode), MEMBER(struct host_row, name)}},
 	[TABLE_CENSUS] = {"census", sizeof(struct census_row),
 		{AS(COLUMN_TARGET, struct census_row, target, "target", 0), CENSUS(done),
 			CENSUS(complete), CENSUS(objects), CENSUS(bytes), CENSUS(maps),

@@ -104,6 +104,7 @@ struct clock_row {
 };
 
 struct host_row {
+	const char *name;
 	const char *kernel;
 	int cpus;
 	const char *attach_mode;

@@ -265,7 +265,8 @@ static void on_overhead(const struct model_overhead *overhead, void *arg)
 
 static void on_host(const struct model_host *host, void *arg)
 {
-	push_copy(arg, TABLE_HOST, &(struct host_row){host->kernel, host->cpus, host->attach_mode});
+	push_copy(arg, TABLE_HOST,
+		&(struct host_row){host->name, host->kernel, host->cpus, host->attach_mode});
 }
 
 static void on_census(uint32_t target, const struct model_census *census, void *arg)

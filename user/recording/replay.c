@@ -36,6 +36,7 @@ struct replayer {
 	int64_t shift_ns; /* its clock to that of the first */
 	uint64_t last_ns; /* the last time that was seen, shifted */
 	struct clock_row clock;
+	struct model_host host;
 	struct model_frame frames[MODEL_MAX_FRAMES]; /* in front of the next site or stack */
 	size_t frame_count;
 	struct model_overhead overhead_before; /* of the recordings before */
@@ -202,17 +203,18 @@ static int replay_clock(struct replayer *replay, const struct clock_row *row)
 	return 0;
 }
 
-static int replay_host(struct replayer *replay, const struct host_row *row)
+/* Processes of several hosts stay apart: the first recording's is that of the report, too. */
+static void replay_host(struct replayer *replay, const struct host_row *row)
 {
-	struct model_host host = {.cpus = row->cpus};
+	struct model_host *host = &replay->host;
 
-	if (replay->files)
-		return 0;
-	text_copy(host.kernel, sizeof(host.kernel), row->kernel ? row->kernel : "");
-	text_copy(host.attach_mode, sizeof(host.attach_mode),
+	host->cpus = row->cpus;
+	text_copy(host->name, sizeof(host->name), row->name ? row->name : "");
+	text_copy(host->kernel, sizeof(host->kernel), row->kernel ? row->kernel : "");
+	text_copy(host->attach_mode, sizeof(host->attach_mode),
 		row->attach_mode ? row->attach_mode : "");
-	model_set_host(replay->model, &host);
-	return 0;
+	if (!replay->files)
+		model_set_host(replay->model, host);
 }
 
 static int replay_source(struct replayer *replay, const struct model_source *row)
@@ -283,7 +285,8 @@ static int replay_row(struct replayer *replay, uint32_t table, union any_row *ro
 	case TABLE_CLOCK:
 		return replay_clock(replay, &row->clock);
 	case TABLE_HOST:
-		return replay_host(replay, &row->host);
+		replay_host(replay, &row->host);
+		return 0;
 	case TABLE_CENSUS:
 		model_set_census(replay->model, row->census.target, &row->census.census);
 		return 0;
@@ -361,12 +364,21 @@ static void begin(struct replayer *replay, const char *path, const struct rows_f
 	replay->targets.count = replay->strings.count = 0;
 	replay->sites.count = replay->stacks.count = 0;
 	memset(&replay->clock, 0, sizeof(replay->clock));
+	memset(&replay->host, 0, sizeof(replay->host));
 	replay->overhead_before = *model_overhead(replay->model);
 	replay->source_count = model_source_count(replay->model);
 	free(replay->sources_before);
 	replay->sources_before = xcalloc(replay->source_count + 1, sizeof(*replay->sources_before));
 	for (size_t i = 0; i < replay->source_count; i++)
 		replay->sources_before[i] = *model_source(replay->model, i);
+}
+
+static void end_host(struct replayer *replay)
+{
+	uint32_t host = replay->files ? model_add_host(replay->model, &replay->host) : 0;
+
+	for (size_t i = 0; i < replay->targets.count; i++)
+		model_set_target_host(replay->model, replay->targets.ids[i], host);
 }
 
 /* The session that began first gives the report its beginning; all end together. */
@@ -383,6 +395,7 @@ static void end(struct replayer *replay, bool closed)
 		replay->mono_ns = clock->mono_ns;
 		replay->real_ns = clock->real_ns;
 	}
+	end_host(replay);
 	if (replay->files || !closed)
 		model_set_clock(replay->model, replay->mono_ns, replay->real_ns, replay->end_ns);
 	replay->files++;

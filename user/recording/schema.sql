@@ -56,7 +56,7 @@
 -- What a report says besides; of those that repeat the last row counts:
 --
 --   clock        monotonic and wall clock at the start, monotonic at the end
---   host         kernel, processors, how probes were attached
+--   host         its name, kernel, processors, how probes were attached
 --   census       what a walk over a heap has seen
 --   unwound      copied stacks, by how their unwinding ended
 --   source       hits, records produced, delivered and lost, by source

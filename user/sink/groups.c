@@ -18,19 +18,27 @@ struct step {
 	uint32_t target;
 };
 
-static bool is_of(const struct target *target, const char *cgroup)
+/* Two hosts may name theirs alike. */
+bool group_has(const struct group *group, const struct target *target)
 {
-	return target->cgroup && *target->cgroup && !strcmp(target->cgroup, cgroup);
+	return target->cgroup && *target->cgroup && target->host == group->host &&
+	       !strcmp(target->cgroup, group->cgroup);
+}
+
+static struct group group_of(const struct target *target)
+{
+	return (struct group){.cgroup = target->cgroup, .host = target->host, .first = target->id};
 }
 
 static bool is_first(const struct model *model, uint32_t id)
 {
 	const struct target *target = model_target(model, id);
+	struct group group = group_of(target);
 
 	if (!target->cgroup || !*target->cgroup)
 		return false;
 	for (uint32_t i = 0; i < id; i++)
-		if (is_of(model_target(model, i), target->cgroup))
+		if (group_has(&group, model_target(model, i)))
 			return false;
 	return true;
 }
@@ -53,7 +61,7 @@ static int larger_first(const void *a, const void *b)
 		       : (x->delta_bytes < y->delta_bytes ? 1 : -1);
 }
 
-static size_t list_steps(const struct model *model, const char *cgroup, struct step **ret)
+static size_t list_steps(const struct model *model, const struct group *group, struct step **ret)
 {
 	size_t count = 0, capacity = 0;
 
@@ -61,7 +69,7 @@ static size_t list_steps(const struct model *model, const char *cgroup, struct s
 	for (uint32_t id = 0; id < model_target_count(model); id++) {
 		const struct target *target = model_target(model, id);
 
-		for (size_t i = 0; is_of(target, cgroup) && i < target->spike_count; i++) {
+		for (size_t i = 0; group_has(group, target) && i < target->spike_count; i++) {
 			array_reserve(*ret, count, capacity);
 			(*ret)[count++] = (struct step){&target->spikes[i], id};
 		}
@@ -97,7 +105,7 @@ static void find_clusters(const struct model *model, struct group *group)
 {
 	struct group_cluster *list = NULL;
 	struct step *steps;
-	size_t count = list_steps(model, group->cgroup, &steps), from = 0, found = 0, capacity = 0;
+	size_t count = list_steps(model, group, &steps), from = 0, found = 0, capacity = 0;
 	uint64_t end_ns = 0;
 
 	for (size_t i = 0; i < count; i++) {
@@ -141,9 +149,9 @@ bool group_get(const struct model *model, size_t i, struct group *ret)
 			break;
 	if (id >= model_target_count(model))
 		return false;
-	*ret = (struct group){.cgroup = model_target(model, id)->cgroup, .first = id};
+	*ret = group_of(model_target(model, id));
 	for (; id < model_target_count(model); id++)
-		if (is_of(model_target(model, id), ret->cgroup))
+		if (group_has(ret, model_target(model, id)))
 			add_target(ret, model_target(model, id));
 	if (ret->reading) {
 		const struct event_group *group = &ret->reading->group;

@@ -16,6 +16,7 @@ struct group_cluster {
 
 struct group {
 	const char *cgroup;
+	uint32_t host;                /* whose it is */
 	uint32_t first;               /* its first target */
 	size_t targets;               /* those that were traced */
 	uint64_t rss_bytes;           /* of those that are still there */
@@ -28,5 +29,8 @@ struct group {
 
 /* The i-th group, in the order of their first targets; false where there are no more. */
 bool group_get(const struct model *model, size_t i, struct group *ret);
+
+/* Is the process in it? */
+bool group_has(const struct group *group, const struct target *target);
 
 #endif

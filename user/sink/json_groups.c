@@ -15,7 +15,7 @@ static struct json_object *pids_of(const struct model *model, const struct group
 	for (uint32_t id = group->first; id < model_target_count(model); id++) {
 		const struct target *target = model_target(model, id);
 
-		if (target->cgroup && !strcmp(target->cgroup, group->cgroup))
+		if (group_has(group, target))
 			json_object_array_add(pids, json_object_new_int(target->pid));
 	}
 	return pids;
@@ -66,6 +66,7 @@ struct json_object *json_next_group(struct json_cursor *cursor)
 	reading = group.reading;
 	object = json_object_new_object();
 	json_add_name(object, "cgroup", group.cgroup);
+	json_add_host(object, model, group.host);
 	json_add(object, "pids", pids_of(model, &group));
 	json_add_uint(object, "rss_bytes", group.rss_bytes);
 	json_add_known(object, "usage_bytes", reading, reading ? reading->group.usage_bytes : 0);

@@ -61,6 +61,12 @@ static void add_family(struct json_object *object, enum family family)
 	json_add_name(object, "family", family == FAMILY_NONE ? NULL : family_name(family));
 }
 
+void json_add_host(struct json_object *object, const struct model *model, uint32_t host)
+{
+	if (model_host_count(model) > 1)
+		json_add_name(object, "host", model_host_at(model, host)->name);
+}
+
 void json_add_target(struct json_object *object, const struct model *model, uint32_t target_id)
 {
 	const struct target *target = model_target(model, target_id);
@@ -313,6 +319,7 @@ struct json_object *json_next_target(struct json_cursor *cursor)
 	object = json_object_new_object();
 	json_add_uint(object, "id", target->id);
 	json_add_int(object, "pid", target->pid);
+	json_add_host(object, model, target->host);
 	json_add_uint(object, "start_time", target->start_time);
 	json_add_name(object, "comm", target->comm);
 	json_add_name(object, "exe", target->exe);
@@ -535,12 +542,14 @@ static void add_what(
 static struct json_object *processes_of(const struct merge *merge, size_t first)
 {
 	struct json_object *processes = json_object_new_array();
+	const struct model *model = merge->report->model;
 
 	for (size_t i = first; i != SIZE_MAX; i = merge_next(merge, i)) {
 		struct json_object *process = json_object_new_object();
 		const struct finding *finding = &merge->report->findings[i];
 
-		json_add_target(process, merge->report->model, finding->target);
+		json_add_target(process, model, finding->target);
+		json_add_host(process, model, model_target(model, finding->target)->host);
 		json_add_text(process, "severity", severity_name(finding->severity));
 		if (finding->container >= 0)
 			json_add_uint(process, "container", (uint64_t)finding->container);
@@ -550,6 +559,29 @@ static struct json_object *processes_of(const struct merge *merge, size_t first)
 		json_object_array_add(processes, process);
 	}
 	return processes;
+}
+
+/* Of findings that processes of several hosts share. */
+static struct json_object *hosts_of(const struct merge *merge, size_t first)
+{
+	const struct model *model = merge->report->model;
+	struct json_object *hosts = json_object_new_array();
+
+	for (uint32_t i = 0; i < model_host_count(model); i++) {
+		struct merge_sum sum = merge_sum_of_host(merge, first, i);
+		struct json_object *host;
+
+		if (!sum.processes)
+			continue;
+		host = json_object_new_object();
+		json_add_name(host, "host", model_host_at(model, i)->name);
+		json_add_uint(host, "processes", sum.processes);
+		json_add_uint(host, "bytes", sum.bytes);
+		json_add_uint(host, "saves_bytes", sum.saves_bytes);
+		json_add_uint(host, "saves_rss_bytes", sum.saves_rss_bytes);
+		json_object_array_add(hosts, host);
+	}
+	return hosts;
 }
 
 static void add_pids(struct json_object *object, const struct merge *merge, size_t first)
@@ -591,6 +623,8 @@ static struct json_object *finding_object(const struct merge *merge, size_t inde
 		json_add_uint(object, "bytes_per_second", sum.bytes_per_second);
 	if (sum.processes > 1)
 		json_add(object, "processes", processes_of(merge, index));
+	if (sum.processes > 1 && model_host_count(model) > 1)
+		json_add(object, "hosts", hosts_of(merge, index));
 	if (finding->limit_ns)
 		json_add_uint(object, "limit_ns", finding->limit_ns);
 	json_add(object, "evidence", evidence_of(finding));

@@ -46,6 +46,9 @@ struct json_object *json_large_arrays(const struct model *model, const struct ta
 struct json_object *json_profile(const struct model *model, const struct target *target);
 void json_add_gc(struct json_object *gc, const struct model *model, const struct target *target);
 struct json_object *json_stack(const struct model_frame *frames, uint32_t count);
+/* Only in reports of several hosts. */
+void json_add_host(struct json_object *object, const struct model *model, uint32_t host);
+
 void json_add_target(struct json_object *object, const struct model *model, uint32_t target_id);
 
 #endif

@@ -22,14 +22,27 @@ struct json_object *json_tool(const struct report *report)
 	return tool;
 }
 
-struct json_object *json_host(const struct report *report)
+static struct json_object *host_object(const struct model_host *host)
 {
-	const struct model_host *host = model_host(report->model);
 	struct json_object *object = json_object_new_object();
 
+	json_add_name(object, "name", host->name);
 	json_add_name(object, "kernel", host->kernel);
 	json_add_known(object, "cpus", host->cpus > 0, (uint64_t)host->cpus);
 	json_add_name(object, "attach_mode", host->attach_mode);
+	return object;
+}
+
+struct json_object *json_host(const struct report *report)
+{
+	struct json_object *object = host_object(model_host(report->model)), *others;
+
+	if (model_host_count(report->model) == 1)
+		return object;
+	others = json_object_new_array();
+	for (uint32_t i = 1; i < model_host_count(report->model); i++)
+		json_object_array_add(others, host_object(model_host_at(report->model, i)));
+	json_add(object, "others", others);
 	return object;
 }
 

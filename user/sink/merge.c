@@ -78,18 +78,33 @@ size_t merge_next(const struct merge *merge, size_t index)
 	return SIZE_MAX;
 }
 
+static void add_to(struct merge_sum *sum, const struct finding *finding)
+{
+	sum->processes++;
+	sum->bytes += finding->bytes;
+	sum->saves_bytes += finding->saves_bytes;
+	sum->saves_rss_bytes += finding->saves_rss_bytes;
+	sum->bytes_per_second += finding->bytes_per_second;
+}
+
 struct merge_sum merge_sum(const struct merge *merge, size_t first)
+{
+	struct merge_sum sum = {0};
+
+	for (size_t i = first; i != SIZE_MAX; i = merge_next(merge, i))
+		add_to(&sum, &merge->report->findings[i]);
+	return sum;
+}
+
+struct merge_sum merge_sum_of_host(const struct merge *merge, size_t first, uint32_t host)
 {
 	struct merge_sum sum = {0};
 
 	for (size_t i = first; i != SIZE_MAX; i = merge_next(merge, i)) {
 		const struct finding *finding = &merge->report->findings[i];
 
-		sum.processes++;
-		sum.bytes += finding->bytes;
-		sum.saves_bytes += finding->saves_bytes;
-		sum.saves_rss_bytes += finding->saves_rss_bytes;
-		sum.bytes_per_second += finding->bytes_per_second;
+		if (model_target(merge->report->model, finding->target)->host == host)
+			add_to(&sum, finding);
 	}
 	return sum;
 }

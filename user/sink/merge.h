@@ -28,4 +28,7 @@ struct merge_sum {
 };
 struct merge_sum merge_sum(const struct merge *merge, size_t first);
 
+/* What the processes of one host add to it. */
+struct merge_sum merge_sum_of_host(const struct merge *merge, size_t first, uint32_t host);
+
 #endif

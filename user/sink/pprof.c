@@ -15,11 +15,12 @@
 #include "sink/output.h"
 #include "sink/samples.h"
 #include "sink/sink.h"
+#include "sink/summary.h"
 
 #include "profile.pb-c.h"
 
 #define NAME_BYTES 1024
-#define MAX_LABELS 5
+#define MAX_LABELS 6
 #define GZIP       (15 + 16) /* zlib: the largest window, with gzip's header */
 
 struct builder {
@@ -156,6 +157,7 @@ static void add_labels(struct builder *builder, Pprof__Sample *to, const struct 
 	to->label = xcalloc(MAX_LABELS, sizeof(*to->label));
 	add_label(builder, to, "comm", target->comm, 0);
 	add_label(builder, to, "pid", NULL, target->pid);
+	add_label(builder, to, "host", summary_host(builder->report->model, target->host), 0);
 	add_label(builder, to, "family", family_name(from->family), 0);
 	add_label(builder, to, "type", from->type, 0);
 	add_label(builder, to, "owner", from->owner, 0);

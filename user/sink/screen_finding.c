@@ -238,11 +238,39 @@ static void put_labelled(struct page *page, const char *label, const char *text)
 	page_wrap(page, STYLE_PLAIN, INDENT + (int)strlen(label), text);
 }
 
-/* "Also in:   pid 4712 (40.1 MiB), 4713 (38.0 MiB): 118.3 MiB in 3 processes." */
+/* "By host:   db1 82.0 MiB in 2 processes, db2 36.0 MiB in 1." */
+static void put_hosts(struct page *page, const struct merge *merge, size_t index)
+{
+	const struct model *model = merge->report->model;
+	char text[512] = "", size[TEXT_NUMBER_BYTES];
+	size_t used = 0, named = 0, hosts = 0;
+
+	for (uint32_t i = 0; i < model_host_count(model); i++) {
+		struct merge_sum sum = merge_sum_of_host(merge, index, i);
+
+		hosts += sum.processes > 0;
+		if (!sum.processes || named == MAX_OTHERS)
+			continue;
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%.40s %s in %zu%s",
+			named ? ", " : "", summary_host(model, i), text_bytes(size, sum.bytes),
+			sum.processes,
+			named                ? ""
+			: sum.processes == 1 ? " process"
+					     : " processes");
+		named++;
+	}
+	if (hosts < 2)
+		return;
+	snprintf(text + used, sizeof(text) - used, "%s.", named < hosts ? ", ..." : "");
+	put_labelled(page, "By host:   ", text);
+}
+
+/* "Also in:   pid 4712 (40.1 MiB), 4713 on db2 (38.0 MiB): 118.3 MiB in 3 processes." */
 static void put_others(struct page *page, const struct merge *merge, size_t index)
 {
+	const struct model *model = merge->report->model;
 	struct merge_sum sum = merge_sum(merge, index);
-	char text[512] = "", size[TEXT_NUMBER_BYTES];
+	char text[768] = "", size[TEXT_NUMBER_BYTES];
 	size_t used = 0, named = 0;
 
 	if (sum.processes < 2)
@@ -250,16 +278,18 @@ static void put_others(struct page *page, const struct merge *merge, size_t inde
 	for (size_t i = merge_next(merge, index); i != SIZE_MAX && named < MAX_OTHERS;
 		i = merge_next(merge, i)) {
 		const struct finding *other = &merge->report->findings[i];
+		const struct target *target = model_target(model, other->target);
+		const char *host = summary_host(model, target->host);
 
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%d (%s)",
-			named++ ? ", " : "pid ",
-			model_target(merge->report->model, other->target)->pid,
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%d%s%.40s (%s)",
+			named++ ? ", " : "pid ", target->pid, *host ? " on " : "", host,
 			text_bytes(size, other->bytes));
 	}
 	snprintf(text + used, sizeof(text) - used, "%s: %s in %zu processes.",
 		named + 1 < sum.processes ? ", ..." : "", text_bytes(size, sum.bytes),
 		sum.processes);
 	put_labelled(page, "Also in:   ", text);
+	put_hosts(page, merge, index);
 }
 
 static void put_finding(struct page *page, const struct report *report, const struct merge *merge,
@@ -269,11 +299,13 @@ static void put_finding(struct page *page, const struct report *report, const st
 
 	put_headline(page, report, index, columns);
 	if (!merge_is_first(merge, index)) {
-		char text[64];
+		const struct target *target =
+			model_target(report->model, report->findings[merge->first[index]].target);
+		const char *host = summary_host(report->model, target->host);
+		char text[160];
 
-		snprintf(text, sizeof(text), "The same as #%zu of pid %d.", merge->first[index] + 1,
-			model_target(report->model, report->findings[merge->first[index]].target)
-				->pid);
+		snprintf(text, sizeof(text), "The same as #%zu of pid %d%s%.40s.",
+			merge->first[index] + 1, target->pid, *host ? " on " : "", host);
 		put_labelled(page, "", text);
 		return;
 	}

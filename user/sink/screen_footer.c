@@ -345,17 +345,18 @@ void screen_nothing_found(
 }
 
 /* "cgroup /api: working set 812 MiB of 1.00 GiB (81 %); 3 processes rose together by 210 MiB within 2.0 s." */
-static void put_group(struct page *page, const struct group *group)
+static void put_group(struct page *page, const struct model *model, const struct group *group)
 {
 	struct sentences sentences = {.used = 0};
 	char number[TEXT_NUMBER_BYTES], pct[TEXT_NUMBER_BYTES];
 	const struct target *reading = group->reading;
+	const char *host = summary_host(model, group->host);
 
 	/* That of the whole machine is no group */
 	if (!reading || !strcmp(group->cgroup, "/"))
 		return;
-	say(&sentences, "cgroup %.120s: working set %s", group->cgroup,
-		text_bytes(number, group->working_set_bytes));
+	say(&sentences, "cgroup %.120s%s%.40s: working set %s", group->cgroup, *host ? " on " : "",
+		host, text_bytes(number, group->working_set_bytes));
 	if (group->limit_bytes) {
 		say(&sentences, " of %s", text_bytes(number, group->limit_bytes));
 		say(&sentences, " (%s)",
@@ -389,7 +390,7 @@ void screen_session(struct page *page, const struct report *report)
 
 	for (size_t i = 0; i < MAX_GROUPS && group_get(report->model, i, &group); i++)
 		if (group.targets > 1)
-			put_group(page, &group);
+			put_group(page, report->model, &group);
 	say_session(&sentences, report, "the targets'");
 	page_wrap(page, STYLE_PLAIN, 0, sentences.text);
 }

@@ -79,6 +79,17 @@ static void when_text(
 		report->snapshot ? " so far" : "", clock);
 }
 
+/* Where there are several. */
+static void add_host(struct page *page, const struct report *report, const struct target *target)
+{
+	const char *host = summary_host(report->model, target->host);
+
+	if (!*host)
+		return;
+	page_add(page, STYLE_PLAIN, " on ");
+	page_add_cut(page, STYLE_PLAIN, 24, false, host);
+}
+
 void screen_title(struct page *page, const struct report *report, const struct target *target)
 {
 	char when[64], build[32];
@@ -86,6 +97,7 @@ void screen_title(struct page *page, const struct report *report, const struct t
 	when_text(report, target, when, sizeof(when));
 	page_add_cut(page, STYLE_BOLD, 32, false, target->comm);
 	page_add(page, STYLE_PLAIN, "  pid %d", target->pid);
+	add_host(page, report, target);
 	for (size_t i = 0; i < target->runtime_count; i++)
 		page_add(page, STYLE_PLAIN, "%s%.24s", i ? ", " : "  ",
 			target->runtimes[i].version[0] ? target->runtimes[i].version
@@ -250,15 +262,13 @@ void screen_brief(struct page *page, const struct report *report, const struct t
 	page_add_cut(page, STYLE_BOLD, 16, false, target->comm);
 	page_tab(page, 17);
 	page_add(page, STYLE_PLAIN, "pid %d", target->pid);
+	add_host(page, report, target);
 	add_field(page, STYLE_PLAIN, "RSS %s",
 		target->rss_bytes ? screen_size(size, target->rss_bytes) : "unknown");
 	add_trend(page, target);
 	if (target->exited)
 		add_exit(page, target);
-	add_field(page, STYLE_PLAIN,
-		target->runtime_count              ? "nothing found"
-		: summary_read_only(report->model) ? "no known runtime"
-						   : "no known runtime: RSS and faults only");
+	add_field(page, STYLE_PLAIN, target->runtime_count ? "nothing found" : "no known runtime");
 	page_end(page);
 }
 

@@ -289,6 +289,15 @@ bool summary_cost_pct(const struct model *model, double *ret)
 	return true;
 }
 
+const char *summary_host(const struct model *model, uint32_t host)
+{
+	const char *name = model_host_at(model, host)->name;
+
+	if (model_host_count(model) == 1)
+		return "";
+	return *name ? name : "an unnamed host";
+}
+
 bool summary_read_only(const struct model *model)
 {
 	return !strncmp(model_host(model)->attach_mode, "none", 4);

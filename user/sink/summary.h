@@ -46,6 +46,9 @@ void summary_events(const struct model *model, struct summary_events *ret);
 /* Probe cost as percent of the targets' CPU time; false where either is unknown. */
 bool summary_cost_pct(const struct model *model, double *ret);
 
+/* The name of a host in a report of several, else "". Hostile, as all names. */
+const char *summary_host(const struct model *model, uint32_t host);
+
 /* True where nothing was attached: the session only read. */
 bool summary_read_only(const struct model *model);
 

@@ -332,8 +332,10 @@ static void describe_host(struct session *session)
 	struct model_host host = {.cpus = (int)sysconf(_SC_NPROCESSORS_ONLN)};
 	struct utsname name;
 
-	if (uname(&name) == 0)
+	if (uname(&name) == 0) {
 		text_copy(host.kernel, sizeof(host.kernel), name.release);
+		text_copy(host.name, sizeof(host.name), name.nodename);
+	}
 	text_copy(host.attach_mode, sizeof(host.attach_mode),
 		session->prober ? prober_mode(session->prober) : "none (reading only)");
 	model_set_host(session->model, &host);
@@ -483,6 +485,8 @@ static int trace(struct session *session)
 	int r = attach(session);
 
 	if (r == 0) {
+		/* A recording says it even where its end is missing. */
+		describe_host(session);
 		if (session->options->attached)
 			session->options->attached(session->options->arg);
 		if (session->options->launch)
