@@ -743,6 +743,29 @@ Test(model, causes_are_scaled_where_the_budget_closed_faults)
 	world_done(&w);
 }
 
+/* Arrays stand in for faults that were not sampled; what was sampled of them is the same cause. */
+Test(model, growth_and_faults_of_a_site_are_one_cause)
+{
+	struct world w = world_new();
+	const struct target *target = model_target(w.model, w.target);
+	const struct spike *spike;
+
+	open_all(&w);
+	quiet(&w, 50);
+	grow_map(&w, w.site, 0xc000, 1048576);
+	fault(&w, &(struct event_faults){
+			  .addr = 1, .key = 0xc000, .bytes = MIB(2), .mapping = MAPPING_RUNTIME});
+	w.rss_bytes += MIB(30);
+	quiet(&w, 50);
+	spike = &target->spikes[0];
+	cr_assert_eq(spike->sampled_bytes, MIB(2));
+	cr_assert_eq(spike->cause_count, 1);
+	cr_assert_eq(spike->causes[0].site, w.site);
+	cr_assert_gt(spike->causes[0].bytes, MIB(16), "%llu",
+		(unsigned long long)spike->causes[0].bytes);
+	world_done(&w);
+}
+
 /* Too little was sampled to stand for the rest, or nothing was closed: the hole is shown. */
 Test(model, causes_are_not_scaled_out_of_nothing)
 {

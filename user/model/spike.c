@@ -155,6 +155,22 @@ static bool was_closed(const struct model *model, const struct spike *spike, uin
 				      spike->end_ns) < 1;
 }
 
+/* What was sampled in part, and grew, is one cause. */
+static void add_cause(struct causes *causes, const struct cause *cause)
+{
+	size_t i = 0;
+
+	while (i < causes->count && !cause_is_same(&causes->items[i], cause))
+		i++;
+	if (i == MAX_CAUSES)
+		return;
+	if (i == causes->count)
+		causes->items[causes->count++] = *cause;
+	else
+		causes->items[i].bytes += cause->bytes;
+	causes->bytes += cause->bytes;
+}
+
 /* Each cause by as much as all of them fall short of the step. */
 static void scale_causes(struct causes *causes, uint64_t delta)
 {
@@ -176,10 +192,8 @@ void spike_count_causes(const struct model *model, struct target_state *target, 
 	spike->sampled_bytes = causes->bytes;
 	if (causes->bytes < delta / 2) {
 		count_growth(model, target, spike, delta - causes->bytes, growth);
-		for (size_t i = 0; i < growth->count && causes->count < MAX_CAUSES; i++) {
-			causes->items[causes->count++] = growth->items[i];
-			causes->bytes += growth->items[i].bytes;
-		}
+		for (size_t i = 0; i < growth->count; i++)
+			add_cause(causes, &growth->items[i]);
 	}
 	spike->estimated = causes->bytes < delta && causes->bytes >= delta / SAMPLED_PART &&
 			   was_closed(model, spike, target->pub.id);

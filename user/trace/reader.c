@@ -573,14 +573,16 @@ void reader_group(struct reader *reader, uint64_t now_ns)
 	model_apply(reader->model, &event);
 }
 
-void reader_usage(struct reader *reader, uint64_t now_ns, bool with_peak)
+void reader_usage(struct reader *reader, bool with_peak)
 {
-	struct event event = event_new(reader, EVENT_USAGE, now_ns);
+	struct event event = event_new(reader, EVENT_USAGE, 0);
 	struct process_usage usage = {0};
 	uint64_t moved;
 
 	if (process_read_usage(reader->info.id.pid, &usage) < 0)
 		return;
+	/* Not the time of the poll: pages that came between the two are in the one and not the other. */
+	event.time_ns = clock_mono_ns();
 	event.usage.rss_bytes = usage.rss_bytes;
 	event.usage.file_bytes = usage.file_bytes;
 	event.usage.cpu_ns = usage.cpu_ns;
@@ -649,7 +651,7 @@ void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 	tell_unwound(reader);
 	reader->last = all_deep;
 	/* Where pages came, there may have been a peak between two looks. */
-	reader_usage(reader, now_ns, all_deep || attribution_is_waiting(reader->attribution));
+	reader_usage(reader, all_deep || attribution_is_waiting(reader->attribution));
 	parts_start(reader->parts);
 	watch_choose_deep(&reader->watched, now_ns, all_deep);
 	for (size_t i = 0; i < parts_count(reader->parts); i++)
@@ -674,5 +676,5 @@ void reader_measure(struct reader *reader, uint64_t now_ns)
 				    : strerror(-r));
 	/* Its parts belong to the RSS of now: a collector gives memory back all the time. */
 	if (!r)
-		reader_usage(reader, clock_mono_ns(), false);
+		reader_usage(reader, false);
 }

@@ -79,6 +79,6 @@ void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep);
 void reader_group(struct reader *reader, uint64_t now_ns);
 
 /* Usage (RSS, CPU) alone; with_peak also reads VmHWM. */
-void reader_usage(struct reader *reader, uint64_t now_ns, bool with_peak);
+void reader_usage(struct reader *reader, bool with_peak);
 
 #endif
