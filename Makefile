@@ -182,6 +182,7 @@ parts := unit bpf replay lint live
 cxx_variants := c++-O0 c++-O1-partly c++-O2 c++-O2-stripped c++-O2-clang c++-O3-std20-clang c++-O3-std17-static \
 	c++-O2-partly-stripped c++-O2-static-stripped
 
+c_variants := c-O2 c-O2-stripped c-O2-static c-O0-clang
 rust_variants := rust rust-nodebug rust-stripped rust-other rust-other-nodebug rust-other-stripped
 
 check: all
@@ -192,7 +193,7 @@ check-all: all
 		PROGRAM_SECONDS=30 \
 		MEMTRACE_LINE_SAMPLES=10000 \
 		NATIVE_PROGRAMS="python compiler web_server data_base" NATIVE_SECONDS=5 \
-		CXX_VARIANTS="$(cxx_variants)" RUST_VARIANTS="$(rust_variants)" \
+		CXX_VARIANTS="$(cxx_variants)" RUST_VARIANTS="$(rust_variants)" C_VARIANTS="$(c_variants)" \
 		tests/tap.sh parts "$(MAKE)" $(parts)
 
 setup:

@@ -1,22 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Every C++ and Rust workload with an .expect in every variant of CXX_VARIANTS and RUST_VARIANTS (words of
-# tests/build_native.sh), two at a time.
+# Every C++, Rust and C workload about containers in every variant of CXX_VARIANTS, RUST_VARIANTS and C_VARIANTS
+# (words of tests/build_native.sh). What in C is about page faults is played by faults.t.
 #
-#     CXX_VARIANTS="c++-O2" RUST_VARIANTS= NATIVE_WORKLOADS="umap_emptied" prove tests/live/native.t
+#     CXX_VARIANTS="c++-O2" RUST_VARIANTS= C_VARIANTS= NATIVE_WORKLOADS="umap_emptied" prove tests/live/native.t
 set -u
 cd "$(dirname "$0")/../.." || exit
 . tests/live/lib.sh
 needs_root
 needs_memtrace
 
-variants="${CXX_VARIANTS-c++-O2 c++-O2-static-stripped} ${RUST_VARIANTS-rust}"
+variants="${CXX_VARIANTS-c++-O2 c++-O2-static-stripped} ${RUST_VARIANTS-rust} ${C_VARIANTS-c-O2}"
 export BUILD MEMTRACE PATIENCE
 
 names_of() {
 	for expect in workloads/"$(language "$1")"/*.expect; do
 		name=$(basename "$expect" .expect)
+		case $expect in workloads/c/array_* | workloads/c/glib_* | workloads/c[!/]* | workloads/rust/*) ;; *) continue ;; esac
 		case " ${NATIVE_WORKLOADS:-$name} " in *" $name "*) echo "$name" ;; esac
 	done
 }

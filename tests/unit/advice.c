@@ -33,6 +33,7 @@ Test(advice, by_runtime_and_family)
 	cr_expect_str_eq(find("go", FAMILY_SLICE)->runtime, "go");
 	cr_expect_str_eq(find("c++", FAMILY_MAP)->runtime, "c++");
 	cr_expect(!find("c++", FAMILY_MAP)->collected);
+	cr_expect_str_eq(find("c", FAMILY_ARRAY)->runtime, "c");
 	cr_expect_str_eq(find("something", FAMILY_MAP)->runtime, "");
 }
 

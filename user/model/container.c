@@ -219,11 +219,16 @@ static void add_site(struct container *container, struct site *site, uint64_t by
 		swap_sites(container, i, i - 1);
 }
 
-/* A slice's array is replaced only by growth, so what is replaced now must be what was made last. */
+/*
+ * A slice's array is replaced only by growth, so what is replaced now must be what was made last. realloc
+ * may leave a block where it is and replace nothing.
+ */
 static bool is_next_array(const struct container *container, const struct event_growth *growth)
 {
 	if (container->type && growth->type && container->type != growth->type)
 		return false;
+	if (growth->family == FAMILY_ARRAY)
+		return true;
 	return !container->array_bytes || !growth->garbage_bytes ||
 	       container->array_bytes == growth->garbage_bytes;
 }

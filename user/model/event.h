@@ -26,15 +26,19 @@ enum family {
 	FAMILY_SYNC_MAP,
 	FAMILY_ALLOCATION, /* no container: any allocation, sampled */
 	FAMILY_ACCESS,     /* no growth: who uses one container, asked for a moment */
+	FAMILY_ARRAY,      /* a block of malloc that realloc makes larger, whatever is in it */
 	FAMILY_MAX,
 };
 
-/* "map", "slice", "channel", "buffer", "vector", "sync.Map", "allocation", "access" */
+/* "map", "slice", "channel", "buffer", "vector", "sync.Map", "allocation", "access", "array" */
 const char *family_name(enum family family);
 
+/* False of allocation and access. */
+bool family_is_container(enum family family);
+
 /*
- * Slice and buffer: the container is its array, so each growth gives it another key, and its length is
- * known only then.
+ * Slice, buffer and array: the container is its array, so each growth gives it another key, and its length
+ * is known only then, if at all.
  */
 bool family_moves(enum family family);
 

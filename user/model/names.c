@@ -78,14 +78,19 @@ void names_done(struct names *names)
 const char *family_name(enum family family)
 {
 	static const char *const names[] = {"", "map", "slice", "channel", "buffer", "vector",
-		"sync.Map", "allocation", "access"};
+		"sync.Map", "allocation", "access", "array"};
 
 	return NAME_OF(names, family);
 }
 
+bool family_is_container(enum family family)
+{
+	return family != FAMILY_NONE && family != FAMILY_ALLOCATION && family != FAMILY_ACCESS;
+}
+
 bool family_moves(enum family family)
 {
-	return family == FAMILY_SLICE || family == FAMILY_BUFFER;
+	return family == FAMILY_SLICE || family == FAMILY_BUFFER || family == FAMILY_ARRAY;
 }
 
 bool family_tells_length(enum family family)

@@ -105,6 +105,15 @@ static const struct advice table[] = {
 		.reached = "keys that are deleted are freed at once.",
 	},
 	{
+		.runtime = "c",
+		.family = FAMILY_ARRAY,
+		.reserve =
+			"malloc($N) before filling it, or growth by a factor: never by a constant.",
+		.reuse = "keep it and fill it anew from its start.",
+		.replaced = "nothing: the old arrays were freed at once; the price is CPU time, a "
+			    "higher peak and what malloc keeps.",
+	},
+	{
 		.runtime = "",
 		.keeps = "Removing elements never shrinks it.",
 		.shrink = "move the survivors into a new one after large expiries.",

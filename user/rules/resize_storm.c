@@ -32,6 +32,8 @@
 #define FEWEST_GCS      2
 /* A slice that grows so often and leaves so little is shifted, not filled. */
 #define QUEUE_GROWTHS 16
+/* A block that realloc has made larger so often, on average, is a growing array. */
+#define SERIES_GROWTHS 2
 /* Where probes are open for less than that, one growth stands for many: so few of them prove no rate. */
 #define MOSTLY_OPEN       0.5
 #define FEWEST_GROWTHS    32
@@ -223,6 +225,22 @@ static void estimate_window(
 	ret->bytes_per_second = (uint64_t)((double)ret->garbage_bytes / seconds);
 }
 
+/*
+ * What glibc's malloc has given out. Where an array has gone to, and that it was freed, is not always seen of
+ * C: together they cannot keep more than that.
+ */
+static uint64_t held_by_malloc(const struct target *target)
+{
+	for (size_t i = 0; i < target->allocator_count; i++) {
+		const struct event_allocator *malloc = &target->allocators[i].now;
+
+		if (!malloc->reason && !malloc->estimated && !target->has_heap)
+			return minus(malloc->system_bytes, malloc->free_bytes) +
+			       malloc->mapped_bytes;
+	}
+	return UINT64_MAX;
+}
+
 /* Was it kept, after all? Bounded by the growth of the live heap once a GC has measured that. */
 static uint64_t kept_bytes(const struct model *model, const struct target *target,
 	const struct site *site, const struct tally *tally)
@@ -236,7 +254,13 @@ static uint64_t kept_bytes(const struct model *model, const struct target *targe
 					   target->heap_first.live_bytes);
 		kept = MIN(kept, gained);
 	}
-	return MAX(kept, tally->largest_bytes);
+	return MAX(MIN(kept, held_by_malloc(target)), tally->largest_bytes);
+}
+
+/* One resize of each block is no series of growths. */
+static bool is_resized_once(const struct site *site)
+{
+	return site->family == FAMILY_ARRAY && site->growths < SERIES_GROWTHS * site->containers;
 }
 
 static bool churns(const struct rule_context *context, const struct site *site,
@@ -245,7 +269,7 @@ static bool churns(const struct rule_context *context, const struct site *site,
 	const struct target *target = model_target(context->model, site->target);
 	uint64_t min = threshold_bytes(context, "bytes_per_second"), garbage, allocated;
 
-	if (!min || !site->garbage_bytes)
+	if (!min || !site->garbage_bytes || is_resized_once(site))
 		return false;
 	if (is_estimated(context, site))
 		estimate_window(context, site, ret);

@@ -100,10 +100,10 @@ void say(char text[FINDING_TEXT_BYTES], const char *format, ...)
 
 const char *code_type(const struct model *model, uint32_t type, enum family family)
 {
-	static const char *const generic[FAMILY_MAX] = {
-		"T", "map[K]V", "[]T", "chan T", "bytes.Buffer", "vector", "sync.Map", "T", "T"};
+	static const char *const generic[FAMILY_MAX] = {"T", "map[K]V", "[]T", "chan T",
+		"bytes.Buffer", "vector", "sync.Map", "T", "T", "array"};
 	static const char *const prefix[FAMILY_MAX] = {
-		"", "map[", "[]", "chan ", "", "", "", "", ""};
+		"", "map[", "[]", "chan ", "", "", "", "", "", ""};
 	const char *name = model_string(model, type);
 
 	/* A name that is not of this family is a named type or its element: not what make() takes. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* All runtimes, asked in this order. The only place that names them. */
+/* All runtimes, asked in this order: one that sees_malloc comes last. The only place that names them. */
 #ifndef MEMTRACE_RUNTIME_LIST_H
 #define MEMTRACE_RUNTIME_LIST_H
 
@@ -9,8 +9,9 @@ extern const struct runtime runtime_go;
 extern const struct runtime runtime_cxx;
 extern const struct runtime runtime_rust;
 extern const struct runtime runtime_redis;
+extern const struct runtime runtime_c;
 
 static const struct runtime *const runtimes[] = {
-	&runtime_go, &runtime_cxx, &runtime_rust, &runtime_redis};
+	&runtime_go, &runtime_cxx, &runtime_rust, &runtime_redis, &runtime_c};
 
 #endif

@@ -156,6 +156,13 @@ struct runtime {
 	bool frame_pointers; /* its code keeps them: stacks are walked, else copied and unwound */
 
 	/*
+	 * A runtime that sees_malloc is in every process, and knows of containers only that their memory
+	 * grows: it makes no program a known one. Where another one covers_malloc it would see nothing new:
+	 * those containers grow by realloc and are seen already, or have an allocator of their own.
+	 */
+	bool sees_malloc, covers_malloc;
+
+	/*
 	 * Of what a process maps, its executable is always asked; a library only where its file name
 	 * (no directory) is wanted here. NULL = no library.
 	 */

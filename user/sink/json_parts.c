@@ -254,8 +254,10 @@ static struct json_object *seen_of(const struct target *target)
 {
 	struct json_object *object = json_object_new_object();
 
-	for (int family = FAMILY_NONE + 1; family < FAMILY_MAX; family++)
-		if (family < FAMILY_ALLOCATION)
+	/* Arrays of realloc are of programs that have no runtime of their own: absent in others. */
+	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++)
+		if (family_is_container(family) &&
+			(family != FAMILY_ARRAY || target->containers_seen[family]))
 			json_add_uint(object, family_name(family), target->containers_seen[family]);
 	json_add_uint(object, "dropped", target->containers_dropped);
 	return object;

@@ -183,8 +183,9 @@ static void say_looked(
 	char many[64], number[TEXT_NUMBER_BYTES];
 
 	say(sentences, "Looked at %s", screen_many(many, maps, "map"));
-	if (seen[FAMILY_SLICE])
-		say(sentences, ", %s", screen_many(many, seen[FAMILY_SLICE], "array"));
+	if (seen[FAMILY_SLICE] + seen[FAMILY_ARRAY])
+		say(sentences, ", %s",
+			screen_many(many, seen[FAMILY_SLICE] + seen[FAMILY_ARRAY], "array"));
 	if (seen[FAMILY_BUFFER])
 		say(sentences, ", %s", screen_many(many, seen[FAMILY_BUFFER], "buffer"));
 	if (seen[FAMILY_VECTOR])

@@ -33,10 +33,19 @@ static const struct runtime *find_runtime(const char *name)
 	return NULL;
 }
 
-static bool is_wanted(const struct module *module)
+bool parts_make_known(const struct runtime_file *file)
+{
+	const struct runtime *runtime = find_runtime(file->runtime);
+
+	return runtime && !runtime->sees_malloc;
+}
+
+/* known: by one that makes a program a known one. */
+static bool is_wanted(const struct module *module, bool known)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
-		if (runtimes[i]->wants && runtimes[i]->wants(module_name(module)))
+		if (runtimes[i]->wants && !(known && runtimes[i]->sees_malloc) &&
+			runtimes[i]->wants(module_name(module)))
 			return true;
 	return false;
 }
@@ -45,6 +54,14 @@ static void tell_skips(struct parts *parts, const struct runtime_file *file)
 {
 	for (uint32_t i = 0; i < file->skip_count && i < RUNTIME_MAX_SKIPS; i++)
 		model_add_skip(parts->model, file->skips[i].what, file->skips[i].reason);
+}
+
+static bool is_covered(const struct parts *parts, const struct runtime *runtime)
+{
+	for (size_t i = 0; runtime->sees_malloc && i < parts->count; i++)
+		if (parts->parts[i].runtime->covers_malloc)
+			return true;
+	return false;
 }
 
 /* One part for each runtime of a module. The model must know the target. */
@@ -56,6 +73,8 @@ static void add_parts(struct parts *parts, const struct module *module)
 		const struct runtime *runtime = find_runtime(file->runtime);
 		struct part *part = &parts->parts[parts->count];
 
+		if (runtime && is_covered(parts, runtime))
+			continue;
 		tell_skips(parts, file);
 		if (!runtime)
 			continue;
@@ -83,7 +102,7 @@ static void take_modules(struct parts *parts)
 	for (; parts->modules_asked < modules_count(parts->modules); parts->modules_asked++) {
 		const struct module *module = modules_get(parts->modules, parts->modules_asked);
 
-		if (parts->modules_asked && !is_wanted(module))
+		if (parts->modules_asked && !is_wanted(module, false))
 			continue;
 		if (late)
 			model_add_skip(parts->model, module_name(module),
@@ -135,10 +154,10 @@ bool parts_would_know(int pid, struct parser *parser)
 	if (modules_open(pid, parser, &modules) < 0)
 		goto out;
 	for (size_t i = 0; i < modules_count(modules) && !known; i++) {
-		if (i && (!is_wanted(modules_get(modules, i)) || modules_load(modules, i)))
+		if (i && (!is_wanted(modules_get(modules, i), true) || modules_load(modules, i)))
 			continue;
 		known = parser_runtime(parser, modules_get(modules, i)->file_id, 0, file) == 0 &&
-			file->runtime[0];
+			parts_make_known(file);
 	}
 out:
 	modules_close(modules);
@@ -222,6 +241,14 @@ void parts_free(struct parts *parts)
 		free(part->file);
 	}
 	free(parts);
+}
+
+bool parts_known(const struct parts *parts)
+{
+	for (size_t i = 0; i < parts->count; i++)
+		if (!parts->parts[i].runtime->sees_malloc)
+			return true;
+	return false;
 }
 
 size_t parts_count(const struct parts *parts)

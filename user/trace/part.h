@@ -48,8 +48,11 @@ struct part {
 
 struct parts;
 
-/* Does a process run a program, or map a library, of a runtime that we know? */
+/* Does a process run a program, or map a library, of a runtime that makes it a known one? */
 bool parts_would_know(int pid, struct parser *parser);
+
+/* Whether the first runtime of a file does. */
+bool parts_make_known(const struct runtime_file *file);
 
 /* Finds the parts of a target that the model knows. Everything that is handed over must outlive them. */
 struct parts *parts_new(struct parser *parser, struct modules *modules, struct target_mem *mem,
@@ -57,6 +60,9 @@ struct parts *parts_new(struct parser *parser, struct modules *modules, struct t
 
 /* What could not be read, or only late, becomes a skip of the model. */
 void parts_free(struct parts *parts);
+
+/* Whether one of them makes the program a known one. */
+bool parts_known(const struct parts *parts);
 
 /* Parts keep their number and place; new ones come last. */
 size_t parts_count(const struct parts *parts);

@@ -412,8 +412,8 @@ static void grown(struct reader *reader, const struct part *part, const struct r
 			watch_find(&reader->watched, growth->family, growth->old_key));
 	model_apply(reader->model, event);
 	if (family_moves(growth->family)) /* its key is the address of its array */
-		attribution_add_array(
-			reader->attribution, growth->key, growth->allocated_bytes, growth->site);
+		attribution_add_array(reader->attribution, growth->key,
+			MAX(growth->held_bytes, growth->allocated_bytes), growth->site);
 	if (!(growth->key & EVENT_KEY_ON_STACK)) /* what moves with a stack cannot be looked at */
 		watch_add(&reader->watched, part->number, growth->family, growth->key, type,
 			grown_held(growth));

@@ -69,7 +69,7 @@ static void look_below(struct launcher *launcher, int pid, int depth)
 
 		if (fd >= 0 && process_look(children[i], &info) == PROCESS_OK &&
 			parser_identify(launcher->session->parser, fd, &id, file) == 0 &&
-			file->runtime[0]) {
+			parts_make_known(file)) {
 			launcher->count++;
 			snprintf(launcher->found + used, sizeof(launcher->found) - used,
 				"%s%d (%s, %s)", used ? ", " : "", children[i], info.comm,
@@ -135,7 +135,7 @@ static int open_target(struct session *session, const struct process_info *info)
 
 	if (r < 0)
 		return give_up_opening(session, info, r);
-	if (!parts_count(reader_parts(reader)) && !session->options->launch &&
+	if (!parts_known(reader_parts(reader)) && !session->options->launch &&
 		!session->options->follow)
 		look_below(&launcher, info->id.pid, 2);
 	if (launcher.count) {

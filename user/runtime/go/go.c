@@ -165,6 +165,7 @@ static int process_open(const struct runtime_file *file, struct target_mem *mem,
 
 const struct runtime runtime_go = {
 	.name = "go",
+	.covers_malloc = true,
 	.frame_pointers = true,
 	.identify = go_identify,
 	.process_open = process_open,

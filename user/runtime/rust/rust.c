@@ -42,6 +42,7 @@ static int look(struct runtime_process *process, enum family family, const uint6
 
 const struct runtime runtime_rust = {
 	.name = "rust",
+	.covers_malloc = true,
 	.identify = rust_identify,
 	.process_open = process_open,
 	.process_close = process_close,
