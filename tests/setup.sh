@@ -74,7 +74,7 @@ for what; do
 	case $what in
 	build) packages=$build bpftool=$(bpftool_packages) ;;
 	demo) packages=$demo ;;
-	test) packages=$test ;;
+	test) packages="$test $(available libglib2.0-0 libglib2.0-0t64)" ;;
 	vm) packages=$vm ;;
 	*) echo "usage: setup.sh [build] [demo] [test] [vm]" >&2; exit 2 ;;
 	esac

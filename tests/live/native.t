@@ -17,7 +17,14 @@ export BUILD MEMTRACE PATIENCE
 names_of() {
 	for expect in workloads/"$(language "$1")"/*.expect; do
 		name=$(basename "$expect" .expect)
-		case $expect in workloads/c/array_* | workloads/c/glib_* | workloads/c[!/]* | workloads/rust/*) ;; *) continue ;; esac
+		case $expect in
+		workloads/c/glib_*)
+			case $1 in *static*) continue ;; esac
+			ldconfig -p | grep -q 'libglib-2\.0\.so\.0' || continue
+			;;
+		workloads/c/array_* | workloads/c[!/]* | workloads/rust/*) ;;
+		*) continue ;;
+		esac
 		case " ${NATIVE_WORKLOADS:-$name} " in *" $name "*) echo "$name" ;; esac
 	done
 }

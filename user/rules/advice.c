@@ -105,6 +105,22 @@ static const struct advice table[] = {
 		.reached = "keys that are deleted are freed at once.",
 	},
 	{
+		.runtime = "glib",
+		.family = FAMILY_MAP,
+		.keeps = "A GHashTable shrinks when an entry is removed and less than a quarter of "
+			 "it is in use, not before.",
+		.shrink = "remove entries by g_hash_table_remove() or _foreach_remove(), which "
+			  "look; stealing all, or a new table, frees its arrays at once.",
+		.stays = "nothing but a restart frees it (malloc_trim does not).",
+		.reserve = "nothing: GLib has no way to reserve room in a GHashTable; keep one and "
+			   "use it again where many are made.",
+		.reuse = "nothing: GLib frees the arrays of a table that is emptied.",
+		.replaced = "nothing: the old arrays were freed at once; the price is CPU time, a "
+			    "higher peak and what malloc keeps.",
+		.bound = "remove entries when they expire, or bound the table (TTL, LRU).",
+		.reached = "nothing but a restart empties it.",
+	},
+	{
 		.runtime = "c",
 		.family = FAMILY_ARRAY,
 		.reserve =

@@ -211,6 +211,12 @@ struct runtime {
 	 */
 	bool (*type_of_function)(const char *function, char *buf, size_t bytes);
 
+	/*
+	 * Whether it sees the growth of all containers of a type itself: what a runtime that sees_malloc
+	 * learns of them would be told twice. NULL = of none.
+	 */
+	bool (*tells)(const char *type);
+
 	/* Name of a type pointer or "" (buf is always terminated). May ask the parser; cached. */
 	void (*type_name)(struct runtime_process *process, uint64_t type, char *buf, size_t bytes);
 

@@ -399,6 +399,20 @@ static uint32_t grown_type(struct reader *reader, const struct part *part,
 	return told ? told : known;
 }
 
+/* A growing block may be the array of a container that another runtime has just told of. */
+static bool is_told_elsewhere(const struct reader *reader, const struct part *part, uint32_t type)
+{
+	const char *name = model_string(reader->model, type);
+
+	for (size_t i = 0; part->runtime->sees_malloc && i < parts_count(reader->parts); i++) {
+		const struct part *other = parts_get(reader->parts, i);
+
+		if (other->process && other->runtime->tells && other->runtime->tells(name))
+			return true;
+	}
+	return false;
+}
+
 static void grown(struct reader *reader, const struct part *part, const struct runtime_probe *probe,
 	struct event *event, uint64_t type, const struct mt_record *record)
 {
@@ -406,6 +420,8 @@ static void grown(struct reader *reader, const struct part *part, const struct r
 
 	growth->runtime = part->name;
 	growth->type = grown_type(reader, part, record, type);
+	if (is_told_elsewhere(reader, part, growth->type))
+		return;
 	growth->site = probe_site(reader, part, probe, record, growth->family, growth->type);
 	if (growth->old_key != growth->key)
 		watch_remove(&reader->watched,

@@ -522,6 +522,17 @@ int elf_file_symbol(struct elf_file *elf, const char *name, uint64_t *ret)
 	return 0;
 }
 
+int elf_file_exported(struct elf_file *elf, const char *name, uint64_t *ret)
+{
+	struct symbol_search search = {.name = name};
+
+	for_each_in(elf, ".dynsym", ".dynstr", match_symbol, &search);
+	if (!search.found)
+		return -ENOENT;
+	*ret = search.addr;
+	return 0;
+}
+
 struct function_walk {
 	bool (*each)(const char *name, uint64_t addr, uint64_t bytes, void *arg);
 	void *arg;

@@ -67,6 +67,9 @@ bool elf_file_is_memory(const struct elf_file *elf, uint64_t vaddr, uint64_t byt
 /* Address of a symbol of .symtab; -ENOENT. */
 int elf_file_symbol(struct elf_file *elf, const char *name, uint64_t *ret);
 
+/* Address of a symbol of .dynsym; -ENOENT. */
+int elf_file_exported(struct elf_file *elf, const char *name, uint64_t *ret);
+
 /*
  * Calls each for every function with an address, of .symtab or, in a stripped file, of .dynsym, until it
  * returns true.

@@ -42,13 +42,14 @@ static void type_name(struct runtime_process *process, uint64_t type, char *buf,
 	text_copy(buf, bytes, "");
 }
 
-/* GLib: glib/garray.c, gstring.c, gqueue.c */
+/* GLib: glib/garray.c, gstring.c, ghash.c */
 static bool type_of_function(const char *function, char *buf, size_t bytes)
 {
 	static const struct {
 		const char *prefix, *type;
 	} known[] = {{"g_array_", "GArray"}, {"g_ptr_array_", "GPtrArray"},
-		{"g_byte_array_", "GByteArray"}, {"g_string_", "GString"}};
+		{"g_byte_array_", "GArray"}, {"g_string_", "GString"},
+		{"g_hash_table_", "GHashTable"}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strncmp(function, known[i].prefix, strlen(known[i].prefix))) {
