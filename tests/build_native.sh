@@ -54,7 +54,7 @@ libraries() {
 for name; do
 	source=workloads/$language/$name.$suffix
 	[ ! -e "$out/$name" ] || [ "$source" -nt "$out/$name" ] || [ workloads/$language/$shared -nt "$out/$name" ] || continue
-	# shellcheck disable=SC2086
+	# shellcheck disable=SC2046,SC2086
 	"$compiler" $flags -o "$out/$name.$$" "$source" $(libraries "$name")
 	mv "$out/$name.$$" "$out/$name"
 done
