@@ -14,7 +14,7 @@ demo="golang-go"
 # schema; mandoc, shellcheck and clang-format are for make lint, clang-tidy for make tidy; g++, rustc and
 # xz make what the tests of symbols read, libdebuginfod1 fetches it; redis-server and hugo are targets,
 # wrk and curl are the load of others, tcmalloc another malloc. A|B: one of them, as distributions call it
-test="golang-go g++ rustc xz-utils redis-server hugo wrk curl jq libcriterion-dev perl python3 python3-jsonschema util-linux mandoc shellcheck clang-format clang-tidy libdebuginfod1|libdebuginfod1t64 libtcmalloc-minimal4|libtcmalloc-minimal4t64"
+test="golang-go g++ rustc xz-utils redis-server hugo wrk curl jq libcriterion-dev perl python3 python3-jsonschema util-linux mandoc shellcheck clang-format clang-tidy libglib2.0-0|libglib2.0-0t64 libdebuginfod1|libdebuginfod1t64 libtcmalloc-minimal4|libtcmalloc-minimal4t64"
 vm="qemu-system-x86 kmod xz-utils gzip"
 
 # Of alternatives (A|B) any.
@@ -74,7 +74,7 @@ for what; do
 	case $what in
 	build) packages=$build bpftool=$(bpftool_packages) ;;
 	demo) packages=$demo ;;
-	test) packages="$test $(available libglib2.0-0 libglib2.0-0t64)" ;;
+	test) packages=$test ;;
 	vm) packages=$vm ;;
 	*) echo "usage: setup.sh [build] [demo] [test] [vm]" >&2; exit 2 ;;
 	esac
