@@ -251,8 +251,8 @@ struct runtime {
 	 * Bytes of the heap's memory in [start, end) that the runtime has given back to the system, by its
 	 * own books, and that are in RAM all the same. 0, -ENOTSUP, -ESRCH. NULL = keeps no such books.
 	 */
-	int (*count_given_back)(struct runtime_process *process, uint64_t start, uint64_t end,
-		uint64_t *ret_bytes);
+	int (*count_given_back)(
+		struct runtime_process *process, uint64_t start, uint64_t end, uint64_t *ret_bytes);
 
 	/*
 	 * The family whose containers a function of the runtime's own fills: what it touches first in the
