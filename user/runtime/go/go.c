@@ -16,6 +16,7 @@
 #include "runtime/go/go_heap.h"
 #include "runtime/go/go_identify.h"
 #include "runtime/go/go_map.h"
+#include "runtime/go/go_placed.h"
 #include "runtime/go/go_sampled.h"
 #include "runtime/runtime.h"
 
@@ -120,6 +121,7 @@ static void process_close(struct runtime_process *process)
 	table_done(&process->guesses_of);
 	free(process->guesses);
 	go_sampled_close(process->samples);
+	go_placed_free(process->placed);
 	table_done(&process->arena_of);
 	table_done(&process->grown);
 	table_done(&process->arrays_made);
@@ -159,8 +161,16 @@ static int process_open(const struct runtime_file *file, struct target_mem *mem,
 	}
 	if (!process->facts.profile_linked)
 		process->samples = go_sampled_open(process);
+	if (process->samples)
+		process->placed = go_placed_new();
 	*ret = process;
 	return 0;
+}
+
+static int read_heap(struct runtime_process *process, struct event_heap *ret)
+{
+	go_placed_check(process);
+	return go_heap_read_state(process, ret);
 }
 
 const struct runtime runtime_go = {
@@ -174,7 +184,7 @@ const struct runtime runtime_go = {
 	.type_name = go_typecache_name,
 	.census = go_census,
 	.look = go_look,
-	.heap = go_heap_read_state,
+	.heap = read_heap,
 	.owner_of = go_owner_of,
 	.is_heap = go_heap_is_arena,
 	.count_given_back = go_pages_count_given_back,

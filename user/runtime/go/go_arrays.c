@@ -100,10 +100,10 @@ static void add_stack(struct arrays *arrays, struct group *group, uint64_t addr)
 	uint64_t pcs[CENSUS_PCS] = {0};
 	size_t i = 0;
 
-	if (!arrays->census->has_profile || arrays->asked == MAX_ASKED)
+	if (arrays->asked == MAX_ASKED)
 		return;
 	arrays->asked++;
-	if (!go_profile_find_stack(arrays->census->process, addr, pcs))
+	if (!census_find_stack(arrays->census, addr, pcs))
 		return;
 	group->sampled++;
 	while (i < group->stack_count && memcmp(stack[i].pcs, pcs, sizeof(pcs)))

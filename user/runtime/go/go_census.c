@@ -22,6 +22,7 @@
 #include "runtime/go/go_census.h"
 #include "runtime/go/go_chan.h"
 #include "runtime/go/go_map_layout.h"
+#include "runtime/go/go_placed.h"
 #include "runtime/go/go_sync_map.h"
 
 #define SPAN_BATCH       CENSUS_SPAN_BATCH
@@ -449,22 +450,28 @@ static int walk_candidate(struct census *census, struct candidate *candidate,
 	return r;
 }
 
+bool census_find_stack(struct census *census, uint64_t addr, uint64_t ret_pcs[CENSUS_PCS])
+{
+	return census->has_profile ? go_profile_find_stack(census->process, addr, ret_pcs)
+				   : go_placed_find_stack(census->process, addr, ret_pcs);
+}
+
 /*
  * The stack of the largest array, or of any: of a Swiss map's many tables few are sampled. Its extents hold
  * small objects, too (tables, directory), which say nothing of where the map grew.
  */
-static void find_stack(struct runtime_process *process, uint64_t largest, uint64_t *ret_pcs)
+static void find_stack(struct census *census, uint64_t largest, uint64_t *ret_pcs)
 {
-	const struct go_extents *extents = &process->extents;
+	const struct go_extents *extents = &census->process->extents;
 	int asked = 0;
 
-	if (largest && go_profile_find_stack(process, largest, ret_pcs))
+	if (largest && census_find_stack(census, largest, ret_pcs))
 		return;
 	for (size_t i = 0; i < extents->count && asked < MAX_PROFILED; i++) {
 		if (extents->list[i].bytes <= GO_MALLOC_HEADER_FROM)
 			continue;
 		asked++;
-		if (go_profile_find_stack(process, extents->list[i].start, ret_pcs))
+		if (census_find_stack(census, extents->list[i].start, ret_pcs))
 			return;
 	}
 }
@@ -525,8 +532,8 @@ static void remember(struct census *census, const struct candidate *candidate,
 	find = &census->finds[census->find_count++];
 	*find = (struct census_find){
 		.family = candidate->family, .key = candidate->key, .guess = *guess};
-	if (census->has_profile)
-		find_stack(process, shape->largest, find->site_pcs);
+	if (census->has_profile || process->placed)
+		find_stack(census, shape->largest, find->site_pcs);
 }
 
 /* The walk of a trie tells whether it is one. */

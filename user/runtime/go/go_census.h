@@ -140,6 +140,12 @@ bool census_is_pointer(struct census *census, const struct census_slot *slot);
 void census_name_owner(
 	struct census *census, const struct census_find *find, char *buf, size_t bytes);
 
+/*
+ * The stack at which the object at addr was allocated: by the program's own allocation profile or, where it
+ * keeps none, by what was sampled since attach. False where neither says it.
+ */
+bool census_find_stack(struct census *census, uint64_t addr, uint64_t ret_pcs[CENSUS_PCS]);
+
 /* ---- go_sync_struct.c ---- */
 
 /* Finds the structs that the maps inside of a sync.Map belong to: they know how many lookups have missed. */

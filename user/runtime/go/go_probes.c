@@ -319,6 +319,7 @@ static const char *place_alloc_large(
 	struct go_file *file, const struct go_code *code, struct place *ret)
 {
 	ret->attachment.val[0] = MEM(AX, (int16_t)file->facts.layout.span_npages);
+	ret->attachment.val[1] = MEM(AX, (int16_t)file->facts.layout.span_sweepgen);
 	return place_span(file, code, "runtime.(*mheap).alloc", ret);
 }
 
@@ -330,6 +331,7 @@ static const char *place_refill(struct go_file *file, const struct go_code *code
 	ret->attachment.val[1] = MEM(AX, (int16_t)layout->span_alloc_count);
 	ret->attachment.val[2] = MEM(AX, (int16_t)layout->span_class);
 	ret->attachment.val[3] = MEM(AX, (int16_t)layout->span_elemsize);
+	ret->attachment.val[4] = MEM(AX, (int16_t)layout->span_sweepgen);
 	return place_span(file, code, "runtime.(*mcentral).cacheSpan", ret);
 }
 

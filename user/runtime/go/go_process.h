@@ -45,6 +45,7 @@ struct go_shape {
 };
 
 struct go_map_guesses;
+struct go_placed;
 struct go_samples;
 struct go_span;
 
@@ -145,8 +146,9 @@ struct runtime_process {
 	struct table arrays_made; /* slice array seen made -> bytes */
 	struct table appends;     /* append and goroutine -> the array it made last */
 	struct go_samples
-		*samples;   /* of allocations, where the program keeps no profile; may be NULL */
-	struct table grown; /* hmap -> B and count of its last growth: see go_decode.c */
+		*samples; /* of allocations, where the program keeps no profile; may be NULL */
+	struct go_placed *placed; /* of those, where they are; NULL without samples */
+	struct table grown;       /* hmap -> B and count of its last growth: see go_decode.c */
 };
 
 /* ---- go_fetch.c ---- */

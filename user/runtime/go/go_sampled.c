@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "runtime/go/go_heap.h"
+#include "runtime/go/go_placed.h"
 #include "runtime/go/go_process.h"
 #include "runtime/go/go_size.h"
 
@@ -188,10 +189,23 @@ static void add_sample(struct go_samples *samples, const struct mt_record *recor
 
 /* ---- hits ---- */
 
-/* val: nelems, allocCount, spanclass, elemsize; each with what lies behind it */
-static int take_refill(
-	struct go_samples *samples, const struct go_layout *layout, const struct mt_record *record)
+/* The object that was asked for is at addr. The first pc is the probe itself. */
+static void place(struct runtime_process *process, const struct mt_record *record, uint64_t bytes,
+	uint64_t sweepgen)
 {
+	uint64_t pcs[CENSUS_PCS];
+	size_t count = MIN(record->stack_bytes / sizeof(pcs[0]), ARRAY_SIZE(pcs) + 1);
+
+	if (!process->placed || !(record->flags & MT_HAS_STACK) || count < 2)
+		return;
+	memcpy(pcs, record->stack + 1, (count - 1) * sizeof(pcs[0]));
+	go_placed_add(process->placed, record->addr, bytes, (uint32_t)sweepgen, pcs, count - 1);
+}
+
+/* val: nelems, allocCount, spanclass, elemsize, sweepgen; each with what lies behind it */
+static int take_refill(struct runtime_process *process, const struct mt_record *record)
+{
+	const struct go_layout *layout = &process->facts.layout;
 	uint64_t slots = layout->span_index_bytes == 8 ? record->val[0] : (uint16_t)record->val[0];
 	uint64_t used = (uint16_t)record->val[1], bytes = record->val[3];
 	uint32_t size_class = (uint8_t)record->val[2] >> 1;
@@ -199,16 +213,19 @@ static int take_refill(
 	if (!size_class || size_class >= GO_SIZE_CLASSES || bytes != go_size_of_class(size_class) ||
 		slots > MAX_OBJECTS || used > slots)
 		return -EBADMSG;
-	add_sample(samples, record, size_class, (slots - used) * bytes, slots - used);
+	add_sample(process->samples, record, size_class, (slots - used) * bytes, slots - used);
+	if (!used) /* its first slot is the next that is taken */
+		place(process, record, bytes, record->val[4]);
 	return 0;
 }
 
-/* val: npages */
-static int take_large(struct go_samples *samples, const struct mt_record *record)
+/* val: npages, sweepgen */
+static int take_large(struct runtime_process *process, const struct mt_record *record)
 {
 	if (!record->val[0] || record->val[0] > GO_MAX_BYTES / PAGE_BYTES)
 		return -EBADMSG;
-	add_sample(samples, record, LARGE_OBJECTS, record->val[0] * PAGE_BYTES, 1);
+	add_sample(process->samples, record, LARGE_OBJECTS, record->val[0] * PAGE_BYTES, 1);
+	place(process, record, record->val[0] * PAGE_BYTES, record->val[1]);
 	return 0;
 }
 
@@ -227,9 +244,8 @@ int go_sampled_take(struct runtime_process *process, const struct runtime_probe 
 	if (!samples->begin_ns)
 		samples->begin_ns = record->time_ns;
 	samples->last_ns = record->time_ns;
-	return probe->probe == GO_PROBE_REFILL
-		       ? take_refill(samples, &process->facts.layout, record)
-		       : take_large(samples, record);
+	return probe->probe == GO_PROBE_REFILL ? take_refill(process, record)
+					       : take_large(process, record);
 }
 
 /* ---- the profile ---- */
