@@ -83,6 +83,58 @@ Test(iterators, healthy)
 	}
 }
 
+/* Made during a short session: the last census is the first that finds it. */
+Test(iterators, born_late)
+{
+	static const struct {
+		int censuses;
+		uint64_t move;
+		bool ended, told;
+		const char *since;
+	} rows[] = {
+		{1, 0, true, true, "Seen once"},
+		{1, 0, false, false, NULL}, /* the session goes on: it may be a loop */
+		{2, 1, true, false, NULL},  /* it is one */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct world w = world_new();
+		const struct finding *f;
+
+		open_all(&w);
+		watch(&w, (struct event_iterators){.on_heap = 1, .stamp = 7}, rows[i].move,
+			rows[i].censuses);
+		if (rows[i].ended)
+			model_set_clock(w.model, w.now_ns - 5 * NSEC_PER_SEC, 1, w.now_ns);
+		f = finding(&w, "held-snapshot");
+		cr_assert_eq(f != NULL, rows[i].told, "row %zu", i);
+		if (f) {
+			cr_expect_eq(f->severity, SEVERITY_INFO);
+			cr_expect_eq(evidence(f, "seen_once"), 1);
+			cr_expect(strstr(f->since, rows[i].since), "%s", f->since);
+		}
+		world_done(&w);
+	}
+}
+
+/* Two censuses 10 s apart and one cycle: too short to be sure, and the end comes. */
+Test(iterators, short_session)
+{
+	struct world w = world_new();
+	const struct finding *f;
+
+	open_all(&w);
+	set(&w, "held-snapshot.gcs=5");
+	watch(&w, (struct event_iterators){.on_heap = 1, .stamp = 7}, 0, 2);
+	cr_assert_null(finding(&w, "held-snapshot"));
+	model_set_clock(w.model, w.now_ns - 20 * NSEC_PER_SEC, 1, w.now_ns);
+	f = finding(&w, "held-snapshot");
+	cr_assert_not_null(f);
+	cr_expect_eq(f->severity, SEVERITY_INFO);
+	cr_expect(strstr(f->since, "not moved for 10 s, too short"), "%s", f->since);
+	world_done(&w);
+}
+
 /* The next census does not find it any more. */
 Test(iterators, gone)
 {

@@ -410,8 +410,10 @@ void container_apply_iterators(
 
 	if (!container)
 		return;
-	if (!container->iterators_since_ns || iterators->stamp != container->iterators.stamp)
+	if (!container->iterators_since_ns || iterators->stamp != container->iterators.stamp) {
+		container->iterators_moved = container->iterators_since_ns;
 		container->iterators_since_ns = event->time_ns;
+	}
 	container->iterators = *iterators;
 	container->iterators_seen_ns = event->time_ns;
 }

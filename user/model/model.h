@@ -383,6 +383,7 @@ struct container {
 	/* Of the last census; since then they have been seen at the same place. No count: there are none */
 	struct event_iterators iterators;
 	uint64_t iterators_since_ns, iterators_seen_ns;
+	bool iterators_moved; /* between the last census that saw some and the one before */
 };
 
 /* ---- what else a report says ---- */

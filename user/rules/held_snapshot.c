@@ -6,11 +6,11 @@
  *
  * Of an iterator on a stack it cannot be known from outside whether its loop is still in use: a map that one
  * of those keeps is asked about, no more (INFO). An array that the map has left is another matter: it has
- * outlived a collection, so something leads to it, and the iterator is what does. What was read only once
- * may be a loop that goes on, and is asked about as well.
+ * outlived a collection, so something leads to it, and the iterator is what does. What was read only once, or
+ * for too short before the session ended, may be a loop that goes on, and is asked about as well.
  *
  * Evidence: length, held_bytes, old_bytes, old_resident_bytes, on_heap, on_stacks, others, since_ns,
- * seen_once.
+ * seen_once (1 also where the time was too short).
  */
 #include <stdio.h>
 #include <string.h>
@@ -60,6 +60,18 @@ static bool lasts(const struct rule_context *context, const struct container *co
 		       model_gc_cycles_since(target, since_ns) >= threshold_get(context, "gcs"));
 }
 
+/*
+ * A session that ends before the window is over says what it saw: else 5 s would show less than no time at all
+ * (-d 0). One that moved is in use.
+ */
+static bool fills_session(const struct rule_context *context, const struct container *container)
+{
+	uint64_t start_ns, real_ns, end_ns;
+
+	model_clock(context->model, &start_ns, &real_ns, &end_ns);
+	return end_ns > start_ns && !container->iterators_moved;
+}
+
 static struct held find_held(const struct rule_context *context, const struct container *container)
 {
 	const struct event_iterators *iterators = &container->iterators;
@@ -102,8 +114,11 @@ static void write_text(const struct model *model, const struct container *contai
 			"the map itself holds %s by now.",
 			where, number_bytes(&n, held->bytes),
 			number_bytes(&n, container->look.held_bytes));
-	if (held->once)
+	if (held->once && container->iterators_seen_ns == held->since_ns)
 		say(finding->since, "Seen once, by reading: whether it moves is not known.");
+	else if (held->once)
+		say(finding->since, "It has not moved for %s, too short to tell whether it will.",
+			number_duration(&n, minus(container->iterators_seen_ns, held->since_ns)));
 	else
 		say(finding->since, "It has not moved for %s%s.",
 			number_duration(&n, minus(container->iterators_seen_ns, held->since_ns)),
@@ -145,7 +160,8 @@ static void evaluate_container(
 	if (held.bytes < threshold_bytes(context, "min_bytes"))
 		return;
 	held.once = !lasts(context, container);
-	if (held.once && !is_read_only(context->model, target))
+	if (held.once && !is_read_only(context->model, target) &&
+		!fills_session(context, container))
 		return;
 	finding.normal = !held.sure || held.once;
 	finding.candidate = !model_container_alive_since(context->model, container, held.since_ns);

@@ -225,7 +225,7 @@ static void census_walked(struct reader *reader, const struct event_look *look, 
 		WATCH_DEEP_NS / 2 + hash_bytes(0, &look->key, sizeof(look->key)) % WATCH_DEEP_NS);
 }
 
-/* Goroutines have no family: what they wait in is a place of its own. */
+/* In a coroutine of iter.Pull nothing is the user's: a site of the map's family is one of a library's frame. */
 static void census_iterators(
 	struct reader *reader, const struct runtime_container *found, uint64_t now_ns)
 {
@@ -240,7 +240,7 @@ static void census_iterators(
 	while (count < ARRAY_SIZE(found->iterators.site_pcs) && found->iterators.site_pcs[count])
 		count++;
 	event.iterators.site = symbolizer_site(
-		reader->symbolizer, FAMILY_NONE, 0, found->iterators.site_pcs, count, false);
+		reader->symbolizer, found->family, 0, found->iterators.site_pcs, count, false);
 	model_apply(reader->model, &event);
 }
 
