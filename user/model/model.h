@@ -195,6 +195,7 @@ struct target {
 	uint32_t execs;
 	uint64_t faults;                  /* sampled faults, weighted */
 	uint64_t fault_bytes, lost_bytes; /* RSS gained and lost, as the samples saw it */
+	uint64_t risen_bytes; /* all rises of RSS from look to look: at least so much was gained */
 
 	/* What system calls did to the address space, since attach */
 	struct memory_total {
@@ -611,6 +612,13 @@ double model_open_share_between(const struct model *model, uint32_t target, enum
  */
 uint64_t model_scale(
 	const struct model *model, uint32_t target, enum family family, uint64_t counted);
+
+/*
+ * Faults, or bytes that came with them, as far as the budget let them be sampled: for all of the session. It
+ * closes them just when there are many, so that not only the time counts but how far RSS is known to have
+ * risen.
+ */
+uint64_t model_scale_faults(const struct model *model, uint32_t target, uint64_t sampled);
 
 /*
  * What made the RSS grow in [from_ns, to_ns], as far as page faults were sampled: fills in up to max

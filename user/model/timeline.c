@@ -64,6 +64,8 @@ static void add_usage(struct target_state *target, uint64_t rss_bytes, uint64_t 
 {
 	struct target *pub = &target->pub;
 
+	if (pub->usage_count && rss_bytes > pub->rss_bytes)
+		pub->risen_bytes += rss_bytes - pub->rss_bytes;
 	pub->rss_bytes = rss_bytes;
 	if (pub->usage_count == MODEL_USAGE_SAMPLES)
 		thin_usage(pub);
@@ -261,15 +263,30 @@ double model_open_share_between(const struct model *model, uint32_t target, enum
 	return (double)open_us / ((double)(end - from_ns) / NSEC_PER_USEC);
 }
 
+static uint64_t scale(uint64_t counted, double factor)
+{
+	double scaled = (double)counted * factor;
+
+	if (factor <= 1)
+		return counted;
+	return scaled < 18446744073709549568.0 ? (uint64_t)(scaled + 0.5) : UINT64_MAX;
+}
+
 uint64_t model_scale(
 	const struct model *model, uint32_t target, enum family family, uint64_t counted)
 {
 	double share = model_open_share(model, target, family);
-	double scaled = share > 0 && share < 1 ? (double)counted / share : 0;
 
-	if (!scaled)
-		return counted;
-	return scaled < 18446744073709549568.0 ? (uint64_t)(scaled + 0.5) : UINT64_MAX;
+	return scale(counted, share > 0 && share < 1 ? 1 / share : 1);
+}
+
+uint64_t model_scale_faults(const struct model *model, uint32_t target, uint64_t sampled)
+{
+	const struct target *t = model_target(model, target);
+	double share = model_open_share(model, target, FAMILY_NONE);
+	double risen = t && t->fault_bytes ? (double)t->risen_bytes / (double)t->fault_bytes : 1;
+
+	return scale(sampled, share > 0 && share < 1 ? MAX(1 / share, risen) : 1);
 }
 
 double model_rss_slope(const struct target *target, uint64_t window_ns)

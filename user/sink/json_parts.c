@@ -335,7 +335,9 @@ struct json_object *json_next_target(struct json_cursor *cursor)
 		json_add(object, "exit", exit_of(target));
 	json_add_uint(object, "execs", target->execs);
 	json_add_uint(object, "growths", target->growths);
-	json_add_uint(object, "faults", target->faults);
+	json_add_uint(object, "faults", model_scale_faults(model, target->id, target->faults));
+	json_add_double(
+		object, "faults_open_share", model_open_share(model, target->id, FAMILY_NONE));
 	calls = memory_calls_of(target);
 	if (calls)
 		json_add(object, "memory_calls", calls);
@@ -419,7 +421,9 @@ struct json_object *json_next_site(struct json_cursor *cursor)
 	add_scaled(object, "garbage_bytes", model, site, site->garbage_bytes);
 	json_add_null(object, "uncollected_bytes"); /* needs a walk of the spans: not known yet */
 	json_add_uint(object, "held_bytes", cursor->site_held[site->id]);
-	json_add_uint(object, "faults", site->fault_count);
+	json_add_uint(object, "faults", model_scale_faults(model, site->target, site->fault_count));
+	json_add_uint(
+		object, "fault_bytes", model_scale_faults(model, site->target, site->fault_bytes));
 	json_add_double(object, "open_share", model_open_share(model, site->target, site->family));
 	return object;
 }

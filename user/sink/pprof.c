@@ -222,12 +222,17 @@ static void add_session(struct builder *builder)
 	Pprof__Profile *profile = &builder->profile;
 	size_t reasons = model_incomplete_count(model);
 	uint64_t mono_ns, real_ns, end_ns;
+	char text[512];
 
 	model_clock(model, &mono_ns, &real_ns, &end_ns);
 	profile->time_nanos = (int64_t)real_ns;
 	profile->duration_nanos = end_ns > mono_ns ? (int64_t)(end_ns - mono_ns) : 0;
-	profile->comment = xcalloc(reasons + 1, sizeof(*profile->comment));
+	profile->comment =
+		xcalloc(1 + model_target_count(model) + reasons, sizeof(*profile->comment));
 	profile->comment[profile->n_comment++] = add_string(builder, "memtrace " MEMTRACE_VERSION);
+	for (uint32_t i = 0; i < model_target_count(model); i++)
+		if (summary_estimated(model, model_target(model, i), text, sizeof(text)))
+			profile->comment[profile->n_comment++] = add_string(builder, text);
 	for (size_t i = 0; i < reasons; i++)
 		profile->comment[profile->n_comment++] =
 			add_string(builder, model_incomplete(model, i));

@@ -25,8 +25,7 @@ static uint64_t site_garbage(const struct model *model, const struct site *site)
 
 static uint64_t site_faults(const struct model *model, const struct site *site)
 {
-	(void)model;
-	return site->fault_bytes;
+	return model_scale_faults(model, site->target, site->fault_bytes);
 }
 
 static uint64_t container_held(const struct container *container)

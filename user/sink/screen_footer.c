@@ -424,32 +424,12 @@ static void put_losses(struct page *page, const struct model *model)
 	}
 }
 
-/* Never "100 %" where a part is missing. */
-static const char *share_pct(char buf[TEXT_NUMBER_BYTES], double share)
-{
-	return screen_pct(buf, share < 0.1 ? 100 * share : floor(100 * share));
-}
-
-/* "slices (7.7 % of the time), channels (7.7 %) of api": one note a target. */
 static void put_shares(struct page *page, const struct report *report, const struct target *target)
 {
-	struct sentences sentences = {.used = 0};
-	size_t said = 0;
+	char text[512];
 
-	for (int family = FAMILY_NONE + 1; family < FAMILY_MAX; family++) {
-		double share = model_open_share(report->model, target->id, family);
-		char pct[TEXT_NUMBER_BYTES];
-
-		/* Samples are an estimate always. */
-		if (!target->shares[family].ever || share >= 1 || family == FAMILY_ALLOCATION)
-			continue;
-		say(&sentences, "%s%ss (%s%s)", said ? ", " : "", family_name(family),
-			share_pct(pct, share), said ? "" : " of the time");
-		said++;
-	}
-	say(&sentences, " of %.64s: figures are scaled.", target->comm);
-	if (said)
-		put_note(page, STYLE_YELLOW, "Estimated: ", sentences.text);
+	if (summary_estimated(report->model, target, text, sizeof(text)))
+		put_note(page, STYLE_YELLOW, "Estimated: ", text);
 }
 
 static void put_skips(struct page *page, const struct report *report)

@@ -5,6 +5,8 @@
  */
 #include "sink/summary.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -287,6 +289,41 @@ bool summary_cost_pct(const struct model *model, double *ret)
 		return false;
 	*ret = 100.0 * (double)overhead->probe_cpu_ns / (double)overhead->target_cpu_ns;
 	return true;
+}
+
+/* Never "100 %" where a part is missing. */
+static void describe_share(double share, char *buf, size_t bytes)
+{
+	double pct = share < 0.1 ? 100 * share : floor(100 * share);
+
+	if (pct < 0.1)
+		snprintf(buf, bytes, "< 0.1 %%");
+	else
+		snprintf(buf, bytes, pct < 9.95 ? "%.1f %%" : "%.0f %%", pct);
+}
+
+bool summary_estimated(
+	const struct model *model, const struct target *target, char *buf, size_t bytes)
+{
+	size_t said = 0, used = 0;
+
+	buf[0] = 0;
+	for (int family = FAMILY_NONE; family < FAMILY_MAX; family++) {
+		double share = model_open_share(model, target->id, family);
+		char pct[32];
+
+		/* Samples are an estimate always. */
+		if (!target->shares[family].ever || share >= 1 || family == FAMILY_ALLOCATION)
+			continue;
+		describe_share(share, pct, sizeof(pct));
+		used += (size_t)snprintf(buf + used, bytes - used, "%s%ss (%s%s)", said ? ", " : "",
+			family ? family_name(family) : "page fault", pct,
+			said ? "" : " of the time");
+		said++;
+	}
+	if (said)
+		snprintf(buf + used, bytes - used, " of %.64s: figures are scaled.", target->comm);
+	return said > 0;
 }
 
 const char *summary_host(const struct model *model, uint32_t host)

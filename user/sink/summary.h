@@ -49,6 +49,13 @@ bool summary_cost_pct(const struct model *model, double *ret);
 /* The name of a host in a report of several, else "". Hostile, as all names. */
 const char *summary_host(const struct model *model, uint32_t host);
 
+/*
+ * "slices (7.7 % of the time), page faults (30 %) of api: figures are scaled." False where all probes were
+ * open all the time.
+ */
+bool summary_estimated(
+	const struct model *model, const struct target *target, char *buf, size_t bytes);
+
 /* True where nothing was attached: the session only read. */
 bool summary_read_only(const struct model *model);
 
