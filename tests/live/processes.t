@@ -33,19 +33,23 @@ cgroup_make() {
 	mkdir "$cgroup" 2>/dev/null && echo "$2" >"$cgroup/$limit" 2>/dev/null && cgroups="$cgroups $cgroup"
 }
 
-# in_cgroup DIRECTORY PROGRAM: in the background, with a pipe of its own as stdin; its pid is in $started_pid.
-in_cgroup() {
+# in_background COMMAND...: with a pipe of its own as stdin; its pid is in $started_pid, its first line is awaited.
+in_background() {
 	local out
 
 	mkfifo "$scratch/in.$((++programs))"
 	exec {hold}<>"$scratch/in.$programs"
-	exec {out}< <(exec sh -c 'echo $$ >"$1/cgroup.procs"; exec "$2" <"$3"' sh "$1" "$2" "$scratch/in.$programs")
+	exec {out}< <(exec "$@" <"$scratch/in.$programs")
 	started_pid=$!
 	started "$started_pid"
-	IFS= read -r -t "$PATIENCE" _ <&"$out"
+	IFS= read -r -t "$PATIENCE" first_line <&"$out"
 	outputs[$started_pid]=$out holds[$started_pid]=$hold
 }
+# in_cgroup DIRECTORY PROGRAM
+in_cgroup() { in_background sh -c 'echo $$ >"$1/cgroup.procs"; exec "$2"' sh "$1" "$2"; }
 tell() { echo "$2" >&"${holds[$1]}"; }
+# until_end PID: reads what it has to say
+until_end() { while IFS= read -r -t "$PATIENCE" line <&"${outputs[$1]}"; do last_line=$line; done; }
 
 declare -A outputs holds
 cgroups= programs=0
@@ -60,7 +64,7 @@ if cgroup_make a 1073741824 && a=$cgroup && cgroup_make b 536870912 && b=$cgroup
 	tell "$leaker" go
 	tell "$other" go
 	tell "$other" end
-	while IFS= read -r -t "$PATIENCE" _ <&"${outputs[$other]}"; do :; done
+	until_end "$other"
 	# Its exit is told before its cgroup is left
 	for _ in $(seq 100); do rmdir "$b" 2>/dev/null && break; memtrace_ended 0.05 && break; done
 	[ ! -d "$b" ] && ok "a cgroup is removed while it is looked at" || not_ok "a cgroup is removed while it is looked at"
@@ -109,6 +113,65 @@ memtrace_wait
 is "its exit code" "$status" 0
 is "the program that it became" "$(field '[(t["comm"], t["exit"]["status"]) for t in r["targets"]]')" '[["map_grow", 0]]'
 is "its growths" "$(field 'len([s for s in r["sites"] if s["function"] == "main.fill" and s["growths"] > 0])')" 1
+
+# ---- a pid that is given to another process ----
+
+ln -s "$(realpath "$idle")" "$scratch/t$$-same"
+
+# again HOW: traces two programs, by "name" or "pid", of which one ends; another then has its pid, and waits
+again() {
+	local which="--comm t$$-same"
+
+	in_background "$scratch/t$$-same" && former=$started_pid
+	in_background "$scratch/t$$-same" && stays=$started_pid
+	[ "$1" = name ] || which="--pid $former,$stays"
+	# shellcheck disable=SC2086
+	memtrace_start -q --max-overhead 100 --format json -o "$scratch/report.json" $which
+	memtrace_attached || not_ok "attaches" "$(cat "$scratch/memtrace.err")"
+	work "$former"
+	truth=$(sed -n 's/.*\bgrowths=\([0-9]*\).*/\1/p' <<<"$last_line")
+	in_background tests/live/as_pid.py "$former" "$scratch/t$$-same" && parent=$started_pid
+	[ "$first_line" = ready ]
+}
+# work PID: a program does what it is there for, and ends
+work() {
+	tell "$1" go
+	tell "$1" end
+	last_line=
+	until_end "$1"
+	wait "$1"
+}
+# seen: how many processes of that pid a report of this moment knows
+seen() {
+	kill -USR1 "$memtrace_pid"
+	memtrace_ended 0.1
+	jq "[.targets[] | select(.pid == $former)] | length" "$(ls -t "$scratch"/report-*.json | head -n 1)" 2>/dev/null
+}
+# of_former EXPRESSION: its targets are T, its growths G
+of_former() {
+	field "(lambda T, G: $1)([t for t in r['targets'] if t['pid'] == $former],
+		[s['growths'] for s in r['sites'] if s['function'] == 'main.fill' and s['family'] == 'map' and s['pid'] == $former])"
+}
+for how in name pid; do
+	if ! again $how; then
+		skip "a pid that comes again, by $how" "this kernel does not give it"
+		memtrace_stop
+		continue
+	fi
+	[ $how = pid ] || for _ in $(seq 50); do [ "$(seen)" = 2 ] && break; done
+	work "$parent"
+	kill -KILL "$stays"
+	memtrace_stop
+	is "a pid that comes again, by $how: exit code" "$status" 0
+	if [ $how = name ]; then
+		is "both are known" "$(of_former "[len(T), len({t['start_time'] for t in T})]")" "[2, 2]"
+		is "how they have ended" "$(of_former "[t['exit']['status'] for t in T]")" "[0, 0]"
+		is "each with its own growths" "$(of_former G)" "[$truth, $truth]"
+	else
+		is "only the one that was meant is known" "$(of_former "[t['exit']['status'] for t in T]")" "[0]"
+		is "with its growths, and not another's" "$(of_former G)" "[$truth]"
+	fi
+done
 
 # ---- two tracers at once ----
 
