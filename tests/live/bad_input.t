@@ -273,7 +273,26 @@ output() {
 	workload_end
 }
 
+# The wall clock says when a session was, and nothing else: what lasts is measured by the other one.
+clock_jumps() {
+	local real now
+
+	"${CC:-cc}" -shared -fPIC -O1 -Wall -o "$scratch/jumps.so" tests/live/clock_jumps.c || { not_ok "clock_jumps.c builds"; return; }
+	workload_start "$emptied" && say go && hear TRUTH || { not_ok "the program acts"; return; }
+	timeout "$PATIENCE" env LD_PRELOAD="$scratch/jumps.so" "$MEMTRACE" -q -d 1 --set retained-buckets.seconds=0.5 \
+		--format json -o "$report" --pid "$workload_pid" 2>"$scratch/memtrace.err"
+	is "a wall clock that jumps by hours: exit code" $? 0
+	workload_end
+	real=$(jq '.clock.real_ns / 1e9 | floor' "$report") now=$(date +%s)
+	[ $((now - real)) -gt 3000 ] || [ $((real - now)) -gt 3000 ] && ok "it has jumped" || not_ok "it has jumped" "$real, not far from $now"
+	is "the session lasted as long as it did" "$(jq ".duration_s >= 1 and .duration_s < $PATIENCE" "$report")" true
+	is "and what it saw lasted no longer" "$(jq '[.findings[] | select(.kind == "retained-buckets") | .evidence.since_ns / 1e9] | length == 1 and .[0] <= '"$PATIENCE" "$report")" true
+	is "what happened last, and steps, lie in it" "$(jq '(.clock.mono_ns + .duration_s * 1e9) as $over |
+		[.targets[].recent[]?.time_ns, .spikes[].end_ns] | all(. >= 0 and . <= $over + 1e9)' "$report")" true
+}
+
 usage_errors
+clock_jumps
 no_such_pid
 exits_while_attaching
 kernel_thread
