@@ -162,7 +162,7 @@ $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libmemtrace.a
 	$(call msg,BENCH,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< $(BUILD)/libmemtrace.a $(LDLIBS) -o $@
 
-# As root. PAIRS, BENCH="hit ring fault recording symbols census polling go native" and GO_VERSIONS choose.
+# As root. PAIRS, BENCH="hit ring fault recording symbols census polling lock go native" and GO_VERSIONS choose.
 bench: all $(benches)
 	$(Q)BUILD=$(BUILD) tests/bench/bench.sh
 

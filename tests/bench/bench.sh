@@ -17,7 +17,7 @@ needs_memtrace
 pairs=${PAIRS:-3}
 requests=${REQUESTS:-120000}
 versions=${GO_VERSIONS:-1.23 1.26}
-programs=${BENCH:-hit ring fault recording symbols census polling go native}
+programs=${BENCH:-hit ring fault recording symbols census polling lock go native}
 missed=0
 
 judge() { "$@" || missed=1; }
@@ -85,6 +85,23 @@ bench_polling() {
 	for run in 2.1 9.1 2.2 9.2; do report "${run%.*}" "$scratch/empty.$run"; done
 	workload_end
 	rows polling "$scratch"
+}
+
+# How long another thread of a program with 40 GiB of address space has to wait for its lock: it maps and unmaps all the time.
+bench_lock() {
+	local how run
+
+	tests/build_native.sh c-O2 sparse_40g >&2 && program=$BUILD/workloads/c-O2/sparse_40g || { broken lock "its program does not build"; return; }
+	for run in 1 2 3; do
+		for how in bare 0 1; do
+			workload_start "$program" && say go && hear running || { broken lock; return; }
+			if [ $how = bare ]; then read -r -t 1 <&"$workload_out"; else report $how "$scratch/lock.json"; fi
+			say stop && hear TRUTH || { broken lock; return; }
+			echo "$heard" >>"$scratch/lock.$how"
+			workload_end
+		done
+	done
+	rows lock "$scratch/lock.bare" "$scratch/lock.0" "$scratch/lock.1"
 }
 
 bench_recording() { judge "$BUILD/bench/recording" "$scratch"; }

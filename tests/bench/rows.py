@@ -7,6 +7,7 @@
     rows.py latency BARE TRACED          what the load generator printed, run after run
     rows.py census WHAT REPORT...        the best of them counts
     rows.py polling FOLDER               with reports polling.SECONDS.RUN and empty.SECONDS.RUN
+    rows.py lock BARE READ TRACED        what workloads/c/sparse_40g printed, run after run
     rows.py first MILLISECONDS MEGABYTES
     rows.py rss REPORT...                the largest counts
 
@@ -113,6 +114,21 @@ def polling(folder):
     return missed
 
 
+def lock(bare, *watched):
+    """Whoever else wants the CPU makes the longest wait longer, a reader that holds the lock does so in every run."""
+    def waits(path):
+        with open(path, encoding="utf-8") as file:
+            return sorted(int(value) / 1e3 for value in re.findall(r"longest_us=(\d+)", file.read()))
+
+    alone, missed = waits(bare), False
+    for what, path in zip(("read once (-d 0)", "traced for 1 s"), watched):
+        longest = waits(path)
+        missed |= row(f"40 GiB, {what}: longest mmap", "<= 10 ms", len(longest) >= 3 and longest[0] <= 10,
+                      f"{longest[0]:.2f} ms, highest {longest[-1]:.1f} of {len(longest)} runs; not watched {alone[0]:.2f}, "
+                      f"highest {alone[-1]:.1f}")
+    return missed
+
+
 def first(milliseconds, megabytes):
     return row(f"first answer (-d 0), {megabytes} MB binary", "<= 2 s", int(milliseconds) <= 2000,
                f"{int(milliseconds) / 1e3:.2f} s")
@@ -132,5 +148,5 @@ def rss(*reports):
 
 
 if __name__ == "__main__":
-    rows = {function.__name__: function for function in (pairs, beside, latency, census, polling, first, rss)}
+    rows = {function.__name__: function for function in (pairs, beside, latency, census, polling, lock, first, rss)}
     sys.exit(1 if rows[sys.argv[1]](*sys.argv[2:]) else 0)
