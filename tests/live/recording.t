@@ -70,7 +70,7 @@ same_report() {
 profiles() {
 	local go wanted shown live=$scratch/live.pb.gz
 
-	go=$(command -v go) || { skip "pprof" "no go here"; return; }
+	go=$(command -v go) || go=$(tests/go_toolchains.sh --root "$version")/bin/go
 	program=$(workload "$version" map_grow) && workload_start "$program" || { not_ok "map_grow starts"; return; }
 	memtrace_start -q -d 60 -o "$live" --pid "$workload_pid"
 	memtrace_attached
@@ -88,6 +88,8 @@ profiles() {
 	report --format pprof -o "$scratch/a.pb.gz" "$recording"
 	HOME=$scratch "$go" tool pprof -sample_index=growth_bytes -top -diff_base "$scratch/a.pb.gz" "$scratch/a.pb.gz" >"$scratch/top" 2>&1
 	says "go tool pprof -diff_base takes it" "$scratch/top" 'nodes accounting for 0, 0%'
+	HOME=$scratch "$go" tool pprof -unit=B -nodecount=500 -nodefraction=0 -sample_index=growth_bytes -top -diff_base "$scratch/a.pb.gz" "$live" >"$scratch/top" 2>&1
+	is "and takes nothing of another program for the same" "$(awk '$NF == "main.fill" { print $1 } $NF == "main.(*Cache).put" { print $1 < 0 ? "less" : "more" }' "$scratch/top" | sort | paste -sd ' ')" "${shown}B less"
 	"$MEMTRACE" report --format folded --sample growth_bytes "$recording" >"$scratch/folded"
 	says "folded has the stack" "$scratch/folded" \
 		'^map_emptied;(runtime\.[^;]*;)*main\.main;main\.\(\*Cache\)\.put;map\[int\]main\.session [0-9]+$'

@@ -2,7 +2,12 @@
 /*
  * pprof: all kinds of samples in one gzipped profile. A target is a mapping, a function of a target is a
  * function, a line (with what was inlined into it) a location; each is written once. Family, type, owner,
- * pid and comm are labels, so that pprof -tagfocus can tell what the stacks do not.
+ * pid, comm and, of several, the host are labels, so that pprof -tagfocus can tell what the stacks do not.
+ *
+ * Locations have no address: a site is a line, wherever the compiler has put it. profile.proto has it so
+ * ("the instruction address for this location, if available"); pprof then tells them apart by mapping,
+ * function and line, also where it merges or subtracts profiles. As the mappings say that functions, files and
+ * lines are known, it looks for no binary. Only what shows instructions (-disasm) has nothing to show.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -216,13 +221,23 @@ static void add_types(struct builder *builder)
 	profile->default_sample_type = add_string(builder, type->name);
 }
 
+static void add_estimated(struct builder *builder, const struct target *target)
+{
+	Pprof__Profile *profile = &builder->profile;
+	char figures[512], text[544];
+
+	if (!summary_estimated(builder->report->model, target, figures, sizeof(figures)))
+		return;
+	snprintf(text, sizeof(text), "Estimated: %s", figures);
+	profile->comment[profile->n_comment++] = add_string(builder, text);
+}
+
 static void add_session(struct builder *builder)
 {
 	const struct model *model = builder->report->model;
 	Pprof__Profile *profile = &builder->profile;
 	size_t reasons = model_incomplete_count(model);
 	uint64_t mono_ns, real_ns, end_ns;
-	char text[512];
 
 	model_clock(model, &mono_ns, &real_ns, &end_ns);
 	profile->time_nanos = (int64_t)real_ns;
@@ -231,8 +246,7 @@ static void add_session(struct builder *builder)
 		xcalloc(1 + model_target_count(model) + reasons, sizeof(*profile->comment));
 	profile->comment[profile->n_comment++] = add_string(builder, "memtrace " MEMTRACE_VERSION);
 	for (uint32_t i = 0; i < model_target_count(model); i++)
-		if (summary_estimated(model, model_target(model, i), text, sizeof(text)))
-			profile->comment[profile->n_comment++] = add_string(builder, text);
+		add_estimated(builder, model_target(model, i));
 	for (size_t i = 0; i < reasons; i++)
 		profile->comment[profile->n_comment++] =
 			add_string(builder, model_incomplete(model, i));
