@@ -58,8 +58,9 @@ def missing(events, model, columns):
                 yield f"{name}.{field} is in no table of user/recording/columns.c"
 
 
-# Fill nothing, or by a call of something that does tell
-SILENT = {"model_string", "model_find_string", "model_runtime_name", "model_add_other_site"}
+# Fill nothing, or by a call of something that does tell, or with what only several recordings have together
+SILENT = {"model_string", "model_find_string", "model_runtime_name", "model_add_other_site", "model_add_host",
+          "model_set_target_host"}
 
 
 def untold(model, sources):

@@ -145,7 +145,7 @@ def check_jsonl(schema, path, json_path):
 MINIMAL = {
     "schema_version": 1,
     "tool": {"name": "memtrace", "version": "1"},
-    "host": {"kernel": None, "cpus": 2, "attach_mode": None},
+    "host": {"name": None, "kernel": None, "cpus": 2, "attach_mode": None},
     "clock": {"mono_ns": 1, "real_ns": 18446744073709551615},
     "duration_s": 1.5, "complete": True, "incomplete": [],
     "cgroups": [{"cgroup": "/a", "pids": [1], "rss_bytes": 1, "usage_bytes": None, "working_set_bytes": None,
@@ -156,7 +156,7 @@ MINIMAL = {
         "id": 0, "pid": 1, "start_time": 1, "comm": "a", "exe": None, "build_id": None,
         "runtimes": [{"name": "go", "version": None}], "cgroup": None, "rss_bytes": 10,
         "rss_peak_bytes": None, "limit_bytes": None, "exit": {"status": None, "signal": 9, "oom": False},
-        "execs": 0, "growths": 0, "faults": 0,
+        "execs": 0, "growths": 0, "faults": 0, "faults_open_share": 0.5,
         "containers_seen": {"map": 1, "slice": 0, "channel": 0, "buffer": 0, "vector": 0, "sync.Map": 0, "dropped": 0},
         "waterfall": {"kept_by_findings": 4, "entries_in_use": 0, "native_heap": 0, "allocator_retained": 0, "other_anonymous": 0,
                       "shared": 0, "other_live_heap": 0, "garbage": 0, "free_heap": 8,
@@ -169,7 +169,7 @@ MINIMAL = {
         "stack": [{"function": "main.f", "file": "/a.go", "line": 3, "internal": False,
                    "inlined": False}],
         "growths": 1, "same_size": 0, "containers": 1, "allocated_bytes": 1, "garbage_bytes": 1,
-        "uncollected_bytes": None, "held_bytes": 1, "faults": 0, "open_share": 0.5,
+        "uncollected_bytes": None, "held_bytes": 1, "faults": 0, "fault_bytes": 0, "open_share": 0.5,
     }],
     "containers": [{
         "id": 0, "target": 0, "pid": 1, "site": 1, "address": "0xc000000000", "runtime": "go",

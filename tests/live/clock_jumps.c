@@ -3,7 +3,6 @@
  * Preloaded: the wall clock of one program, which every call finds an hour back or two hours ahead. Nobody
  * else's clock is touched.
  */
-#define _GNU_SOURCE
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
