@@ -514,7 +514,10 @@ void model_set_overhead(struct model *model, const struct model_overhead *overhe
 /* The host of all targets that are not said to be on another one. */
 void model_set_host(struct model *model, const struct model_host *host);
 
-/* One host more, of a recording that is merged into this model (no observer is told): its number, known ones again. */
+/*
+ * One host more, of a recording that is merged into this model: its number, that of a known one again. No
+ * observer is told: what only several recordings have together is in none of them.
+ */
 uint32_t model_add_host(struct model *model, const struct model_host *host);
 void model_set_target_host(struct model *model, uint32_t target, uint32_t host);
 void model_set_census(struct model *model, uint32_t target, const struct model_census *census);
