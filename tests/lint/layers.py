@@ -24,7 +24,7 @@ LAYERS = {
     "cli": {"base", "target", "model", "runtime", "trace", "rules", "recording", "sink"},
 }
 # Layers with folders: each runtime has its own, and what they share of malloc and of executables.
-FOLDERS = {"runtime": {"allocator", "binary", "c", "cxx", "glib", "go", "redis", "rust"}}
+FOLDERS = {"runtime": {"allocator", "binary", "c", "cxx", "glib", "go", "python", "redis", "rust"}}
 TOP_LEVEL = {
     ".ci", ".clang-format", ".clang-tidy", ".git", ".gitignore", "LICENSE", "Makefile", "README.md",
     "bpf", "build", "deploy", "docs", "tests", "user", "vmlinux", "workloads",

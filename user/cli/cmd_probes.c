@@ -144,8 +144,8 @@ static int identify(struct parser *parser, int fd, struct notice *notice, struct
 	else if (r)
 		notice_error(notice, "cannot parse the executable: %s", strerror(-r));
 	else if (!ret->runtime[0])
-		notice_error(notice,
-			"no known runtime in this executable (known: Go, C++, Rust, Redis, GLib)");
+		notice_error(notice, "no known runtime in this executable (known: Go, C++, Rust, "
+				     "Redis, Python, GLib)");
 	return r || !ret->runtime[0] ? -EINVAL : 0;
 }
 

@@ -105,6 +105,21 @@ static const struct advice table[] = {
 		.reached = "keys that are deleted are freed at once.",
 	},
 	{
+		.runtime = "python",
+		.family = FAMILY_MAP,
+		.keeps = "Deleting never shrinks it; clear() does.",
+		.shrink = "replace it by a copy of itself after large expiries: d = dict(d). What "
+			  "keys and values are is elsewhere and not counted here.",
+		.stays = "nothing but a restart frees it (gc.collect() does not).",
+		.reserve = "build it at once (a comprehension, dict(zip(...)), set(list)) or keep "
+			   "and reuse it: there is no way to reserve room.",
+		.reuse = "nothing: clear() gives its memory back, and filling it grows it again.",
+		.replaced = "nothing: the old tables were freed at once; the price is CPU time, a "
+			    "higher peak and what malloc keeps.",
+		.bound = "delete entries when they expire, or bound it (TTL, LRU).",
+		.reached = "nothing but a restart empties it.",
+	},
+	{
 		.runtime = "glib",
 		.family = FAMILY_MAP,
 		.keeps = "A GHashTable shrinks when an entry is removed and less than a quarter of "

@@ -16,6 +16,9 @@ static const char *const namespaces[] = {
 	/* Rust: the library and its hash table; a path in <> is a trait's method of it */
 	"core::", "alloc::", "hashbrown::", "<std::", "<core::", "<alloc::", "<hashbrown::", "<&",
 	"__rust_", "__rdl_", "__rg_", "_$LT$",
+	/* CPython without lines: what of the same it exports */
+	"PyDict_", "_PyDict_", "PySet_", "_PySet_", "PyList_", "_PyList_", "PyMem_", "_PyMem_",
+	"PyObject_Realloc", "_PyObject_Realloc",
 	/* C: what its library keeps to itself */
 	"__libc_", "_IO_", "_dl_", "__GI_"};
 
@@ -37,7 +40,10 @@ static const char *const folders[] = {"/usr/include/", "/usr/lib/gcc/", "/usr/li
 
 /* Anywhere in the path: a tool chain may be installed in any place. */
 static const char *const parts[] = {"/lib/rustlib/src/rust/library/", "/include/c++/",
-	"/hashbrown-", "/libstdc++-v3/", "/glibc-2"};
+	"/hashbrown-", "/libstdc++-v3/", "/glibc-2",
+	/* CPython: its containers and its allocator */
+	"/Objects/dictobject.c", "/Objects/setobject.c", "/Objects/listobject.c",
+	"/Objects/obmalloc.c"};
 
 static const char *const dsos[] = {"libc.so.", "libc-2.", "ld-linux-", "ld-2.", "libstdc++.so.",
 	"libc++.so.", "libc++abi.so.", "libgcc_s.so.", "libpthread", "libm.so.", "librt",

@@ -9,10 +9,11 @@ extern const struct runtime runtime_go;
 extern const struct runtime runtime_cxx;
 extern const struct runtime runtime_rust;
 extern const struct runtime runtime_redis;
+extern const struct runtime runtime_python;
 extern const struct runtime runtime_glib;
 extern const struct runtime runtime_c;
 
-static const struct runtime *const runtimes[] = {
-	&runtime_go, &runtime_cxx, &runtime_rust, &runtime_redis, &runtime_glib, &runtime_c};
+static const struct runtime *const runtimes[] = {&runtime_go, &runtime_cxx, &runtime_rust,
+	&runtime_redis, &runtime_python, &runtime_glib, &runtime_c};
 
 #endif

@@ -480,6 +480,23 @@ int parser_keep(struct parser *parser, uint32_t id, int fd, struct parser_debug 
 	return file->fd < 0 ? -EMFILE : ask_debug(parser, id, ret);
 }
 
+static bool wants_names(const struct parser_file *file)
+{
+	for (size_t i = 0; i < file->runtime_count; i++)
+		if (file->runtimes[i].wants_names)
+			return true;
+	return false;
+}
+
+/* What was known stays known where it fails. */
+static void identify_again(struct parser *parser, uint32_t id, struct parser_file *file)
+{
+	struct runtime_file *before = file->runtimes;
+
+	if (ask_runtimes(parser, id, file) == 0)
+		free(before);
+}
+
 int parser_add_debug(struct parser *parser, uint32_t id, enum parser_debug_kind kind, int fd,
 	struct parser_debug *ret)
 {
@@ -501,6 +518,8 @@ int parser_add_debug(struct parser *parser, uint32_t id, enum parser_debug_kind 
 		return err;
 	}
 	file->debug_fds[kind] = copy;
+	if (kind == PARSER_DEBUG_OWN && wants_names(file))
+		identify_again(parser, id, file);
 	return ask_debug(parser, id, ret);
 }
 

@@ -87,7 +87,8 @@ int parser_runtime(const struct parser *parser, uint32_t id, size_t i, struct ru
 int parser_keep(struct parser *parser, uint32_t id, int fd, struct parser_debug *ret);
 
 /*
- * Adds a file of debug information; fd stays the caller's. -ESTALE where it belongs to another file,
+ * Adds a file of debug information; fd stays the caller's. A file one of whose runtimes wants_names is
+ * identified anew with it (parser_runtime()). -ESTALE where it belongs to another file,
  * -ENOEXEC, -ENOENT (no shared file is wanted), -EEXIST. ret tells what the file says now.
  */
 int parser_add_debug(struct parser *parser, uint32_t id, enum parser_debug_kind kind, int fd,

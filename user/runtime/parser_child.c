@@ -215,8 +215,12 @@ static int serve_identify(
 	(void)request;
 	if (count)
 		return count;
+	/* Where it has been given its debug file it is asked for the second time. */
+	if (file->debug_fds[PARSER_DEBUG_OWN] >= 0 && !file_open_native(child, file))
+		elf_file_lend_names(file->elf, native_lines_names(file->native));
 	found = reply_room(child, RUNTIME_MAX_A_FILE * sizeof(*found));
 	count = identify(file->elf, found);
+	elf_file_lend_names(file->elf, NULL);
 	if (count < 0)
 		return count;
 	if (!count)

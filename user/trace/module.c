@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "trace/debug_files.h"
 
 struct modules {
 	int pid;
@@ -129,11 +130,39 @@ static int open_mapped(const struct modules *modules, const struct module *modul
 	return fd == -ENOENT ? open_regular(module->path, module->inode) : fd;
 }
 
+static bool wants_names(const struct modules *modules, const struct module *module)
+{
+	struct runtime_file *file = xcalloc(1, sizeof(*file));
+	bool wants = false;
+
+	for (size_t i = 0; !wants; i++) {
+		if (parser_runtime(modules->parser, module->file_id, i, file))
+			break;
+		wants = file->wants_names;
+	}
+	free(file);
+	return wants;
+}
+
+/* What was stripped from the file may be on this machine: then it is known better. No server is waited for. */
+static int add_names(
+	const struct modules *modules, const struct module *module, struct runtime_file *ret)
+{
+	struct parser_debug debug;
+
+	if (parser_keep(modules->parser, module->file_id, module->fd, &debug) == 0)
+		debug_files_add(
+			modules->parser, module->file_id, modules->pid, module->path, NULL, &debug);
+	return parser_runtime(modules->parser, module->file_id, 0, ret);
+}
+
 static int identify(struct modules *modules, struct module *module)
 {
 	struct runtime_file *file = xcalloc(1, sizeof(*file));
 	int r = parser_identify(modules->parser, module->fd, &module->file_id, file);
 
+	if (r == 0 && wants_names(modules, module))
+		r = add_names(modules, module, file);
 	if (r == 0 && file->pie)
 		module->slide = module->base - file->load_vaddr;
 	if (r == 0) {

@@ -94,26 +94,35 @@ static void add_parts(struct parts *parts, const struct module *module)
 	free(file);
 }
 
-/* Asks the modules that have come since for parts. */
+static void take_module(struct parts *parts, size_t i, bool late)
+{
+	const struct module *module = modules_get(parts->modules, i);
+
+	if (late)
+		model_add_skip(parts->model, module_name(module),
+			"was mapped while the program ran: growth before it was noticed "
+			"is not counted");
+	if (modules_load(parts->modules, i) == 0)
+		add_parts(parts, module);
+	else
+		model_add_skip(parts->model, module_name(module),
+			"this library cannot be opened or parsed");
+}
+
+/* Asks the modules that have come since for parts: those first that make the program a known one. */
 static void take_modules(struct parts *parts)
 {
-	bool late = parts->modules_asked > 0;
+	size_t first = parts->modules_asked, end = modules_count(parts->modules);
 
-	for (; parts->modules_asked < modules_count(parts->modules); parts->modules_asked++) {
-		const struct module *module = modules_get(parts->modules, parts->modules_asked);
+	for (int known = 1; known >= 0; known--)
+		for (size_t i = first; i < end; i++) {
+			const struct module *module = modules_get(parts->modules, i);
+			bool wanted = !i || is_wanted(module, true);
 
-		if (parts->modules_asked && !is_wanted(module, false))
-			continue;
-		if (late)
-			model_add_skip(parts->model, module_name(module),
-				"was mapped while the program ran: growth before it was noticed "
-				"is not counted");
-		if (modules_load(parts->modules, parts->modules_asked) == 0)
-			add_parts(parts, module);
-		else
-			model_add_skip(parts->model, module_name(module),
-				"this library cannot be opened or parsed");
-	}
+			if (known ? wanted : !wanted && is_wanted(module, false))
+				take_module(parts, i, first > 0);
+		}
+	parts->modules_asked = end;
 }
 
 struct parts *parts_new(struct parser *parser, struct modules *modules, struct target_mem *mem,

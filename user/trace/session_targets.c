@@ -89,7 +89,7 @@ static void skip_containers(struct session *session, const struct process_info *
 
 	snprintf(what, sizeof(what), "containers of pid %d (%s)", info->id.pid, info->comm);
 	model_add_skip(session->model, what,
-		"no known runtime in its executable (known: Go, C++, Rust, Redis, GLib)");
+		"no known runtime in its executable (known: Go, C++, Rust, Redis, Python, GLib)");
 }
 
 static struct session_slot *free_slot(struct session *session)

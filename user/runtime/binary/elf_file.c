@@ -21,6 +21,7 @@
 
 #include "base/mem.h"
 #include "runtime/binary/elf_file.h"
+#include "runtime/binary/function_symbols.h"
 
 #define ELF_FILE_MAX_BYTES          (4ull << 30)
 #define ELF_FILE_MAX_SEGMENTS       16
@@ -60,6 +61,7 @@ struct elf_file {
 	struct elf_symbol *objects; /* data symbols, sorted by addr */
 	size_t object_count;
 	bool objects_read;
+	const struct function_symbols *names; /* lent, NULL = none */
 	char build_id[ELF_FILE_BUILD_ID_MAX_BYTES * 2 + 1];
 };
 
@@ -558,6 +560,26 @@ void elf_file_each_function(struct elf_file *elf,
 		for_each_symbol(elf, walk_function, &walk);
 	else
 		for_each_in(elf, ".dynsym", ".dynstr", walk_function, &walk);
+}
+
+void elf_file_lend_names(struct elf_file *elf, const struct function_symbols *names)
+{
+	elf->names = names;
+}
+
+void elf_file_each_name(struct elf_file *elf,
+	bool (*each)(const char *name, uint64_t addr, uint64_t bytes, void *arg), void *arg)
+{
+	if (!elf->names) {
+		elf_file_each_function(elf, each, arg);
+		return;
+	}
+	for (size_t i = 0; i < elf->names->count; i++) {
+		const struct function_symbol *symbol = &elf->names->list[i];
+
+		if (each(symbol->name, symbol->addr, symbol->bytes, arg))
+			return;
+	}
 }
 
 /* The name that a dynamic entry of that kind gives and that begins so; NULL = there is none. */

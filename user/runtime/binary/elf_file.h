@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct elf_file;
+struct function_symbols;
 
 struct elf_section {
 	uint64_t addr, offset, bytes;
@@ -75,6 +76,16 @@ int elf_file_exported(struct elf_file *elf, const char *name, uint64_t *ret);
  * returns true.
  */
 void elf_file_each_function(struct elf_file *elf,
+	bool (*each)(const char *name, uint64_t addr, uint64_t bytes, void *arg), void *arg);
+
+/*
+ * Names of functions that were stripped from the file and came back with its debug information; they must
+ * outlive it, or be taken back with NULL.
+ */
+void elf_file_lend_names(struct elf_file *elf, const struct function_symbols *names);
+
+/* As elf_file_each_function(), of those that were lent where some were. */
+void elf_file_each_name(struct elf_file *elf,
 	bool (*each)(const char *name, uint64_t addr, uint64_t bytes, void *arg), void *arg);
 
 /* True where the file is a library: it has a name to be loaded by (DT_SONAME). */

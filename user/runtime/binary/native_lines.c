@@ -169,6 +169,11 @@ int native_lines_add_debug(struct native_lines *lines, int fd)
 	return 0;
 }
 
+const struct function_symbols *native_lines_names(const struct native_lines *lines)
+{
+	return &lines->symbols;
+}
+
 int native_lines_add_shared(struct native_lines *lines, int fd)
 {
 	const void *wanted, *id;

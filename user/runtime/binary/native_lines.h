@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct function_symbols;
 struct native_lines;
 struct parser_debug;
 struct parser_frame;
@@ -30,6 +31,9 @@ void native_lines_describe(const struct native_lines *lines, struct parser_debug
  * it belongs to another file, -ENOEXEC, -EEXIST where there is one already.
  */
 int native_lines_add_debug(struct native_lines *lines, int fd);
+
+/* Names of functions, those of the file with the debug information among them. */
+const struct function_symbols *native_lines_names(const struct native_lines *lines);
 
 /* Adds the file that several debug files share (dwz -m). Errors as above; -ENOENT: none is wanted. */
 int native_lines_add_shared(struct native_lines *lines, int fd);

@@ -42,12 +42,12 @@ static void type_name(struct runtime_process *process, uint64_t type, char *buf,
 	text_copy(buf, bytes, "");
 }
 
-/* GLib: glib/garray.c, gstring.c, ghash.c */
+/* GLib: glib/garray.c, gstring.c, ghash.c. CPython: Objects/listobject.c */
 static bool type_of_function(const char *function, char *buf, size_t bytes)
 {
 	static const struct {
 		const char *prefix, *type;
-	} known[] = {{"g_array_", "GArray"}, {"g_ptr_array_", "GPtrArray"},
+	} known[] = {{"list_resize", "list"}, {"g_array_", "GArray"}, {"g_ptr_array_", "GPtrArray"},
 		{"g_byte_array_", "GArray"}, {"g_string_", "GString"},
 		{"g_hash_table_", "GHashTable"}};
 
