@@ -106,7 +106,7 @@ static const struct advice table[] = {
 	},
 	{
 		.runtime = "python",
-		.family = FAMILY_MAP,
+		.no_reserve = true,
 		.keeps = "Deleting never shrinks it; clear() does.",
 		.shrink = "replace it by a copy of itself after large expiries: d = dict(d). What "
 			  "keys and values are is elsewhere and not counted here.",
@@ -122,6 +122,7 @@ static const struct advice table[] = {
 	{
 		.runtime = "glib",
 		.family = FAMILY_MAP,
+		.no_reserve = true,
 		.keeps = "A GHashTable shrinks when an entry is removed and less than a quarter of "
 			 "it is in use, not before.",
 		.shrink = "remove entries by g_hash_table_remove() or _foreach_remove(), which "

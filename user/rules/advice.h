@@ -16,6 +16,7 @@ struct advice {
 	const char *runtime; /* name of the runtime; "" = any other */
 	enum family family;  /* NONE = any other */
 	bool collected;      /* a garbage collector frees what is replaced */
+	bool no_reserve;     /* there is no way to have room beforehand: that it grows is normal */
 	/* Why an emptied container keeps its arrays; in code: how to give them back; now: what does not. */
 	const char *keeps, *shrink, *stays;
 	/* In code: how to say the size beforehand; how to use one container again. */

@@ -171,7 +171,10 @@ static void emit(
 		 grown = cycle->garbage_bytes / cycle->count;
 	struct finding finding = finding_of_site(site, CLASS_CHURN);
 
-	finding.normal = site->library; /* only its authors can keep it */
+	/* Only its authors can keep it, or nobody. */
+	finding.normal =
+		site->library ||
+		advice_for(context->model, site->target, site->runtime, site->family)->no_reserve;
 	finding.candidate = cycle->ended + 1 < threshold_get(context, "containers");
 	finding.saves_bytes = (cycle->garbage_bytes + cycle->size_bytes) / cycle->count;
 	finding.bytes = cycle->garbage_bytes + cycle->size_bytes;

@@ -376,9 +376,11 @@ static void emit_churn(const struct rule_context *context, const struct site *si
 	uint64_t hint = hint_p95(site, tally);
 	uint64_t growths = model_scale(model, site->target, site->family, site->growths);
 	uint64_t allocated = model_scale(model, site->target, site->family, site->allocated_bytes);
+	const struct advice *advice = advice_for(model, site->target, site->runtime, site->family);
 	struct numbers n = {0};
 
-	finding.normal = site->library; /* nobody but its authors can give a hint there */
+	/* Nobody but its authors can give a hint there, or nobody at all. */
+	finding.normal = site->library || advice->no_reserve;
 	finding.bytes = model_scale(model, site->target, site->family, site->garbage_bytes);
 	finding.saves_bytes = finding.bytes;
 	finding.bytes_per_second = storm->bytes_per_second;

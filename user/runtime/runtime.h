@@ -163,6 +163,9 @@ struct runtime {
 	 */
 	bool sees_malloc, covers_malloc;
 
+	/* Programs in it often do nothing but start others: it makes no program a known one, either. */
+	bool launches;
+
 	/*
 	 * Of what a process maps, its executable is always asked; a library only where its file name
 	 * (no directory) is wanted here. NULL = no library.
@@ -217,6 +220,9 @@ struct runtime {
 	 * learns of them would be told twice. NULL = of none.
 	 */
 	bool (*tells)(const char *type);
+
+	/* Types of its containers whose growth only a runtime that sees_malloc tells of. NULL = none. */
+	bool (*owns)(const char *type);
 
 	/* Name of a type pointer or "" (buf is always terminated). May ask the parser; cached. */
 	void (*type_name)(struct runtime_process *process, uint64_t type, char *buf, size_t bytes);

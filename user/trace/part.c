@@ -33,18 +33,28 @@ static const struct runtime *find_runtime(const char *name)
 	return NULL;
 }
 
+static bool sees_more(const struct runtime *runtime)
+{
+	return !runtime->sees_malloc;
+}
+
+static bool makes_known(const struct runtime *runtime)
+{
+	return !runtime->sees_malloc && !runtime->launches;
+}
+
 bool parts_make_known(const struct runtime_file *file)
 {
 	const struct runtime *runtime = find_runtime(file->runtime);
 
-	return runtime && !runtime->sees_malloc;
+	return runtime && makes_known(runtime);
 }
 
-/* known: by one that makes a program a known one. */
-static bool is_wanted(const struct module *module, bool known)
+/* By a runtime of which that holds; NULL = by any. */
+static bool is_wanted(const struct module *module, bool (*holds)(const struct runtime *runtime))
 {
 	for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
-		if (runtimes[i]->wants && !(known && runtimes[i]->sees_malloc) &&
+		if (runtimes[i]->wants && (!holds || holds(runtimes[i])) &&
 			runtimes[i]->wants(module_name(module)))
 			return true;
 	return false;
@@ -109,17 +119,17 @@ static void take_module(struct parts *parts, size_t i, bool late)
 			"this library cannot be opened or parsed");
 }
 
-/* Asks the modules that have come since for parts: those first that make the program a known one. */
+/* Asks the modules that have come since for parts: those that only see malloc come last. */
 static void take_modules(struct parts *parts)
 {
 	size_t first = parts->modules_asked, end = modules_count(parts->modules);
 
-	for (int known = 1; known >= 0; known--)
+	for (int malloc = 0; malloc < 2; malloc++)
 		for (size_t i = first; i < end; i++) {
 			const struct module *module = modules_get(parts->modules, i);
-			bool wanted = !i || is_wanted(module, true);
+			bool wanted = !i || is_wanted(module, sees_more);
 
-			if (known ? wanted : !wanted && is_wanted(module, false))
+			if (malloc ? !wanted && is_wanted(module, NULL) : wanted)
 				take_module(parts, i, first > 0);
 		}
 	parts->modules_asked = end;
@@ -163,7 +173,8 @@ bool parts_would_know(int pid, struct parser *parser)
 	if (modules_open(pid, parser, &modules) < 0)
 		goto out;
 	for (size_t i = 0; i < modules_count(modules) && !known; i++) {
-		if (i && (!is_wanted(modules_get(modules, i), true) || modules_load(modules, i)))
+		if (i && (!is_wanted(modules_get(modules, i), makes_known) ||
+				 modules_load(modules, i)))
 			continue;
 		known = parser_runtime(parser, modules_get(modules, i)->file_id, 0, file) == 0 &&
 			parts_make_known(file);
@@ -255,7 +266,7 @@ void parts_free(struct parts *parts)
 bool parts_known(const struct parts *parts)
 {
 	for (size_t i = 0; i < parts->count; i++)
-		if (!parts->parts[i].runtime->sees_malloc)
+		if (makes_known(parts->parts[i].runtime))
 			return true;
 	return false;
 }

@@ -399,18 +399,25 @@ static uint32_t grown_type(struct reader *reader, const struct part *part,
 	return told ? told : known;
 }
 
-/* A growing block may be the array of a container that another runtime has just told of. */
-static bool is_told_elsewhere(const struct reader *reader, const struct part *part, uint32_t type)
+/*
+ * A growing block may be the array of a container that another runtime has just told of, or one of its own
+ * that it does not see growing. False: it is told already.
+ */
+static bool find_runtime(
+	const struct reader *reader, const struct part *part, uint32_t type, uint32_t *ret)
 {
 	const char *name = model_string(reader->model, type);
 
+	*ret = part->name;
 	for (size_t i = 0; part->runtime->sees_malloc && i < parts_count(reader->parts); i++) {
 		const struct part *other = parts_get(reader->parts, i);
 
 		if (other->process && other->runtime->tells && other->runtime->tells(name))
-			return true;
+			return false;
+		if (other->runtime->owns && other->runtime->owns(name))
+			*ret = other->name;
 	}
-	return false;
+	return true;
 }
 
 static void grown(struct reader *reader, const struct part *part, const struct runtime_probe *probe,
@@ -418,9 +425,8 @@ static void grown(struct reader *reader, const struct part *part, const struct r
 {
 	struct event_growth *growth = &event->growth;
 
-	growth->runtime = part->name;
 	growth->type = grown_type(reader, part, record, type);
-	if (is_told_elsewhere(reader, part, growth->type))
+	if (!find_runtime(reader, part, growth->type, &growth->runtime))
 		return;
 	growth->site = probe_site(reader, part, probe, record, growth->family, growth->type);
 	if (growth->old_key != growth->key)

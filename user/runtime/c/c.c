@@ -47,9 +47,9 @@ static bool type_of_function(const char *function, char *buf, size_t bytes)
 {
 	static const struct {
 		const char *prefix, *type;
-	} known[] = {{"list_resize", "list"}, {"g_array_", "GArray"}, {"g_ptr_array_", "GPtrArray"},
-		{"g_byte_array_", "GArray"}, {"g_string_", "GString"},
-		{"g_hash_table_", "GHashTable"}};
+	} known[] = {{"list_resize", "list"}, {"PyList_", "list"}, {"_PyList_", "list"},
+		{"g_array_", "GArray"}, {"g_ptr_array_", "GPtrArray"}, {"g_byte_array_", "GArray"},
+		{"g_string_", "GString"}, {"g_hash_table_", "GHashTable"}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strncmp(function, known[i].prefix, strlen(known[i].prefix))) {

@@ -269,6 +269,11 @@ static void type_name(struct runtime_process *process, uint64_t type, char *buf,
 	text_copy(buf, bytes, type == TYPE_DICT ? "dict" : type == TYPE_SET ? "set" : "");
 }
 
+static bool owns(const char *type)
+{
+	return !strcmp(type, "list");
+}
+
 static void look_at(struct runtime_process *process, uint64_t type, enum family family,
 	uint64_t key, uint64_t length_peak, bool deep, struct event_look *ret)
 {
@@ -288,11 +293,13 @@ static int look(struct runtime_process *process, enum family family, const uint6
 
 const struct runtime runtime_python = {
 	.name = "python",
+	.launches = true,
 	.wants = python_wants,
 	.identify = python_identify,
 	.process_open = process_open,
 	.process_close = process_close,
 	.decode = decode,
 	.type_name = type_name,
+	.owns = owns,
 	.look = look,
 };
