@@ -384,6 +384,90 @@ Test(storm, silent_below_each_threshold)
 	world_done(&w);
 }
 
+/* Requests that each have a block made larger so many times, from 16 KiB on; nobody sees it freed. */
+static void serve_blocks(struct world *w, int requests, int growths)
+{
+	struct event event = {.kind = EVENT_GROWTH, .growth = {.family = FAMILY_ARRAY}};
+	uint64_t block = 0x100000;
+
+	event.growth.runtime = model_intern(w->model, "c");
+	event.growth.site = world_site(w, FAMILY_ARRAY, "", "serve", 7);
+	share(w, FAMILY_ARRAY, true);
+	for (int i = 0; i < requests; i++, block += 0x100000, wait_ms(w, 10))
+		for (int n = 0; n < growths; n++) {
+			event.growth.old_key = block + 0x1000 * (uint64_t)n;
+			event.growth.key = block + 0x1000 * (uint64_t)(n + 1);
+			event.growth.garbage_bytes = 16384ull << n;
+			event.growth.allocated_bytes = event.growth.held_bytes = 32768ull << n;
+			event.growth.capacity = event.growth.held_bytes;
+			apply(w, event);
+		}
+}
+
+static void malloc_holds(struct world *w, uint64_t bytes)
+{
+	apply(w, (struct event){.kind = EVENT_ALLOCATOR,
+			 .allocator = {.name = model_intern(w->model, "glibc"),
+				 .arenas = 1,
+				 .system_bytes = MIB(64),
+				 .free_bytes = MIB(64) - bytes}});
+}
+
+Test(storm, blocks_of_malloc)
+{
+	struct world w = world_new();
+	const struct finding *f;
+
+	serve_blocks(&w, 1000, 4);
+	cr_assert_null(finding(&w, "resize-storm"), "they may all be kept");
+	malloc_holds(&w, MIB(2));
+	f = finding(&w, "resize-storm");
+	cr_assert_not_null(f, "malloc knows better");
+	cr_assert_eq(f->severity, SEVERITY_LOW);
+	cr_assert_eq(evidence(f, "growths"), 4000);
+	cr_assert_eq(evidence(f, "containers"), 1000);
+	cr_assert_not_null(strstr(f->in_code, "malloc(262144)"), "%s", f->in_code);
+	check_words(&w);
+	world_done(&w);
+}
+
+Test(storm, blocks_that_are_resized_once)
+{
+	struct world w = world_new();
+
+	serve_blocks(&w, 4000, 1);
+	malloc_holds(&w, MIB(2));
+	cr_assert_null(finding(&w, "resize-storm"));
+	world_done(&w);
+}
+
+/* Nothing makes room in a dict of Python beforehand. */
+Test(storm, where_nobody_can_reserve)
+{
+	static const char *const names[] = {"python", "c++"};
+	static const enum severity severities[] = {SEVERITY_INFO, SEVERITY_LOW};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct world w = world_new();
+		struct event event = {.kind = EVENT_GROWTH,
+			.growth = {.family = FAMILY_MAP,
+				.capacity = 32768,
+				.allocated_bytes = MIB(0.6),
+				.garbage_bytes = MIB(0.3)}};
+		const struct finding *f;
+
+		open_all(&w);
+		event.growth.runtime = model_intern(w.model, names[i]);
+		event.growth.site = world_site(&w, FAMILY_MAP, "T", "handle", 7);
+		for (int n = 0; n < 1000; n++, wait_ms(&w, 10))
+			apply(&w, event);
+		f = finding(&w, "resize-storm");
+		cr_assert_not_null(f);
+		cr_expect_eq(f->severity, severities[i], "%s", names[i]);
+		world_done(&w);
+	}
+}
+
 Test(storm, shifted_queue)
 {
 	struct world w = world_new();

@@ -146,7 +146,10 @@ static void write_text(const struct model *model, const struct site *site,
 		cycle->count, number_bytes(&n, cycle->size_bytes / cycle->count),
 		number_duration(&n, cycle_ns), number_bytes(&n, finding->saves_bytes),
 		number_bytes(&n, cycle->garbage_bytes / cycle->count));
-	if (site->family == FAMILY_BUFFER)
+	if (!advice->collected)
+		advice_say(finding->in_code, advice->reuse, model_string(model, site->type),
+			site->family, hint);
+	else if (site->family == FAMILY_BUFFER)
 		say(finding->in_code, "%s, or Grow(%llu). Kept, it keeps its largest size.", reuse,
 			(unsigned long long)hint);
 	else if (site->family == FAMILY_SLICE)
