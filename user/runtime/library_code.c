@@ -32,7 +32,7 @@ static const char *const functions[] = {"malloc", "calloc", "realloc", "realloca
 	"dictAddOrFind", "dictReplace", "_int_malloc", "_int_realloc", "_int_free", "sysmalloc",
 	"rust_begin_unwind", "rust_panic",
 	/* C: what programs call realloc by, to end where it fails */
-	"xrealloc", "xreallocarray", "xnrealloc", "x2realloc", "x2nrealloc"};
+	"Perl_safesysrealloc", "xrealloc", "xreallocarray", "xnrealloc", "x2realloc", "x2nrealloc"};
 
 static const char *const folders[] = {"/usr/include/", "/usr/lib/gcc/", "/usr/lib/llvm-",
 	"/usr/local/include/c++/", "/rustc/", "/usr/src/rustc-", "./malloc/", "./nptl/", "./csu/",
