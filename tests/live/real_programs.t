@@ -189,7 +189,7 @@ site_builder() {
 	is "hugo: a failure passes through" "$status" $?
 }
 
-# ---- no runtime that we know ----
+# ---- little or nothing that we know ----
 
 interpreter() {
 	coproc PYTHON { exec python3 -c 'import sys
@@ -203,8 +203,21 @@ sys.stdin.read()'; }
 		memtrace -q --pid "$python_pid" -d "$duration"
 		is "python3, -d $duration: exit code" "$status" 0
 		says "python3, -d $duration: its RSS" "$scratch/memtrace.out" '^RSS [0-9.]+ MiB'
-		says "python3, -d $duration: no known runtime" "$scratch/memtrace.out" '^No findings\.  No known runtime in it'
+		says "python3, -d $duration: what it is" "$scratch/memtrace.out" '  Python 3\.[0-9.]+, C \(glibc [0-9.]+\)'
+		says "python3, -d $duration: nothing is found" "$scratch/memtrace.out" '^No findings\.  Looked at'
 	done
+}
+
+# Static and stripped, it has not even the names of malloc.
+nameless() {
+	workload_start "$(workload c-O2-static-stripped give_back)" || { not_ok "a nameless program starts"; return; }
+	for duration in 0 1; do
+		memtrace -q --pid "$workload_pid" -d "$duration"
+		is "a nameless program, -d $duration: exit code" "$status" 0
+		says "a nameless program, -d $duration: its RSS" "$scratch/memtrace.out" '^RSS [0-9.]+ (KiB|MiB)'
+		says "a nameless program, -d $duration: no known runtime" "$scratch/memtrace.out" '^No findings\.  No known runtime in it'
+	done
+	workload_end
 }
 
 if has caddy && has wrk && has curl; then web_server; else skip "caddy" "needs caddy, wrk and curl"; fi
@@ -212,4 +225,5 @@ if has rclone && has wrk && has curl; then file_server; else skip "rclone" "need
 if has influxd && has curl && has jq; then database; else skip "influxdb" "needs influxd, curl and jq"; fi
 if has hugo && hugo version >"$scratch/version" 2>&1; then site_builder; else skip "hugo" "is not installed"; fi
 if has python3; then interpreter; else skip "python3" "is not installed"; fi
+nameless
 done_testing
