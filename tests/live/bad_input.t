@@ -277,7 +277,7 @@ output() {
 clock_jumps() {
 	local real now
 
-	"${CC:-cc}" -D_GNU_SOURCE -shared -fPIC -O1 -Wall -o "$scratch/jumps.so" tests/live/clock_jumps.c || { not_ok "clock_jumps.c builds"; return; }
+	"${CC:-cc}" -D_GNU_SOURCE -shared -fPIC -O1 -Wall -o "$scratch/jumps.so" tests/samples/clock_jumps.c || { not_ok "clock_jumps.c builds"; return; }
 	workload_start "$emptied" && say go && hear TRUTH || { not_ok "the program acts"; return; }
 	timeout "$PATIENCE" env LD_PRELOAD="$scratch/jumps.so" "$MEMTRACE" -q -d 1 --set retained-buckets.seconds=0.5 \
 		--format json -o "$report" --pid "$workload_pid" 2>"$scratch/memtrace.err"

@@ -107,7 +107,16 @@ differences() {
 	says "record: says what it wrote" "$scratch/memtrace.err" 'before\.mtrace holds [0-9,]+ rows'
 	say go && hear TRUTH || not_ok "the program acts"
 	memtrace record -q -d 0 -o "$b" --pid "$workload_pid"
+	# The same, as if it were another machine
+	timeout "$PATIENCE" unshare -u sh -c 'echo other >/proc/sys/kernel/hostname && exec "$@"' sh \
+		"$MEMTRACE" record -q -d 0 -o "$scratch/other.mtrace" --pid "$workload_pid"
 	workload_end
+	report --format json "$b" "$scratch/other.mtrace"
+	is "two hosts: each has its part of the finding" "$(jq -c '[.host.name, .host.others[].name, (.findings[] | select(.kind == "retained-buckets") |
+		([.hosts[] | .host, .processes], (.bytes == ([.hosts[].bytes] | add))))]' "$scratch/report.out")" \
+		"[\"$(uname -n)\",\"other\",[\"$(uname -n)\",1,\"other\",1],true]"
+	report "$b" "$scratch/other.mtrace"
+	says "two hosts: in words, too" "$scratch/report.out" "By host: +$(uname -n) [0-9.]+ MiB in 1 process, other [0-9.]+ MiB in 1\."
 	"$MEMTRACE" diff "$a" "$b" >"$scratch/diff"
 	is "diff: exit code" "$?" 0
 	says "diff: what got worse" "$scratch/diff" '^  worse .*retained-buckets +map main\.cache map\[int\]main\.session .* new$'
