@@ -224,6 +224,6 @@ if has caddy && has wrk && has curl; then web_server; else skip "caddy" "needs c
 if has rclone && has wrk && has curl; then file_server; else skip "rclone" "needs rclone, wrk and curl"; fi
 if has influxd && has curl && has jq; then database; else skip "influxdb" "needs influxd, curl and jq"; fi
 if has hugo && hugo version >"$scratch/version" 2>&1; then site_builder; else skip "hugo" "is not installed"; fi
-if has python3; then interpreter; else skip "python3" "is not installed"; fi
 nameless
+if has python3; then interpreter; else skip "python3" "is not installed"; fi
 done_testing

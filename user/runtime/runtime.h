@@ -75,6 +75,7 @@ struct runtime_file {
 	bool stripped;       /* no .symtab */
 	bool reading;        /* layout known: containers can be read from outside */
 	bool wants_names;    /* more would be known with the names that were stripped from it */
+	bool execs;          /* it imports a function that runs another program in its own place */
 	uint64_t load_vaddr; /* p_vaddr - p_offset of the first PT_LOAD: slide = map start - this */
 	uint64_t data_start, data_end; /* writable data with .bss, as linked: global variables */
 	struct runtime_allocator allocator; /* in the first of the file's only */

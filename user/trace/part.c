@@ -13,6 +13,8 @@
 
 #define RECORD_WAIT_NS NSEC_PER_MSEC
 
+#define STAY_MAX_MODULES 12 /* asking more would keep a program waiting */
+
 struct parts {
 	struct parser *parser;
 	struct modules *modules;
@@ -183,6 +185,36 @@ out:
 	modules_close(modules);
 	free(file);
 	return known;
+}
+
+/* What a file says of itself: with its first runtime, or without one. */
+static bool may_exec(struct parser *parser, struct modules *modules, size_t i, bool *ret_seen)
+{
+	struct runtime_file *file = xcalloc(1, sizeof(*file));
+	uint32_t id = modules_get(modules, i)->file_id;
+	bool execs = true;
+
+	for (size_t n = 0; !parser_runtime(parser, id, n, file); n++) {
+		execs = file->execs;
+		*ret_seen |= file->probe_count > 0;
+	}
+	free(file);
+	return execs;
+}
+
+bool parts_stay(int pid, struct parser *parser)
+{
+	struct modules *modules = NULL;
+	bool execs = false, seen = false;
+	size_t count;
+
+	if (modules_open(pid, parser, &modules) < 0)
+		return false;
+	count = modules_count(modules);
+	for (size_t i = 0; i < count && count <= STAY_MAX_MODULES && !execs; i++)
+		execs = (i && modules_load(modules, i)) || may_exec(parser, modules, i, &seen);
+	modules_close(modules);
+	return seen && !execs && count <= STAY_MAX_MODULES;
 }
 
 uint64_t parts_owner_of(void *arg, uint64_t addr)

@@ -54,6 +54,9 @@ bool parts_would_know(int pid, struct parser *parser);
 /* Whether the first runtime of a file does. */
 bool parts_make_known(const struct runtime_file *file);
 
+/* Does it stay what it is, of which at least malloc is seen? A launcher runs another program in its place. */
+bool parts_stay(int pid, struct parser *parser);
+
 /* Finds the parts of a target that the model knows. Everything that is handed over must outlive them. */
 struct parts *parts_new(struct parser *parser, struct modules *modules, struct target_mem *mem,
 	struct model *model, uint32_t target);

@@ -214,9 +214,9 @@ static bool execed_unseen(int pid, const struct stat *seen)
 }
 
 /*
- * Follows the child through its execs until a known runtime is about to start. A program that stays is
- * what the user meant: of one without known runtime the RSS is worth showing, and an exec that comes
- * later is followed by the session.
+ * Follows the child through its execs until a known runtime is about to start, or a program that can only
+ * stay. A program that stays is what the user meant: of one without known runtime the RSS is worth showing,
+ * and an exec that comes later is followed by the session.
  */
 static int open_launched(struct session *session)
 {
@@ -230,7 +230,8 @@ static int open_launched(struct session *session)
 		case LAUNCH_AT_EXEC:
 			/* Its libraries must be there to be known, and none of its code have run. */
 			launch_load(launch);
-			if (parts_would_know(launch_pid(launch), session->parser))
+			if (parts_would_know(launch_pid(launch), session->parser) ||
+				parts_stay(launch_pid(launch), session->parser))
 				return open_pid(session, launch_pid(launch));
 			/* All that comes of it is wanted: its probes must be there before it runs. */
 			if (session->options->follow) {

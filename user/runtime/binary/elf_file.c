@@ -535,6 +535,27 @@ int elf_file_exported(struct elf_file *elf, const char *name, uint64_t *ret)
 	return 0;
 }
 
+bool elf_file_imports(struct elf_file *elf, const char *const *names, size_t count)
+{
+	size_t symbol_bytes, text_bytes;
+	const uint8_t *symbols = elf_file_section_bytes(elf, ".dynsym", &symbol_bytes);
+	const uint8_t *texts = elf_file_section_bytes(elf, ".dynstr", &text_bytes);
+
+	if (!symbols || !texts || !text_bytes || texts[text_bytes - 1])
+		return false;
+	for (size_t at = 0; symbol_bytes - at >= sizeof(Elf64_Sym); at += sizeof(Elf64_Sym)) {
+		Elf64_Sym symbol;
+
+		memcpy(&symbol, symbols + at, sizeof(symbol));
+		if (symbol.st_shndx != SHN_UNDEF || symbol.st_name >= text_bytes)
+			continue;
+		for (size_t i = 0; i < count; i++)
+			if (!strcmp((const char *)texts + symbol.st_name, names[i]))
+				return true;
+	}
+	return false;
+}
+
 struct function_walk {
 	bool (*each)(const char *name, uint64_t addr, uint64_t bytes, void *arg);
 	void *arg;

@@ -88,6 +88,9 @@ void elf_file_lend_names(struct elf_file *elf, const struct function_symbols *na
 void elf_file_each_name(struct elf_file *elf,
 	bool (*each)(const char *name, uint64_t addr, uint64_t bytes, void *arg), void *arg);
 
+/* True where the file asks another one for a function of one of these names. */
+bool elf_file_imports(struct elf_file *elf, const char *const *names, size_t count);
+
 /* True where the file is a library: it has a name to be loaded by (DT_SONAME). */
 bool elf_file_is_library(struct elf_file *elf);
 

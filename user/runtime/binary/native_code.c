@@ -308,6 +308,10 @@ void native_add_skip(struct runtime_file *file, const char *what, const char *fo
 
 void native_describe(struct elf_file *elf, struct runtime_file *ret)
 {
+	static const char *const execs[] = {"execve", "execv", "execvp", "execvpe", "execl",
+		"execlp", "execle", "fexecve", "execveat", "syscall"};
+
+	ret->execs = elf_file_imports(elf, execs, ARRAY_SIZE(execs));
 	text_copy(ret->build_id, sizeof(ret->build_id), elf_file_build_id(elf));
 	ret->pie = elf_file_is_pie(elf);
 	ret->stripped = !elf_file_has_symbols(elf);

@@ -67,7 +67,7 @@ int native_find_constant(struct elf_file *elf, const void *bytes, size_t count, 
 __attribute__((format(printf, 3, 4))) void native_add_skip(
 	struct runtime_file *file, const char *what, const char *format, ...);
 
-/* What a file is, whoever's it is: build_id, pie, stripped, load_vaddr, data. */
+/* What a file is, whoever's it is: build_id, pie, stripped, load_vaddr, data, execs. */
 void native_describe(struct elf_file *elf, struct runtime_file *ret);
 
 #endif
