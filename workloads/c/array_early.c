@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Fills an array at once and ends: who wants to see it must be there before it begins. */
+/*
+ * Fills an array at once, and another one in a thread, where malloc takes locks and has another arena, and ends: who
+ * wants to see it must be there before it begins.
+ */
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "truth.h"
@@ -21,12 +25,22 @@ static KEEP int *fill(size_t count, unsigned long *growths)
 	return list;
 }
 
+static void *fill_another(void *growths)
+{
+	return fill(20000, growths);
+}
+
 int main(void)
 {
-	unsigned long growths = 0;
+	unsigned long growths = 0, others = 0;
 	int *list = fill(300000, &growths);
+	pthread_t thread;
+	void *other;
 
-	TRUTH({"growths", growths});
+	if (pthread_create(&thread, NULL, fill_another, &others) || pthread_join(thread, &other))
+		return 1;
+	TRUTH({"growths", growths + others});
 	free(list);
+	free(other);
 	return 0;
 }
