@@ -180,12 +180,13 @@ static void say_looked(
 	uint64_t maps = MAX(seen[FAMILY_MAP], census ? census->maps : 0);
 	uint64_t channels = MAX(seen[FAMILY_CHANNEL], census ? census->channels : 0);
 	uint64_t cycles = target->heap.gc_cycles - target->heap_first.gc_cycles;
+	uint64_t arrays = seen[FAMILY_SLICE] + seen[FAMILY_ARRAY];
+	bool no_maps = seen[FAMILY_ARRAY] && !maps; /* C has none */
 	char many[64], number[TEXT_NUMBER_BYTES];
 
-	say(sentences, "Looked at %s", screen_many(many, maps, "map"));
-	if (seen[FAMILY_SLICE] + seen[FAMILY_ARRAY])
-		say(sentences, ", %s",
-			screen_many(many, seen[FAMILY_SLICE] + seen[FAMILY_ARRAY], "array"));
+	say(sentences, "Looked at %s", no_maps ? "" : screen_many(many, maps, "map"));
+	if (arrays)
+		say(sentences, "%s%s", no_maps ? "" : ", ", screen_many(many, arrays, "array"));
 	if (seen[FAMILY_BUFFER])
 		say(sentences, ", %s", screen_many(many, seen[FAMILY_BUFFER], "buffer"));
 	if (seen[FAMILY_VECTOR])
@@ -289,14 +290,15 @@ static void say_largest(
 {
 	const struct container *largest = find_largest(report->model, target->id);
 	char size[TEXT_NUMBER_BYTES], type[PAGE_TEXT_BYTES], place[PAGE_TEXT_BYTES];
+	const char *family;
 
 	if (!largest)
 		return;
 	short_type(model_string(report->model, largest->owner ? largest->owner : largest->type),
 		type, sizeof(type));
 	screen_place(model_site(report->model, largest->sites[0].site), place, sizeof(place));
-	say(sentences, "Largest: %s%s%s%s%s, %s.  ",
-		largest->owner ? family_name(largest->family) : "", largest->owner ? " " : "", type,
+	family = largest->owner || !type[0] ? family_name(largest->family) : "";
+	say(sentences, "Largest: %s%s%s%s%s, %s.  ", family, family[0] && type[0] ? " " : "", type,
 		place[0] ? " at " : "", place, text_bytes(size, largest->held_bytes));
 }
 
