@@ -441,6 +441,40 @@ Test(storm, blocks_that_are_resized_once)
 	world_done(&w);
 }
 
+/* A block that is given out again at the same address is another one: its size says so. */
+Test(storm, blocks_at_the_same_addresses)
+{
+	struct world w = world_new();
+	struct event event = {.kind = EVENT_GROWTH,
+		.growth = {.family = FAMILY_ARRAY,
+			.old_key = 0x10000,
+			.key = 0x20000,
+			.garbage_bytes = 16384,
+			.allocated_bytes = 32768,
+			.held_bytes = 32768}};
+
+	share(&w, FAMILY_ARRAY, true);
+	event.growth.runtime = model_intern(w.model, "c");
+	event.growth.site = world_site(&w, FAMILY_ARRAY, "", "serve", 7);
+	for (int i = 0; i < 4000; i++, wait_ms(&w, 2)) {
+		uint64_t old_key = event.growth.old_key;
+
+		apply(&w, event);
+		event.growth.old_key = event.growth.key;
+		event.growth.key = old_key;
+	}
+	malloc_holds(&w, MIB(2));
+	cr_assert_null(finding(&w, "resize-storm"));
+	cr_assert_eq(model_site(w.model, event.growth.site)->containers, 4000);
+	/* As it was left, and it stays in place: the same block. */
+	event.growth.key = event.growth.old_key;
+	event.growth.garbage_bytes = 0;
+	event.growth.held_bytes = 65536;
+	apply(&w, event);
+	cr_assert_eq(model_site(w.model, event.growth.site)->containers, 4000);
+	world_done(&w);
+}
+
 /* Nothing makes room in a dict of Python beforehand. */
 Test(storm, where_nobody_can_reserve)
 {

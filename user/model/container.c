@@ -14,6 +14,7 @@
 #include "model/private.h"
 
 #define FIRST_SLOT_NS 250000000ull
+#define BLOCK_SLACK   (4096 + 64)
 
 /* ---- eviction: dead ones first, then the smallest, of equals the one silent for longest ---- */
 
@@ -220,15 +221,26 @@ static void add_site(struct container *container, struct site *site, uint64_t by
 }
 
 /*
- * A slice's array is replaced only by growth, so what is replaced now must be what was made last. realloc
- * may leave a block where it is and replace nothing.
+ * Where realloc leaves a block where it is nothing is replaced: it was as large as is left of the new one. What
+ * malloc gave may be known to the page only.
  */
+static bool is_next_block(const struct container *container, const struct event_growth *growth)
+{
+	uint64_t before = growth->garbage_bytes ? growth->garbage_bytes
+						: growth->held_bytes - MIN(growth->allocated_bytes,
+									       growth->held_bytes);
+
+	return MAX(before, container->held_bytes) - MIN(before, container->held_bytes) <=
+	       BLOCK_SLACK;
+}
+
+/* A slice's array is replaced only by growth, so what is replaced now must be what was made last. */
 static bool is_next_array(const struct container *container, const struct event_growth *growth)
 {
 	if (container->type && growth->type && container->type != growth->type)
 		return false;
 	if (growth->family == FAMILY_ARRAY)
-		return true;
+		return is_next_block(container, growth);
 	return !container->array_bytes || !growth->garbage_bytes ||
 	       container->array_bytes == growth->garbage_bytes;
 }
