@@ -3,6 +3,8 @@
 #
 # Python 3.11 as Debian builds it. With the names of python3-dbg (make check-all fetches them) each dict and set is
 # seen growing, and one that was nearly emptied is found; without them it is said what is not seen.
+#
+#     PYTHONS="python3 /opt/python3.13/bin/python3" prove tests/live/python.t
 set -u
 cd "$(dirname "$0")/../.." || exit
 . tests/live/lib.sh
@@ -57,10 +59,15 @@ with_names() {
 
 # Whichever Python this machine has: it may have its names, and it may be of another version.
 any_python() {
-	run python3 || return
-	is "of which version" "$(field '.targets[0].runtimes[0].version')" "Python $(python3 -c 'import platform; print(platform.python_version())')"
+	run "$1" || return
+	# Before 3.11 its files do not say
+	is "of which version" "$(field '.targets[0].runtimes[0].version')" "$("$1" -c 'import platform, sys
+print("Python", platform.python_version()) if sys.version_info >= (3, 11) else print("Python")')"
 	if [ "$(field '[.sites[] | select(.type == "dict")] | length')" != 0 ]; then
-		is "a dict with names is seen" "$(field '[.findings[] | select(.kind == "retained-buckets") | .evidence.length] | join(" ")')" "$(value length)"
+		is "growths of both dicts" "$(field '[.sites[] | select(.type == "dict") | .growths] | add')" \
+			$(($(value emptied) + $(value full)))
+		is "growths of the set" "$(field '[.sites[] | select(.type == "set") | .growths] | add')" "$(value set)"
+		is "one that is nearly empty" "$(field '[.findings[] | select(.kind == "retained-buckets") | .evidence.length] | join(" ")')" "$(value length)"
 		return
 	fi
 	is "no finding above INFO" "$(field '[.findings[] | select(.severity != "INFO")] | length')" 0
@@ -69,5 +76,7 @@ any_python() {
 
 [ -z "${PYTHON_SYMBOLS:-}" ] || tests/python_symbols.sh
 root=$(tests/python_symbols.sh --root) && with_names || skip "Python with names" "make check-all fetches them"
-if command -v python3 >/dev/null; then any_python; else skip "this machine's Python" "there is none"; fi
+for python in ${PYTHONS:-python3}; do
+	if command -v "$python" >/dev/null; then any_python "$python"; else skip "$python" "it is not installed"; fi
+done
 done_testing

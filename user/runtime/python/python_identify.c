@@ -21,8 +21,11 @@
 #include "runtime/go/go_code.h"
 #include "runtime/runtime.h"
 
-#define KNOWN_MAJOR 3
-#define KNOWN_MINOR 11
+#define FIRST_KNOWN 0x030b /* 3.11 */
+#define LAST_KNOWN  0x030d /* 3.13 */
+
+#define LTO          ".lto_priv."
+#define BITS_OF_SIZE 63 /* of a size_t, less one: what dictresize compares its argument with */
 
 #define MAX_INSNS 64
 
@@ -35,9 +38,8 @@ struct search {
 
 /* ---- names ---- */
 
-static bool is_named(const char *name, const char *wanted)
+static bool is_named(const char *name, const char *wanted, const char *suffix)
 {
-	static const char suffix[] = ".lto_priv.";
 	size_t length = strlen(wanted);
 
 	if (strncmp(name, wanted, length))
@@ -45,9 +47,9 @@ static bool is_named(const char *name, const char *wanted)
 	name += length;
 	if (!*name)
 		return true;
-	if (strncmp(name, suffix, sizeof(suffix) - 1))
+	if (strncmp(name, suffix, strlen(suffix)))
 		return false;
-	name += sizeof(suffix) - 1;
+	name += strlen(suffix);
 	while (isdigit((unsigned char)*name))
 		name++;
 	return !*name;
@@ -57,9 +59,10 @@ static bool take_name(const char *name, uint64_t addr, uint64_t bytes, void *arg
 {
 	struct search *search = arg;
 
-	if (bytes && is_named(name, "dictresize"))
+	/* The arguments of a dict's are found in its code: some may have been taken out. */
+	if (bytes && (is_named(name, "dictresize", LTO) || is_named(name, "dictresize", ".isra.")))
 		search->dict = (struct native_function){addr, addr + bytes};
-	else if (bytes && is_named(name, "set_table_resize"))
+	else if (bytes && is_named(name, "set_table_resize", LTO))
 		search->set = (struct native_function){addr, addr + bytes};
 	return false;
 }
@@ -122,14 +125,42 @@ static struct mt_source behind(const struct holders *holders, int16_t offset)
 		MT_FROM_MEM, (uint8_t)go_code_wire_register(holders->list[0]), offset};
 }
 
+/*
+ * Its arguments are the dict, log2 of the slots wanted and "keys are text"; 3.12 has the interpreter before them,
+ * compilers may take that out again. The second one is compared with the bits of a size_t.
+ */
+static int find_arguments(const struct go_code *code, x86_reg ret[3])
+{
+	static const x86_reg arguments[] = {X86_REG_RDI, X86_REG_RSI, X86_REG_RDX, X86_REG_RCX};
+
+	for (size_t i = 0; i < code->count; i++) {
+		const cs_x86_op *operands = code->insns[i].detail->x86.operands;
+
+		if (code->insns[i].id != X86_INS_CMP || operands[0].type != X86_OP_REG ||
+			operands[1].type != X86_OP_IMM || operands[1].imm != BITS_OF_SIZE)
+			continue;
+		for (size_t k = 1; k + 1 < ARRAY_SIZE(arguments); k++)
+			if (go_code_full_register(operands[0].reg) == arguments[k]) {
+				memcpy(ret, &arguments[k - 1], 3 * sizeof(ret[0]));
+				return 0;
+			}
+	}
+	return -1;
+}
+
 static int add_dict_at(struct elf_file *elf, const struct native_function *function,
 	const struct go_code *code, struct runtime_file *file)
 {
 	struct runtime_probe row = {
 		.probe = PYTHON_PROBE_DICT, .family = FAMILY_MAP, .symbol = "dictresize"};
-	struct holders dict = {{X86_REG_RDI}, 1}, log2 = {{X86_REG_RSI}, 1};
-	struct holders text = {{X86_REG_RDX}, 1}, keys = {.count = 0};
+	struct holders dict = {.count = 1}, log2 = dict, text = dict, keys = {.count = 0};
+	x86_reg arguments[3];
 
+	if (find_arguments(code, arguments))
+		return -1;
+	dict.list[0] = arguments[0];
+	log2.list[0] = arguments[1];
+	text.list[0] = arguments[2];
 	for (size_t i = 0; i < code->count; i++) {
 		const cs_insn *insn = &code->insns[i];
 		x86_reg loaded = loaded_keys(insn, &dict);
@@ -251,12 +282,12 @@ int python_identify(struct elf_file *elf, struct runtime_file *ret)
 	if (!read_version(elf, &version))
 		snprintf(found.version, sizeof(found.version), "Python %u.%u.%u", version >> 24,
 			version >> 16 & 0xff, version >> 8 & 0xff);
-	if (version >> 16 == (KNOWN_MAJOR << 8 | KNOWN_MINOR))
+	if (version >> 16 >= FIRST_KNOWN && version >> 16 <= LAST_KNOWN)
 		add_probes(elf, &found);
 	else
 		native_add_skip(&found, "dict and set of Python",
-			"their layout in %s is not known, only that of %u.%u",
-			version ? found.version : "a Python before 3.11", KNOWN_MAJOR, KNOWN_MINOR);
+			"their layout in %s is not known, only that of 3.11 to 3.13",
+			version ? found.version : "a Python before 3.11");
 	*ret = found;
 	return 1;
 }

@@ -17,7 +17,7 @@ enum python_probe {
 };
 
 /*
- * CPython 3.11 (Include/cpython/dictobject.h, Include/internal/pycore_dict.h, Include/cpython/setobject.h):
+ * CPython 3.11 to 3.13 (Include/cpython/dictobject.h, Include/internal/pycore_dict.h, Include/cpython/setobject.h):
  *
  *	dict	16 used  24 version  32 keys  40 values
  *	keys	0 references  8 log2 of slots  9 log2 of the index's bytes  10 kind  16 usable  24 entries  32 index
