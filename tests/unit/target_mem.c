@@ -211,6 +211,32 @@ Test(target_mem, live)
 	target_mem_close(mem);
 }
 
+/* Page 0 is written, page 1 read, page 2 left alone: RSS counts the first, and the second can be read. */
+Test(target_mem, page_of_zeros)
+{
+	volatile uint8_t *memory =
+		mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t addr = (uint64_t)memory;
+	uint8_t page[4096];
+	struct target_mem *mem;
+	bool resident[3];
+
+	cr_assert_neq(memory, MAP_FAILED);
+	cr_assert_eq(madvise((void *)memory, 3 * 4096, MADV_NOHUGEPAGE), 0);
+	memory[0] = 1;
+	cr_assert_eq(memory[4096], 0);
+	cr_assert_eq(target_mem_open(getpid(), &mem), 0);
+	cr_expect_eq(target_mem_present(mem, addr, 3 * 4096, NULL), 2);
+	cr_expect_eq(target_mem_read(mem, addr + 4096, page, sizeof(page)), 0);
+	if (target_mem_resident(mem, addr + 4096, 4096, NULL) == 1)
+		cr_skip("this kernel does not tell its page of zeros from others");
+	cr_expect_eq(target_mem_resident(mem, addr, 3 * 4096, resident), 1);
+	cr_expect(resident[0] && !resident[1] && !resident[2]);
+	cr_expect_eq(target_mem_resident(mem, addr + 4096, 2 * 4096, NULL), 0);
+	target_mem_close(mem);
+	munmap((void *)memory, 3 * 4096);
+}
+
 /* More pieces than one system call takes, and pieces larger than a slice. */
 Test(target_mem, live_many)
 {

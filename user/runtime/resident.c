@@ -19,7 +19,7 @@ uint64_t resident_bytes(struct target_mem *mem, uint64_t addr, uint64_t bytes)
 		uint64_t page = addr - addr % TARGET_PAGE_BYTES;
 		uint64_t part = MIN(end, page + BATCH_PAGES * TARGET_PAGE_BYTES) - addr;
 
-		if (target_mem_present(mem, addr, part, present) < 0)
+		if (target_mem_resident(mem, addr, part, present) < 0)
 			break;
 		for (uint64_t i = 0; page < addr + part; i++, page += TARGET_PAGE_BYTES)
 			if (present[i])

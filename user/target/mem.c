@@ -75,16 +75,17 @@ static long read_present(struct target_mem *mem, uint64_t page, uint64_t pages, 
 	return present;
 }
 
-/* By ranges; ret holds false for all at first. */
-static long scan_present(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret)
+/* By ranges, without those that are is_not; ret holds false for all at first. */
+static long scan_present(
+	struct target_mem *mem, uint64_t page, uint64_t pages, uint64_t is_not, bool *ret)
 {
 	uint64_t start = page * TARGET_PAGE_BYTES, end = start + pages * TARGET_PAGE_BYTES;
 	struct pagemap_region regions[SCAN_REGIONS];
 	long present = 0;
 
 	while (start < end) {
-		int count = pagemap_scan(
-			mem->pagemap_fd, &start, end, PAGEMAP_IS_PRESENT, 0, regions, SCAN_REGIONS);
+		int count = pagemap_scan(mem->pagemap_fd, &start, end, PAGEMAP_IS_PRESENT, is_not,
+			regions, SCAN_REGIONS);
 
 		if (count < 0)
 			return count;
@@ -108,10 +109,27 @@ static long live_present(struct target_mem *mem, uint64_t page, uint64_t pages, 
 	if (!mem->no_scan && page + pages <= page_of(TASK_END)) {
 		if (ret)
 			memset(ret, false, pages);
-		present = scan_present(mem, page, pages, ret);
+		present = scan_present(mem, page, pages, 0, ret);
 		mem->no_scan = present == -ENOTTY || present == -EINVAL;
 	}
 	return present > 0 ? present : read_present(mem, page, pages, ret);
+}
+
+/* Words do not tell the page of zeros from others to those who may not see page frames. */
+static long live_resident(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret)
+{
+	long resident, any;
+
+	if (mem->no_scan || page + pages > page_of(TASK_END))
+		return read_present(mem, page, pages, ret);
+	if (ret)
+		memset(ret, false, pages);
+	resident = scan_present(mem, page, pages, PAGEMAP_IS_ZERO, ret);
+	mem->no_scan = resident == -ENOTTY || resident == -EINVAL;
+	if (resident < 0)
+		return read_present(mem, page, pages, ret);
+	any = resident || !pages ? 0 : read_present(mem, page, 1, NULL);
+	return any < 0 ? any : resident;
 }
 
 static bool live_is_untouched(struct target_mem *mem, uint64_t page)
@@ -368,6 +386,7 @@ static const struct target_mem_ops live_ops = {
 	.read = live_read,
 	.read_pieces = live_read_pieces,
 	.present = live_present,
+	.resident = live_resident,
 	.is_untouched = live_is_untouched,
 };
 
@@ -454,6 +473,7 @@ static const struct target_mem_ops image_ops = {
 	.read = image_read,
 	.read_pieces = image_read_pieces,
 	.present = image_present,
+	.resident = image_present,
 	.is_untouched = image_is_untouched,
 };
 
@@ -612,6 +632,11 @@ int target_mem_read_pieces(struct target_mem *mem, struct target_piece *pieces, 
 long target_mem_present(struct target_mem *mem, uint64_t addr, uint64_t bytes, bool *ret)
 {
 	return mem->ops->present(mem, page_of(addr), pages_of(addr, bytes), ret);
+}
+
+long target_mem_resident(struct target_mem *mem, uint64_t addr, uint64_t bytes, bool *ret)
+{
+	return mem->ops->resident(mem, page_of(addr), pages_of(addr, bytes), ret);
 }
 
 bool target_mem_is_untouched(struct target_mem *mem, uint64_t addr)

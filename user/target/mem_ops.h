@@ -11,6 +11,7 @@ struct target_mem_ops {
 	int (*read)(struct target_mem *mem, uint64_t addr, void *buf, size_t bytes);
 	int (*read_pieces)(struct target_mem *mem, struct target_piece *pieces, size_t count);
 	long (*present)(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret);
+	long (*resident)(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret);
 	bool (*is_untouched)(struct target_mem *mem, uint64_t page);
 };
 

@@ -174,6 +174,11 @@ static long view_present(struct target_mem *mem, uint64_t page, uint64_t pages, 
 	return mem->view->base->ops->present(mem->view->base, page, pages, ret);
 }
 
+static long view_resident(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret)
+{
+	return mem->view->base->ops->resident(mem->view->base, page, pages, ret);
+}
+
 static bool view_is_untouched(struct target_mem *mem, uint64_t page)
 {
 	return mem->view->base->ops->is_untouched(mem->view->base, page);
@@ -191,6 +196,7 @@ static const struct target_mem_ops view_ops = {
 	.read = view_read,
 	.read_pieces = view_read_pieces,
 	.present = view_present,
+	.resident = view_resident,
 	.is_untouched = view_is_untouched,
 };
 

@@ -54,7 +54,7 @@ static int window_move(struct target_mem *mem, struct window *window, uint64_t p
 		last = MAX(last, last_page(&extents->list[at]));
 	window->first = page;
 	window->count = MIN(last - page + 1, (uint64_t)WINDOW_PAGES);
-	r = target_mem_present(
+	r = target_mem_resident(
 		mem, page * TARGET_PAGE_BYTES, window->count * TARGET_PAGE_BYTES, window->present);
 	return r < 0 ? (int)r : 0;
 }

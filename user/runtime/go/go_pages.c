@@ -63,7 +63,7 @@ int go_pages_count_given_back(
 		next = MIN((at / CHUNK_BYTES + 1) * CHUNK_BYTES, end);
 		if (!read_chunk(process, at, bits))
 			continue;
-		r = target_mem_present(process->live, at, next - at, present);
+		r = target_mem_resident(process->live, at, next - at, present);
 		if (r < 0)
 			return (int)r;
 		for (uint64_t i = 0; r && i < (next - at) / TARGET_PAGE_BYTES; i++) {
