@@ -143,7 +143,7 @@ static void add_array(struct arrays *arrays, const struct go_object *object, uin
 static int add_batch(
 	struct arrays *arrays, struct go_object *objects, const uint64_t *types, size_t count)
 {
-	int r = go_heap_find_objects(arrays->census->process, objects, count);
+	int r = census_find_objects(arrays->census, objects, count);
 
 	for (size_t i = 0; !r && i < count; i++) {
 		uint64_t type = types ? types[i] : objects[i].span.large_type;
