@@ -1040,6 +1040,29 @@ static struct event random_event(const uint32_t *sites, unsigned int *seed)
 		event.look.liveness = (enum liveness)(r % 4);
 		event.look.has_length = r & 1;
 		event.look.has_resident = r & 2;
+		event.look.has_misses = r & 4;
+		break;
+	case EVENT_ITERATORS:
+		event.iterators.others = r & 1;
+		break;
+	case EVENT_FAULTS:
+		event.faults.direct = r & 1;
+		break;
+	case EVENT_GOROUTINES:
+		event.goroutines.complete = r & 1;
+		break;
+	case EVENT_PROFILE:
+		event.profile.complete = r & 1;
+		event.profile.sampled = r & 2;
+		break;
+	case EVENT_ARRAYS:
+		event.arrays.has_pointers = r & 1;
+		break;
+	case EVENT_GROUP:
+		event.group.has_pressure = r & 1;
+		break;
+	case EVENT_ALLOCATOR:
+		event.allocator.estimated = r & 1;
 		break;
 	case EVENT_HEAP:
 		event.heap.gc_running = r & 1;
