@@ -52,6 +52,7 @@ func main() {
 		dropped = append(dropped, make([]*string, 1000))
 	}
 	dropped = nil
+	heapNow()
 	truth("lines", len(lines), "line_bytes", 16<<10, "line_live", len(lines)*16<<10,
 		"indexes", len(indexes), "index_bytes", 1792)
 	obey(nil)
