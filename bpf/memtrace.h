@@ -165,14 +165,14 @@ enum mt_reg {
 /* Where one value of a record comes from at the probed instruction. */
 enum mt_from {
 	MT_FROM_NOTHING, /* 0 */
-	MT_FROM_REG,     /* the register */
+	MT_FROM_REG,     /* the register + off */
 	MT_FROM_MEM,     /* the 8 bytes at register + off */
 };
 
 struct mt_source {
 	__u8 from; /* enum mt_from */
 	__u8 reg;  /* enum mt_reg */
-	__s16 off; /* MT_FROM_MEM: bytes */
+	__s16 off; /* bytes */
 };
 
 enum mt_attach_flags {

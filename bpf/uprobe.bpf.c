@@ -50,9 +50,10 @@ static __always_inline __u64 read_source(
 	if (source->from == MT_FROM_NOTHING)
 		return 0;
 	value = regs[source->reg & (MT_REG_MAX - 1)];
+	value += source->off;
 	if (source->from == MT_FROM_REG)
 		return value;
-	if (bpf_probe_read_user(&value, sizeof(value), (void *)(value + source->off))) {
+	if (bpf_probe_read_user(&value, sizeof(value), (void *)value)) {
 		record->flags |= MT_UNREAD;
 		return 0;
 	}

@@ -620,7 +620,8 @@ Test(uprobe, sources_are_read_as_the_row_says)
 		.kind = MT_CREATE,
 		.addr = {MT_FROM_REG, MT_REG_BX, 0},
 		.val = {{MT_FROM_REG, MT_REG_R12, 0}, {MT_FROM_MEM, MT_REG_BX, 0},
-			{MT_FROM_NOTHING, 0, 0}, {MT_FROM_MEM, MT_REG_R12, 8}},
+			{MT_FROM_NOTHING, 0, 0}, {MT_FROM_MEM, MT_REG_R12, 8},
+			{MT_FROM_REG, MT_REG_R12, 24}, {MT_FROM_REG, MT_REG_R12, -1}},
 	};
 	const struct mt_record *record;
 	struct attach_link *link;
@@ -638,6 +639,8 @@ Test(uprobe, sources_are_read_as_the_row_says)
 	/* push %rbp; mov %rsp,%rbp; pop %rbp; ret; whether or not the first byte is a breakpoint. */
 	cr_assert(eq(u64, record->val[1] >> 8 & 0xffffffffff, 0xc35de58948));
 	cr_assert(eq(u64, record->val[2], 0));
+	cr_assert(eq(u64, record->val[4], 2 + 24));
+	cr_assert(eq(u64, record->val[5], 1));
 	cr_assert(eq(u64, record->val[3], 0));
 	cr_assert(eq(int, record->flags, MT_UNREAD));
 	record = next(&rig);
