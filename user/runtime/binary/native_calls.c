@@ -195,6 +195,30 @@ void native_each_call(
 			return;
 }
 
+/* The address of the PLT entry for that slot; 0 = there is none in this section. */
+static uint64_t find_plt_entry(struct elf_file *elf, const char *name, uint64_t slot)
+{
+	struct elf_section section;
+
+	if (!slot || !elf_file_section(elf, name, &section))
+		return 0;
+	for (uint64_t at = 0; at + PLT_ENTRY_BYTES <= section.bytes; at += PLT_ENTRY_BYTES)
+		if (is_plt_entry_of(elf, section.addr + at, slot))
+			return section.addr + at;
+	return 0;
+}
+
+void native_each_callee_call(struct elf_file *elf, const struct native_callee *callee,
+	bool (*found)(uint64_t pc, void *arg), void *arg)
+{
+	const uint64_t targets[] = {callee->direct, find_plt_entry(elf, ".plt", callee->slot),
+		find_plt_entry(elf, ".plt.sec", callee->slot)};
+
+	for (size_t i = 0; i < ARRAY_SIZE(targets); i++)
+		if (targets[i])
+			native_each_call(elf, targets[i], found, arg);
+}
+
 /* mov of a 32-bit constant (b8 to bf): how code of a fixed address loads one. */
 static uint64_t constant_of(const uint8_t code[7])
 {

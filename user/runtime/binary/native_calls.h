@@ -40,6 +40,10 @@ size_t native_find_text(struct elf_file *elf, const char *text, uint64_t *ret_ad
 void native_each_call(
 	struct elf_file *elf, uint64_t function, bool (*found)(uint64_t pc, void *arg), void *arg);
 
+/* The same for each call of a callee, also through the PLT. */
+void native_each_callee_call(struct elf_file *elf, const struct native_callee *callee,
+	bool (*found)(uint64_t pc, void *arg), void *arg);
+
 /*
  * Calls found for each place in .text that loads one of the addresses (which = its index), until it
  * returns true. pc is that of the instruction or a byte or two behind.
