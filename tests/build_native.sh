@@ -6,8 +6,9 @@
 #     build_native.sh VARIANT [NAME...]
 #
 # VARIANT is c++ or c, then words with "-" between: O0 O1 O2 O3, std17 std20, clang (else g++, gcc), stripped,
-# static, partly (only libstdc++ is static); or rust, then words: stripped, nodebug (names without lines, as cargo
-# makes a release), other (the rustc of PATH, not the system's).
+# static, partly (only libstdc++ is static), libcxx (libc++ in its place, by clang); or rust, then words: stripped,
+# nodebug (names without lines, as cargo makes a release), other (the rustc of PATH, not the system's).
+# What a workload needs besides is said in its second line: "// needs:", then boost or modules of pkg-config.
 # c++-O2-clang-stripped comes to $BUILD/workloads/c++-O2-clang-stripped/. Without names: all. Exit code 3: no such
 # compiler, reason on stderr.
 set -eu
@@ -17,6 +18,7 @@ cd "$(dirname "$0")/.."
 variant=$1
 shift
 out=${BUILD:-build}/workloads/$variant
+libraries=
 language=cxx suffix=cc shared=truth.h compiler=g++ clang=clang++ flags="-g -Wall -Wextra" strip=-s
 case $variant in
 c++*) ;;
@@ -32,6 +34,7 @@ for word in $(echo "$variant" | tr - ' ' | cut -d ' ' -s -f 2-); do
 	nodebug) flags="-O" ;;
 	other) compiler=$(command -v rustc || echo rustc) ;;
 	static) flags="$flags -static" ;;
+	libcxx) compiler=$clang flags="$flags -stdlib=libc++" libraries="-lc++abi -lpthread" ;;
 	partly) flags="$flags -static-libstdc++" ;;
 	*) echo "build_native.sh: unknown word '$word' in $variant" >&2; exit 2 ;;
 	esac
@@ -43,9 +46,12 @@ esac
 mkdir -p "$out"
 
 # GLib without its headers: the workloads declare what they use.
-libraries() {
-	case $1 in
-	glib_*) echo "-l:libglib-2.0.so.0" ;;
+needs() {
+	needed=$(sed -n '2s#^// needs: ##p' "$1")
+	case $1-$needed in
+	*/glib_*) echo "-l:libglib-2.0.so.0" ;;
+	*- | *-boost) ;;
+	*) pkg-config --libs "$needed" ;;
 	esac
 }
 
@@ -55,6 +61,6 @@ for name; do
 	source=workloads/$language/$name.$suffix
 	[ ! -e "$out/$name" ] || [ "$source" -nt "$out/$name" ] || [ workloads/$language/$shared -nt "$out/$name" ] || continue
 	# shellcheck disable=SC2046,SC2086
-	"$compiler" $flags -o "$out/$name.$$" "$source" $(libraries "$name")
+	"$compiler" $flags -o "$out/$name.$$" "$source" $(needs "$source") $libraries
 	mv "$out/$name.$$" "$out/$name"
 done

@@ -12,9 +12,9 @@ build="clang llvm make gcc libc6-dev pkgconf git libbpf-dev libelf-dev libdw-dev
 demo="golang-go"
 # perl has prove; util-linux has setpriv, flock, unshare; python3-jsonschema checks reports against the
 # schema; mandoc, shellcheck and clang-format are for make lint, clang-tidy for make tidy; g++, rustc and
-# xz make what the tests of symbols read, libdebuginfod1 fetches it; redis-server and hugo are targets,
-# wrk and curl are the load of others, tcmalloc another malloc. A|B: one of them, as distributions call it
-test="golang-go g++ rustc xz-utils redis-server hugo wrk curl jq libcriterion-dev perl python3 python3-jsonschema util-linux mandoc shellcheck clang-format clang-tidy libglib2.0-0|libglib2.0-0t64 libdebuginfod1|libdebuginfod1t64 libtcmalloc-minimal4|libtcmalloc-minimal4t64"
+# xz make what the tests of symbols read, libdebuginfod1 fetches it; libc++, abseil and Boost have containers;
+# redis-server and hugo are targets, wrk and curl are the load of others, tcmalloc another malloc. A|B: one of them, as distributions call it
+test="golang-go g++ rustc xz-utils redis-server hugo wrk curl jq libcriterion-dev libc++-dev libc++abi-dev libabsl-dev libboost1.81-dev|libboost1.83-dev perl python3 python3-jsonschema util-linux mandoc shellcheck clang-format clang-tidy libglib2.0-0|libglib2.0-0t64 libdebuginfod1|libdebuginfod1t64 libtcmalloc-minimal4|libtcmalloc-minimal4t64"
 vm="qemu-system-x86 kmod xz-utils gzip"
 
 # Of alternatives (A|B) any.

@@ -22,6 +22,7 @@ struct header {
 
 static const uint64_t primes[] = {2, 3, 5, 7, 11, 13, 17, 29, 59, 127, 257, 541, 1109, 2357};
 
+static const struct runtime_probe probe = {.probe = CXX_PROBE_NEXT_BUCKETS};
 static struct runtime_process process;
 static struct header header;
 
@@ -65,7 +66,7 @@ static struct event_look look(void)
 {
 	struct event_look ret;
 
-	cxx_hash_look(&process, HEADER, 500, true, &ret);
+	cxx_hash_look(&process, &probe, HEADER, 500, true, &ret);
 	return ret;
 }
 
@@ -173,7 +174,7 @@ Test(cxx_hash, decodes_growth)
 	struct mt_record record = record_of(514, 257);
 	struct event event = {};
 
-	cr_assert_eq(cxx_hash_decode(&process, &record, &event), 0);
+	cr_assert_eq(cxx_hash_decode(&process, &probe, &record, &event), 0);
 	cr_expect_eq(event.kind, EVENT_GROWTH);
 	cr_expect_eq(event.growth.key, HEADER);
 	cr_expect_eq(event.growth.capacity, 541);
@@ -190,17 +191,17 @@ Test(cxx_hash, decodes_what_is_no_growth)
 			 less = record_of(11, 541), none = record_of(1ull << 50, 541);
 	struct event event = {};
 
-	cr_assert_eq(cxx_hash_decode(&process, &first, &event), 0);
+	cr_assert_eq(cxx_hash_decode(&process, &probe, &first, &event), 0);
 	cr_expect(event.growth.new_container);
 	cr_expect_eq(event.growth.garbage_bytes, 0);
 	event = (struct event){};
-	cr_expect_eq(cxx_hash_decode(&process, &same, &event), -ENODATA);
-	cr_assert_eq(cxx_hash_decode(&process, &less, &event), 0);
+	cr_expect_eq(cxx_hash_decode(&process, &probe, &same, &event), -ENODATA);
+	cr_assert_eq(cxx_hash_decode(&process, &probe, &less, &event), 0);
 	cr_expect(event.growth.same_size, "rehash(0) is no growth");
 	cr_expect_eq(event.growth.held_bytes, malloc_usable(11 * 8));
-	cr_expect_eq(cxx_hash_decode(&process, &none, &event), -EBADMSG);
+	cr_expect_eq(cxx_hash_decode(&process, &probe, &none, &event), -EBADMSG);
 	first.flags = MT_UNREAD;
-	cr_expect_eq(cxx_hash_decode(&process, &first, &event), -ENODATA);
+	cr_expect_eq(cxx_hash_decode(&process, &probe, &first, &event), -ENODATA);
 }
 
 Test(cxx_hash, place_is_behind_the_library)

@@ -12,6 +12,7 @@
 #include "runtime/runtime.h"
 
 #define LIBRARY "/usr/lib/x86_64-linux-gnu/libstdc++.so.6"
+#define LIBCXX  "/usr/lib/x86_64-linux-gnu/libc++.so.1"
 
 static int identify(const char *path, struct runtime_file *ret)
 {
@@ -49,6 +50,25 @@ Test(cxx_identify, libstdcxx)
 		cr_expect_gt(file->cxx.primes[i], file->cxx.primes[i - 1]);
 	cr_expect_eq(file->cxx.primes[file->cxx.prime_count - 1], 18446744073709551557ull);
 	cr_expect_lt(file->data_start, file->data_end);
+	free(file);
+}
+
+Test(cxx_identify, libcxx)
+{
+	struct runtime_file *file = calloc(1, sizeof(*file));
+
+	if (access(LIBCXX, R_OK))
+		cr_skip_test("no libc++");
+	cr_assert_eq(identify(LIBCXX, file), 1);
+	cr_expect_str_eq(file->version, "C++ (libc++)");
+	cr_assert_geq(
+		file->probe_count, 6, "reserve, __grow_by, __grow_by_and_replace of both strings");
+	for (uint32_t i = 0; i < file->probe_count; i++) {
+		cr_expect_eq(file->probes[i].family, FAMILY_VECTOR);
+		cr_expect(file->probes[i].emulated, "%s", file->probes[i].symbol);
+		cr_expect_eq(file->probes[i].element_bytes,
+			strcmp(file->probes[i].type, "std::string") ? 4 : 1);
+	}
 	free(file);
 }
 

@@ -87,6 +87,27 @@ Test(cxx_vector, inlined_has_no_container)
 	cr_expect_eq(cxx_vector_decode(&process, &probe, &record, &event), -EBADMSG);
 }
 
+Test(cxx_vector, inlined_may_have_one)
+{
+	struct runtime_probe probe = probe_of(CXX_PROBE_INLINED_NEW, 8);
+	struct mt_record record = {
+		.addr = HEADER, .val = {ARRAY, ARRAY + 8000, ARRAY + 8000, 16000}};
+	struct event event = {0};
+
+	probe.attachment.addr.from = MT_FROM_REG;
+	cr_assert_eq(cxx_vector_decode(&process, &probe, &record, &event), 0);
+	cr_expect_eq(event.growth.key, HEADER);
+	cr_expect_eq(event.growth.length, 1000);
+	cr_expect_eq(event.growth.garbage_bytes, malloc_usable(8000));
+	record.val[1] -= 8; /* has room for one more: that is not its header */
+	event = (struct event){0};
+	cr_assert_eq(cxx_vector_decode(&process, &probe, &record, &event), 0);
+	cr_expect_eq(event.growth.key, 0);
+	cr_expect_eq(event.growth.garbage_bytes, malloc_usable(8000));
+	record.val[3] = UINT64_MAX;
+	cr_expect_eq(cxx_vector_decode(&process, &probe, &record, &event), -EBADMSG);
+}
+
 Test(cxx_vector, string_leaves_its_own_buffer)
 {
 	struct runtime_probe probe = probe_of(CXX_PROBE_STRING, 1);
@@ -104,6 +125,80 @@ Test(cxx_vector, string_leaves_its_own_buffer)
 	probe.probe = CXX_PROBE_STRING_RESERVE;
 	record.val[3] = 20; /* has it already */
 	cr_expect_eq(cxx_vector_decode(&process, &probe, &record, &event), -ENODATA);
+}
+
+/* libc++: the first word says whether there is an array, and how large it is. */
+Test(cxx_vector, libcxx_string_grows)
+{
+	struct runtime_probe probe = probe_of(CXX_PROBE_LIBCXX_STRING, 1);
+	struct mt_record record = {.addr = HEADER, .val = {22 << 1, 0, 0, 22, 1, 22}};
+	struct event event = {0};
+
+	cr_assert_eq(cxx_vector_decode(&process, &probe, &record, &event), 0);
+	cr_expect(event.growth.new_container, "what it leaves was no array");
+	cr_expect_eq(event.growth.capacity, 47, "twice as much, to a multiple of 16 with its end");
+	record = (struct mt_record){.addr = HEADER, .val = {49, 47, ARRAY, 47, 100, 47}};
+	event = (struct event){0};
+	cr_assert_eq(cxx_vector_decode(&process, &probe, &record, &event), 0);
+	cr_expect_eq(event.growth.capacity, 159);
+	cr_expect_eq(event.growth.length, 47);
+	cr_expect_eq(event.growth.garbage_bytes, malloc_usable(48));
+	record.val[3] = UINT64_MAX;
+	cr_expect_eq(cxx_vector_decode(&process, &probe, &record, &event), -EBADMSG);
+	probe.element_bytes = 4; /* wchar_t: four fit in itself */
+	record = (struct mt_record){.addr = HEADER, .val = {4 << 1, 0, 0, 4, 1, 4}};
+	event = (struct event){0};
+	cr_assert_eq(cxx_vector_decode(&process, &probe, &record, &event), 0);
+	cr_expect(event.growth.new_container);
+	cr_expect_eq(event.growth.capacity, 11);
+}
+
+Test(cxx_vector, libcxx_string_is_reserved)
+{
+	struct runtime_probe probe = probe_of(CXX_PROBE_LIBCXX_STRING_RESERVE, 1);
+	struct mt_record record = {.addr = HEADER, .val = {49, 40, ARRAY, 100}};
+	struct event event = {0};
+
+	cr_assert_eq(cxx_vector_decode(&process, &probe, &record, &event), 0);
+	cr_expect_eq(event.growth.capacity, 111);
+	cr_expect_eq(event.growth.length, 40);
+	record.val[3] = 47; /* has it already */
+	cr_expect_eq(cxx_vector_decode(&process, &probe, &record, &event), -ENODATA);
+	record.val[0] = 40; /* a short one: its words are text */
+	record.val[1] = UINT64_MAX;
+	record.val[3] = 100;
+	event = (struct event){0};
+	cr_assert_eq(cxx_vector_decode(&process, &probe, &record, &event), 0);
+	cr_expect(event.growth.new_container);
+	cr_expect_not(event.growth.has_length);
+}
+
+Test(cxx_vector, libcxx_string_asks_for_an_array)
+{
+	struct runtime_probe probe = probe_of(CXX_PROBE_LIBCXX_STRING_NEW, 1);
+	struct mt_record record = {.addr = HEADER, .val = {22 << 1, UINT64_MAX, 0, 48}};
+	struct event event = {0};
+
+	cr_assert_eq(cxx_vector_decode(&process, &probe, &record, &event), 0);
+	cr_expect(event.growth.new_container, "what it leaves was no array");
+	cr_expect_eq(event.growth.capacity, 47);
+	cr_expect_eq(event.growth.length, 22, "the other words are text");
+	record = (struct mt_record){.addr = HEADER, .val = {49, 47, ARRAY, 160}};
+	event = (struct event){0};
+	cr_assert_eq(cxx_vector_decode(&process, &probe, &record, &event), 0);
+	cr_expect_eq(event.growth.key, HEADER);
+	cr_expect_eq(event.growth.capacity, 159);
+	cr_expect_eq(event.growth.length, 47);
+	cr_expect_eq(event.growth.garbage_bytes, malloc_usable(48));
+	probe.element_bytes = 4;
+	event = (struct event){0};
+	cr_assert_eq(cxx_vector_decode(&process, &probe, &record, &event), 0);
+	cr_expect_eq(event.growth.capacity, 39);
+	cr_expect_eq(event.growth.garbage_bytes, malloc_usable(192));
+	record.val[3] = UINT64_MAX;
+	cr_expect_eq(cxx_vector_decode(&process, &probe, &record, &event), -EBADMSG);
+	record.val[0] = UINT64_MAX;
+	cr_expect_eq(cxx_vector_decode(&process, &probe, &record, &event), -EBADMSG);
 }
 
 Test(cxx_vector, deque_moves_or_grows)
@@ -164,6 +259,25 @@ Test(cxx_vector, looks_at_a_string)
 	header[0] = HEADER + 16;
 	put(HEADER, header, sizeof(header));
 	cr_expect_eq(look(&probe).liveness, LIVENESS_DEAD, "in itself");
+}
+
+Test(cxx_vector, looks_at_a_string_of_libcxx)
+{
+	struct runtime_probe probe = probe_of(CXX_PROBE_LIBCXX_STRING, 1);
+	const uint64_t good[] = {1009, 100, ARRAY};
+	const uint64_t bad[][3] = {{1008, 100, ARRAY}, {1009, 1009, ARRAY},
+		{1009, UINT64_MAX, ARRAY}, {1009, 100, 0}, {1009, 100, HEADER + 1}, {1, 0, ARRAY},
+		{UINT64_MAX, 100, ARRAY}, {90009, 100, ARRAY}};
+
+	put(HEADER, good, sizeof(good));
+	put_block(1008);
+	cr_expect_eq(look(&probe).length, 100);
+	cr_expect_eq(look(&probe).capacity, 1007);
+	cr_expect_eq(look(&probe).held_bytes, malloc_usable(1008));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		put(HEADER, bad[i], sizeof(bad[i]));
+		cr_expect_eq(look(&probe).liveness, LIVENESS_DEAD, "%zu", i);
+	}
 }
 
 Test(cxx_vector, looks_at_a_deque)

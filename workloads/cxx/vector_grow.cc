@@ -12,6 +12,7 @@ struct Entry {
 };
 
 struct Log {
+	unsigned long added;
 	std::vector<long> values;
 	std::vector<Entry> entries;
 	std::string text;
@@ -30,6 +31,7 @@ struct Log {
 	__attribute__((noinline)) void add_text(char letter)
 	{
 		text.push_back(letter); // TEXT
+		added++; // and is on the stack meanwhile
 	}
 
 	__attribute__((noinline)) void add_job(long job)
@@ -78,7 +80,7 @@ int main()
 		entries.grew(before * sizeof(Entry), log->entries.capacity() * sizeof(Entry));
 		before = log->text.capacity();
 		log->add_text('a');
-		if (before > 15)
+		if (before > std::string().capacity())
 			text.grew(before, log->text.capacity());
 	}
 	for (long i = 0; i < 1000000; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * C++ with libstdc++: the runtime's row. Containers are learned from their growth, there is no list of them
+ * C++ with libstdc++, libc++, abseil and Boost: the runtime's row. Containers are learned from their growth, there is no list of them
  * and no collector that would tell which are alive.
  */
 #include <errno.h>
@@ -16,19 +16,14 @@
 #include "runtime/look_each.h"
 #include "runtime/runtime.h"
 
-/*
- * A hash table does not know the template's arguments; of the others the probe does, so that its address is
- * the number of the type.
- */
-enum {
-	TYPE_HASH_TABLE = 1,
-};
-
 static bool wants(const char *file_name)
 {
-	static const char name[] = "libstdc++.so.";
+	static const char *const names[] = {"libstdc++.so.", "libc++.so."};
 
-	return !strncmp(file_name, name, sizeof(name) - 1);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strncmp(file_name, names[i], strlen(names[i])))
+			return true;
+	return false;
 }
 
 static int process_open(const struct runtime_file *file, struct target_mem *mem,
@@ -53,15 +48,13 @@ static void process_close(struct runtime_process *process)
 	free(process);
 }
 
+/* The address of the probe is the number of the type: of most it knows the template arguments. */
 static int decode(struct runtime_process *process, const struct runtime_probe *probe,
 	const struct mt_record *record, struct event *ret, uint64_t *ret_type)
 {
-	if (probe->probe != CXX_PROBE_NEXT_BUCKETS) {
-		*ret_type = probe->vaddr;
-		return cxx_vector_decode(process, probe, record, ret);
-	}
-	*ret_type = TYPE_HASH_TABLE;
-	return cxx_hash_decode(process, record, ret);
+	*ret_type = probe->vaddr;
+	return cxx_hash_is(probe) ? cxx_hash_decode(process, probe, record, ret)
+				  : cxx_vector_decode(process, probe, record, ret);
 }
 
 /* Where there is no copy of the stack: the library's code has no name to tell it from the user's. */
@@ -84,10 +77,7 @@ static void type_name(struct runtime_process *process, uint64_t type, char *buf,
 {
 	const struct runtime_probe *probe = probe_of_type(process, type);
 
-	text_copy(buf, bytes,
-		type == TYPE_HASH_TABLE ? "std::unordered_map"
-		: probe                 ? probe->type
-					: "");
+	text_copy(buf, bytes, probe ? probe->type : "");
 }
 
 static void look_at(struct runtime_process *process, uint64_t type, enum family family,
@@ -95,12 +85,12 @@ static void look_at(struct runtime_process *process, uint64_t type, enum family 
 {
 	const struct runtime_probe *probe = probe_of_type(process, type);
 
-	if (family == FAMILY_MAP)
-		cxx_hash_look(process, key, length_peak, deep, ret);
-	else if (probe)
-		cxx_vector_look(process, probe, key, length_peak, deep, ret);
-	else
+	if (!probe)
 		*ret = (struct event_look){.family = family, .key = key, .liveness = LIVENESS_DEAD};
+	else if (cxx_hash_is(probe))
+		cxx_hash_look(process, probe, key, length_peak, deep, ret);
+	else
+		cxx_vector_look(process, probe, key, length_peak, deep, ret);
 }
 
 static int look(struct runtime_process *process, enum family family, const uint64_t *keys,

@@ -16,7 +16,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "runtime/cxx/cxx_sequences.h"
+#include "runtime/cxx/cxx_functions.h"
 #include "runtime/binary/elf_file.h"
 #include "runtime/binary/native_code.h"
 #include "runtime/runtime.h"
@@ -79,6 +79,7 @@ static int add_hash_probe(struct elf_file *elf, const struct native_function *ne
 		.probe = CXX_PROBE_NEXT_BUCKETS,
 		.family = FAMILY_MAP,
 		.symbol = "std::_Prime_rehash_policy::_M_next_bkt",
+		.type = "std::unordered_map",
 		.attachment =
 			{
 				.kind = MT_GROW,
@@ -118,15 +119,43 @@ static int find_hash_tables(struct elf_file *elf, struct runtime_file *ret)
 	return 1;
 }
 
+static bool needs_library(struct elf_file *elf)
+{
+	return elf_file_needs(elf, "libstdc++.so") || elf_file_needs(elf, "libc++.so");
+}
+
+/* Linked with it, statically too, or the library itself. */
+static bool uses_libcxx(struct elf_file *elf, const struct runtime_file *file)
+{
+	for (uint32_t i = 0; i < file->probe_count; i++)
+		if (cxx_functions_is_libcxx(&file->probes[i]))
+			return true;
+	return elf_file_needs(elf, "libc++.so");
+}
+
+static void tell(struct elf_file *elf, struct runtime_file *file)
+{
+	if (elf_file_is_library(elf))
+		return;
+	if (uses_libcxx(elf, file))
+		native_add_skip(file, "growth of std::deque", "of libc++ it is not followed");
+	if (!elf_file_has_symbols(elf))
+		native_add_skip(file, "hash tables of abseil and Boost",
+			"known by the names of their functions, which this file does not have");
+}
+
 int cxx_identify(struct elf_file *elf, struct runtime_file *ret)
 {
-	struct runtime_file found = {.runtime = "c++", .version = "C++ (libstdc++)"};
-	bool tables = find_hash_tables(elf, &found), sequences = cxx_sequences_find(elf, &found);
+	struct runtime_file found = {.runtime = "c++"};
+	bool tables = find_hash_tables(elf, &found), functions = cxx_functions_find(elf, &found);
 
 	/* A Go program has its tables elsewhere, and C++ linked into it keeps its symbols with it. */
-	if (!tables && !sequences && !elf_file_needs(elf, "libstdc++.so"))
+	if (!tables && !functions && !needs_library(elf))
 		return 0;
+	text_copy(found.version, sizeof(found.version),
+		uses_libcxx(elf, &found) ? "C++ (libc++)" : "C++ (libstdc++)");
 	native_describe(elf, &found);
+	tell(elf, &found);
 	if (found.probe_count)
 		native_add_skip(&found, "C++ containers from before attach",
 			"followed from their next growth: nothing lists those that are there");

@@ -21,6 +21,9 @@
 #define MAX_BYTES         (1ull << 46)
 #define STRING_LOCAL      16 /* where the buffer within a string is, and its bytes */
 #define DEQUE_BLOCK_BYTES 512
+#define LIBCXX_LONG       1ull /* in the first word of a string: it has an array */
+#define LIBCXX_LOCAL      23   /* bytes of a string within it */
+#define LIBCXX_ALIGNMENT  16   /* to which the bytes of its array are rounded up; 8 since LLVM 19 */
 
 struct vector_header {
 	uint64_t begin, end, limit;
@@ -55,6 +58,22 @@ static uint64_t element_of(const struct runtime_probe *probe)
 static uint64_t block_of_deque(uint64_t element)
 {
 	return element < DEQUE_BLOCK_BYTES ? DEQUE_BLOCK_BYTES / element * element : element;
+}
+
+/* Characters without the 0 behind them. */
+static uint64_t libcxx_local(uint64_t element)
+{
+	return MAX(LIBCXX_LOCAL / element, 2ull) - 1;
+}
+
+/* basic_string::__recommend() */
+static uint64_t libcxx_recommended(uint64_t wanted, uint64_t element)
+{
+	uint64_t step = element < LIBCXX_ALIGNMENT ? LIBCXX_ALIGNMENT / element : 1;
+
+	if (wanted <= libcxx_local(element))
+		return libcxx_local(element);
+	return (wanted + 1 + step - 1) / step * step - 1;
 }
 
 /* ---- growth ---- */
@@ -140,30 +159,77 @@ static int decode_deque(
 	return err;
 }
 
-int cxx_vector_decode(struct runtime_process *process, const struct runtime_probe *probe,
-	const struct mt_record *record, struct event *ret)
+/* libc++: __grow_by(old capacity, more, old length, ...), __grow_by_and_replace(), reserve(wanted). */
+static int decode_libcxx_string(
+	const struct runtime_probe *probe, const struct mt_record *record, struct event *ret)
+{
+	uint64_t element = element_of(probe), local = libcxx_local(element);
+	bool is_long = record->val[0] & LIBCXX_LONG, reserve;
+	uint64_t old = is_long ? (record->val[0] & ~LIBCXX_LONG) - 1 : local;
+	uint64_t length = is_long ? record->val[1] : 0, wanted = record->val[3];
+	int err;
+
+	reserve = probe->probe == CXX_PROBE_LIBCXX_STRING_RESERVE;
+	if (!reserve) {
+		old = record->val[3];
+		length = record->val[5];
+		wanted = MAX(old + record->val[4], 2 * old);
+	}
+	if (old > MAX_BYTES || length > old || wanted > MAX_BYTES)
+		return -EBADMSG;
+	if (wanted <= old)
+		return -ENODATA;
+	wanted = libcxx_recommended(wanted, element);
+	err = fill(
+		ret, record->addr, old == local ? 0 : (old + 1) * element, (wanted + 1) * element);
+	if (err)
+		return err;
+	ret->growth.has_length = is_long || !reserve;
+	ret->growth.length = length;
+	ret->growth.capacity = wanted;
+	return 0;
+}
+
+/* Growth by one: to twice the size, from one that is full. */
+/* However large its array is made, that is what is asked for. */
+static int decode_libcxx_string_new(
+	const struct runtime_probe *probe, const struct mt_record *record, struct event *ret)
+{
+	uint64_t word = record->val[0], element = element_of(probe);
+	uint64_t old = word & LIBCXX_LONG ? (word & ~LIBCXX_LONG) * element : 0;
+	int err;
+
+	if ((word & ~LIBCXX_LONG) > MAX_BYTES && word & LIBCXX_LONG)
+		return -EBADMSG;
+	err = fill(ret, record->addr, old, record->val[3]);
+	if (err)
+		return err;
+	ret->growth.has_length = true;
+	ret->growth.length = word & LIBCXX_LONG ? record->val[1] : (word & 0xff) >> 1;
+	ret->growth.capacity = record->val[3] / element - 1;
+	return 0;
+}
+
+static int decode_inlined(
+	const struct runtime_probe *probe, const struct mt_record *record, struct event *ret)
+{
+	uint64_t old = record->val[2] - record->val[0], now = record->val[3];
+
+	if (probe->attachment.addr.from == MT_FROM_NOTHING)
+		return fill(ret, 0, record->val[0] / 2, record->val[0]);
+	/* What was taken for a header may be none. */
+	if (record->val[1] != record->val[2] || now != 2 * old)
+		return fill(ret, 0, now / 2, now);
+	return decode_vector(probe, record, ret);
+}
+
+static int decode_inlined_deque(
+	const struct runtime_probe *probe, const struct mt_record *record, struct event *ret)
 {
 	uint64_t words = record->val[0] / 8;
 
-	(void)process;
-	if (record->flags & MT_UNREAD)
-		return -ENODATA;
-	switch (probe->probe) {
-	case CXX_PROBE_VECTOR_TWICE:
-	case CXX_PROBE_VECTOR_NEW:
-		return decode_vector(probe, record, ret);
-	case CXX_PROBE_STRING:
-	case CXX_PROBE_STRING_RESERVE:
-		return decode_string(probe, record, ret);
-	case CXX_PROBE_DEQUE:
-		return decode_deque(probe, record, ret);
-	case CXX_PROBE_INLINED_NEW:
-		return fill(ret, 0, record->val[0] / 2, record->val[0]);
-	case CXX_PROBE_DEQUE_NEW:
-		return fill(ret, 0, words > 2 ? (words - 2) / 2 * 8 : 0, record->val[0]);
-	default:
-		return -EBADMSG;
-	}
+	(void)probe;
+	return fill(ret, 0, words > 2 ? (words - 2) / 2 * 8 : 0, record->val[0]);
 }
 
 /* ---- looking ---- */
@@ -227,21 +293,20 @@ static bool read_deque(struct target_mem *mem, uint64_t key, struct extent *ret)
 	return true;
 }
 
-static bool read_extent(struct runtime_process *process, const struct runtime_probe *probe,
-	uint64_t key, struct extent *ret)
+/* A short one is in the header: there is no array. */
+static bool read_libcxx_string(struct target_mem *mem, uint64_t key, struct extent *ret)
 {
-	switch (probe->probe) {
-	case CXX_PROBE_VECTOR_TWICE:
-	case CXX_PROBE_VECTOR_NEW:
-		return read_vector(process->mem, key, ret);
-	case CXX_PROBE_STRING:
-	case CXX_PROBE_STRING_RESERVE:
-		return read_string(process->mem, key, ret);
-	case CXX_PROBE_DEQUE:
-		return read_deque(process->mem, key, ret);
-	default:
+	uint64_t words[3];
+
+	if (target_mem_read(mem, key, words, sizeof(words)) || !(words[0] & LIBCXX_LONG) ||
+		!words[2] || words[0] <= LIBCXX_LOCAL || words[0] > MAX_BYTES ||
+		words[1] >= words[0])
 		return false;
-	}
+	ret->capacity = (words[0] & ~LIBCXX_LONG) - 1;
+	ret->block = words[2];
+	ret->bytes = (ret->capacity + 1) * ret->element_bytes;
+	ret->length = words[1];
+	return true;
 }
 
 /* A deque's array is as long as it ever had to be: it needs one entry for each of its blocks. */
@@ -252,6 +317,48 @@ static uint64_t need_bytes(
 		return malloc_usable(MAX(extent->more_bytes / DEQUE_BLOCK_BYTES + 2, 8ull) * 8) +
 		       extent->more_bytes;
 	return length ? malloc_usable(length * extent->element_bytes) : 0;
+}
+
+/* ---- all ---- */
+
+static const struct {
+	enum cxx_probe probe;
+	int (*decode)(const struct runtime_probe *probe, const struct mt_record *record,
+		struct event *ret);
+	/* NULL = its header is not known */
+	bool (*read)(struct target_mem *mem, uint64_t key, struct extent *ret);
+} shapes[] = {
+	{CXX_PROBE_VECTOR_TWICE, decode_vector, read_vector},
+	{CXX_PROBE_VECTOR_NEW, decode_vector, read_vector},
+	{CXX_PROBE_STRING, decode_string, read_string},
+	{CXX_PROBE_STRING_RESERVE, decode_string, read_string},
+	{CXX_PROBE_LIBCXX_STRING, decode_libcxx_string, read_libcxx_string},
+	{CXX_PROBE_LIBCXX_STRING_RESERVE, decode_libcxx_string, read_libcxx_string},
+	{CXX_PROBE_LIBCXX_STRING_NEW, decode_libcxx_string_new, read_libcxx_string},
+	{CXX_PROBE_DEQUE, decode_deque, read_deque},
+	{CXX_PROBE_INLINED_NEW, decode_inlined, read_vector},
+	{CXX_PROBE_DEQUE_NEW, decode_inlined_deque, NULL},
+};
+
+int cxx_vector_decode(struct runtime_process *process, const struct runtime_probe *probe,
+	const struct mt_record *record, struct event *ret)
+{
+	(void)process;
+	if (record->flags & MT_UNREAD)
+		return -ENODATA;
+	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++)
+		if (shapes[i].probe == probe->probe)
+			return shapes[i].decode(probe, record, ret);
+	return -EBADMSG;
+}
+
+static bool read_extent(struct runtime_process *process, const struct runtime_probe *probe,
+	uint64_t key, struct extent *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++)
+		if (shapes[i].probe == probe->probe)
+			return shapes[i].read && shapes[i].read(process->mem, key, ret);
+	return false;
 }
 
 void cxx_vector_look(struct runtime_process *process, const struct runtime_probe *probe,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* std::vector, std::string and std::deque of libstdc++: growth and looks. Tracer only. */
+/* std::vector, std::string and std::deque of libstdc++ and libc++: growth and looks. Tracer only. */
 #ifndef MEMTRACE_RUNTIME_CXX_VECTOR_H
 #define MEMTRACE_RUNTIME_CXX_VECTOR_H
 
