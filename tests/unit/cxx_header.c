@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "memtrace.h"
-#include "runtime/go/go_code.h"
+#include "runtime/binary/code.h"
 
 /* Instructions of x86_64 */
 #define PUSH_RBX           0x53
@@ -33,7 +33,7 @@ static struct cxx_search search;
 /* Looks from the first call; -1 = nothing is told, else 1000 x register + offset. */
 static int find(const uint8_t *bytes, size_t count)
 {
-	struct go_code code = {.bytes = bytes};
+	struct code code = {.bytes = bytes};
 	struct cxx_header header;
 	size_t call = 0;
 	int found = -1;

@@ -794,7 +794,7 @@ static void check_call_types(struct binary *binary)
 
 	cr_assert(go_pclntab_find_name(&binary->file->table, "runtime.growslice", &growslice));
 	for (i = 0; i < table->func_count && calls < 200; i++) {
-		struct go_code code;
+		struct code code;
 		uint64_t target;
 		size_t at;
 
@@ -805,13 +805,13 @@ static void check_call_types(struct binary *binary)
 			const cs_insn *insn = &code.insns[at];
 			struct go_type type;
 
-			if (!go_code_is_call(insn, &target) || target != growslice.entry)
+			if (!code_is_call(insn, &target) || target != growslice.entry)
 				continue;
 			calls++;
 			found +=
 				!go_call_type_find(binary->file, insn->address + insn->size, &type);
 		}
-		go_code_close(&code);
+		code_close(&code);
 	}
 	cr_expect_gt(calls, 5, "%s", binary->path);
 	cr_expect_geq(found * 10, calls * 9, "%s: %zu of %zu", binary->path, found, calls);

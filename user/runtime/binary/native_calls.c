@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "runtime/binary/elf_file.h"
-#include "runtime/go/go_code.h"
+#include "runtime/binary/code.h"
 
 #define PLT_ENTRY_BYTES 16
 
@@ -84,12 +84,12 @@ static bool calls_slot(const cs_insn *insn, uint64_t slot)
 	       insn->address + insn->size + (uint64_t)operand->mem.disp == slot;
 }
 
-bool native_calls(struct elf_file *elf, const struct go_code *code, size_t i,
-	const struct native_callee *callee)
+bool native_calls(
+	struct elf_file *elf, const struct code *code, size_t i, const struct native_callee *callee)
 {
 	uint64_t target;
 
-	if (!go_code_is_call(&code->insns[i], &target))
+	if (!code_is_call(&code->insns[i], &target))
 		return callee->slot && calls_slot(&code->insns[i], callee->slot);
 	return (callee->direct && target == callee->direct) ||
 	       (callee->slot && is_plt_entry_of(elf, target, callee->slot));
@@ -289,19 +289,19 @@ int native_find_jump_into(
 /* ---- registers ---- */
 
 /* Calls keep it. */
-static bool writes_only_once(const struct go_code *code, size_t at, x86_reg reg)
+static bool writes_only_once(const struct code *code, size_t at, x86_reg reg)
 {
 	for (size_t i = 0; i < code->count; i++) {
 		const cs_insn *insn = &code->insns[i];
 
 		if (i != at && insn->id != X86_INS_POP && insn->id != X86_INS_CALL &&
-			go_code_writes(code, insn, reg))
+			code_writes(code, insn, reg))
 			return false;
 	}
 	return true;
 }
 
-int native_argument_home(const struct go_code *code)
+int native_argument_home(const struct code *code)
 {
 	static const x86_reg kept[] = {
 		X86_REG_RBX, X86_REG_RBP, X86_REG_R12, X86_REG_R13, X86_REG_R14, X86_REG_R15};
@@ -315,8 +315,8 @@ int native_argument_home(const struct go_code *code)
 			for (size_t k = 0; k < ARRAY_SIZE(kept); k++)
 				if (operands[0].reg == kept[k] &&
 					writes_only_once(code, i, kept[k]))
-					return go_code_wire_register(kept[k]);
-		if (insn->id == X86_INS_CALL || go_code_writes(code, insn, X86_REG_RDI))
+					return code_wire_register(kept[k]);
+		if (insn->id == X86_INS_CALL || code_writes(code, insn, X86_REG_RDI))
 			break;
 	}
 	return -1;

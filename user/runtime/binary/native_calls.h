@@ -13,7 +13,7 @@
 #include "runtime/binary/native_code.h"
 
 struct elf_file;
-struct go_code;
+struct code;
 
 /* A function as code reaches it: in this file, through the GOT, or both. 0 = not so. */
 struct native_callee {
@@ -24,7 +24,7 @@ struct native_callee {
 int native_callee_find(struct elf_file *elf, const char *name, struct native_callee *ret);
 
 /* Whether the instruction is a call of it: direct, through the PLT or through the GOT. */
-bool native_calls(struct elf_file *elf, const struct go_code *code, size_t i,
+bool native_calls(struct elf_file *elf, const struct code *code, size_t i,
 	const struct native_callee *callee);
 
 /* Address of a string of .rodata, from its first to its last character; -ENOENT. */
@@ -62,6 +62,6 @@ int native_find_jump_into(
  * The register in which a function keeps its first argument from its entry to the end: a callee-saved one
  * that it writes once. -1 where there is none; else as the wire numbers it.
  */
-int native_argument_home(const struct go_code *code);
+int native_argument_home(const struct code *code);
 
 #endif

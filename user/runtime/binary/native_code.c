@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "runtime/binary/elf_file.h"
-#include "runtime/go/go_code.h"
+#include "runtime/binary/code.h"
 #include "runtime/runtime.h"
 
 #define MAX_ENTRY_INSNS 16
@@ -91,28 +91,13 @@ int native_function_at(struct elf_file *elf, uint64_t pc, struct native_function
 
 /* ---- instructions ---- */
 
-int native_code_open(struct elf_file *elf, const struct native_function *function, size_t max,
-	struct go_code *ret)
+int native_code_open(
+	struct elf_file *elf, const struct native_function *function, size_t max, struct code *ret)
 {
 	uint64_t bytes = MIN(function->end - function->start, max * MAX_INSN_BYTES);
-	struct go_code code = {.bytes = elf_file_bytes(elf, function->start, bytes)};
+	const uint8_t *code = elf_file_bytes(elf, function->start, bytes);
 
-	if (!code.bytes || cs_open(CS_ARCH_X86, CS_MODE_64, &code.handle))
-		return -EBADMSG;
-	cs_option(code.handle, CS_OPT_DETAIL, CS_OPT_ON);
-	code.count = cs_disasm(code.handle, code.bytes, bytes, function->start, max, &code.insns);
-	if (!code.count) {
-		cs_close(&code.handle);
-		return -EBADMSG;
-	}
-	*ret = code;
-	return 0;
-}
-
-void native_code_close(struct go_code *code)
-{
-	cs_free(code->insns, code->count);
-	cs_close(&code->handle);
+	return code && !code_decode(code, bytes, function->start, max, ret) ? 0 : -EBADMSG;
 }
 
 static bool reads(const struct mt_attachment *attachment, int reg)
@@ -127,24 +112,24 @@ static bool reads(const struct mt_attachment *attachment, int reg)
 
 /* The stack pointer counts always: what is on top of the stack tells who called. */
 static bool writes_what_is_read(
-	const struct go_code *code, const cs_insn *insn, const struct mt_attachment *attachment)
+	const struct code *code, const cs_insn *insn, const struct mt_attachment *attachment)
 {
 	static const x86_reg arguments[] = {
 		X86_REG_RDI, X86_REG_RSI, X86_REG_RDX, X86_REG_RCX, X86_REG_R8, X86_REG_R9};
 
 	for (size_t i = 0; i < ARRAY_SIZE(arguments); i++)
-		if (reads(attachment, go_code_wire_register(arguments[i])) &&
-			go_code_writes(code, insn, arguments[i]))
+		if (reads(attachment, code_wire_register(arguments[i])) &&
+			code_writes(code, insn, arguments[i]))
 			return true;
-	return go_code_writes(code, insn, X86_REG_RSP);
+	return code_writes(code, insn, X86_REG_RSP);
 }
 
-static const cs_insn *choose(const struct go_code *code, const struct mt_attachment *attachment)
+static const cs_insn *choose(const struct code *code, const struct mt_attachment *attachment)
 {
 	for (size_t i = 0; i < code->count; i++) {
 		const cs_insn *insn = &code->insns[i];
 
-		if (go_code_is_emulated(insn))
+		if (code_is_emulated(insn))
 			return insn;
 		if (writes_what_is_read(code, insn, attachment) || insn->id == X86_INS_RET)
 			break;
@@ -153,13 +138,13 @@ static const cs_insn *choose(const struct go_code *code, const struct mt_attachm
 }
 
 static int put_at(struct elf_file *elf, const struct native_function *function,
-	const struct go_code *code, const cs_insn *insn, struct runtime_probe *ret)
+	const struct code *code, const cs_insn *insn, struct runtime_probe *ret)
 {
 	uint64_t bytes = MIN((uint64_t)RUNTIME_CODE_BYTES, function->end - insn->address);
 
 	ret->vaddr = insn->address;
 	ret->delta = (int32_t)(insn->address - function->start);
-	ret->emulated = go_code_is_emulated(insn);
+	ret->emulated = code_is_emulated(insn);
 	ret->code_bytes = (uint8_t)bytes;
 	memcpy(ret->code, code->bytes + ret->delta, bytes);
 	return elf_file_offset(elf, ret->vaddr, &ret->file_offset);
@@ -168,18 +153,18 @@ static int put_at(struct elf_file *elf, const struct native_function *function,
 int native_probe_place(
 	struct elf_file *elf, const struct native_function *function, struct runtime_probe *ret)
 {
-	struct go_code code;
+	struct code code;
 	int err = native_code_open(elf, function, MAX_ENTRY_INSNS, &code);
 
 	if (err)
 		return err;
 	err = put_at(elf, function, &code, choose(&code, &ret->attachment), ret);
-	native_code_close(&code);
+	code_close(&code);
 	return err;
 }
 
 int native_probe_add_at(struct elf_file *elf, const struct native_function *function,
-	const struct go_code *code, size_t i, const struct runtime_probe *row,
+	const struct code *code, size_t i, const struct runtime_probe *row,
 	struct runtime_file *file)
 {
 	struct runtime_probe probe = *row;
@@ -209,7 +194,7 @@ int native_probe_add(struct elf_file *elf, const struct native_function *functio
 
 int native_frame_bytes(struct elf_file *elf, const struct native_function *function, int16_t *ret)
 {
-	struct go_code code;
+	struct code code;
 	int bytes = 0, err = native_code_open(elf, function, MAX_FRAME_INSNS, &code);
 
 	if (err)
@@ -232,7 +217,7 @@ int native_frame_bytes(struct elf_file *elf, const struct native_function *funct
 		if (bytes < 0 || bytes > 1024)
 			break;
 	}
-	native_code_close(&code);
+	code_close(&code);
 	return err;
 }
 

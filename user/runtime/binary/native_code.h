@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct elf_file;
-struct go_code;
+struct code;
 struct runtime_file;
 struct runtime_probe;
 
@@ -26,9 +26,8 @@ int native_function_at(struct elf_file *elf, uint64_t pc, struct native_function
  * The first max instructions of a function, with operands; the caller closes them. -EBADMSG where they
  * cannot be decoded.
  */
-int native_code_open(struct elf_file *elf, const struct native_function *function, size_t max,
-	struct go_code *ret);
-void native_code_close(struct go_code *code);
+int native_code_open(
+	struct elf_file *elf, const struct native_function *function, size_t max, struct code *ret);
 
 /*
  * Chooses the instruction: the first one that the kernel emulates, reached by every call, with all that
@@ -44,7 +43,7 @@ int native_probe_add(struct elf_file *elf, const struct native_function *functio
 
 /* The same at that instruction of its code. */
 int native_probe_add_at(struct elf_file *elf, const struct native_function *function,
-	const struct go_code *code, size_t i, const struct runtime_probe *row,
+	const struct code *code, size_t i, const struct runtime_probe *row,
 	struct runtime_file *file);
 
 /*

@@ -21,7 +21,7 @@
 #include "base/mem.h"
 #include "runtime/allocator/allocator_identify.h"
 #include "runtime/binary/native_code.h"
-#include "runtime/go/go_code.h"
+#include "runtime/binary/code.h"
 #include "runtime/runtime.h"
 
 #define REALLOC  "realloc"
@@ -55,7 +55,7 @@ static bool is_move(const cs_insn *insn, x86_reg *ret_to, x86_reg *ret_from)
 }
 
 /* The register into which the function has moved its argument, and that nothing writes up to the call. */
-static x86_reg home_of(const struct go_code *code, x86_reg argument, size_t call)
+static x86_reg home_of(const struct code *code, x86_reg argument, size_t call)
 {
 	x86_reg home = X86_REG_INVALID, to, from;
 
@@ -64,11 +64,11 @@ static x86_reg home_of(const struct go_code *code, x86_reg argument, size_t call
 
 		if (home != X86_REG_INVALID) {
 			if (insn->id != X86_INS_POP && insn->id != X86_INS_CALL &&
-				go_code_writes(code, insn, home))
+				code_writes(code, insn, home))
 				return X86_REG_INVALID;
 		} else if (is_move(insn, &to, &from) && from == argument && is_kept(to)) {
 			home = to;
-		} else if (go_code_writes(code, insn, argument)) {
+		} else if (code_writes(code, insn, argument)) {
 			break;
 		}
 	}
@@ -76,22 +76,22 @@ static x86_reg home_of(const struct go_code *code, x86_reg argument, size_t call
 }
 
 /* What writes an argument of the call, in its own block; NULL. */
-static const cs_insn *setter_of(const struct go_code *code, size_t call, x86_reg argument)
+static const cs_insn *setter_of(const struct code *code, size_t call, x86_reg argument)
 {
 	for (size_t i = call; i-- > 0 && call - i <= ARGUMENT_WINDOW;) {
 		const cs_insn *insn = &code->insns[i];
 		uint64_t target;
 
-		if (insn->id == X86_INS_CALL || go_code_is_jump(insn, &target))
+		if (insn->id == X86_INS_CALL || code_is_jump(insn, &target))
 			break;
-		if (go_code_writes(code, insn, argument))
+		if (code_writes(code, insn, argument))
 			return insn;
 	}
 	return NULL;
 }
 
 /* The register that an argument of the call is a copy of. */
-static x86_reg source_of(const struct go_code *code, size_t call, x86_reg argument)
+static x86_reg source_of(const struct code *code, size_t call, x86_reg argument)
 {
 	const cs_insn *insn = setter_of(code, call, argument);
 	x86_reg to, from;
@@ -99,7 +99,7 @@ static x86_reg source_of(const struct go_code *code, size_t call, x86_reg argume
 	return insn && is_move(insn, &to, &from) && to == argument ? from : X86_REG_INVALID;
 }
 
-static bool is_constant(const struct go_code *code, size_t call, x86_reg argument, int64_t value)
+static bool is_constant(const struct code *code, size_t call, x86_reg argument, int64_t value)
 {
 	const cs_insn *insn = setter_of(code, call, argument);
 
@@ -109,8 +109,7 @@ static bool is_constant(const struct go_code *code, size_t call, x86_reg argumen
 }
 
 /* Where the kernel emulates an instruction and the call's result is still in a register: its index. */
-static int place_behind(
-	const struct go_code *code, size_t call, size_t *ret_at, x86_reg *ret_holder)
+static int place_behind(const struct code *code, size_t call, size_t *ret_at, x86_reg *ret_holder)
 {
 	x86_reg copy = X86_REG_INVALID, to, from;
 	bool in_rax = true;
@@ -120,7 +119,7 @@ static int place_behind(
 
 		if (!in_rax && copy == X86_REG_INVALID)
 			break;
-		if (go_code_is_emulated(insn)) {
+		if (code_is_emulated(insn)) {
 			*ret_at = i;
 			*ret_holder = in_rax ? X86_REG_RAX : copy;
 			return 0;
@@ -129,21 +128,21 @@ static int place_behind(
 			break;
 		if (in_rax && is_move(insn, &to, &from) && from == X86_REG_RAX && is_kept(to))
 			copy = to;
-		else if (copy != X86_REG_INVALID && go_code_writes(code, insn, copy))
+		else if (copy != X86_REG_INVALID && code_writes(code, insn, copy))
 			copy = X86_REG_INVALID;
-		in_rax &= !go_code_writes(code, insn, X86_REG_RAX);
+		in_rax &= !code_writes(code, insn, X86_REG_RAX);
 	}
 	return -ENOENT;
 }
 
 static struct mt_source in(x86_reg reg)
 {
-	return (struct mt_source){MT_FROM_REG, (uint8_t)go_code_wire_register(reg), 0};
+	return (struct mt_source){MT_FROM_REG, (uint8_t)code_wire_register(reg), 0};
 }
 
 /* Is it one of the three, and of which register is the size of the old chunk a copy? */
 static bool does_the_work(
-	const struct go_code *code, size_t call, enum c_probe *ret_probe, x86_reg *ret_size)
+	const struct code *code, size_t call, enum c_probe *ret_probe, x86_reg *ret_size)
 {
 	x86_reg second = source_of(code, call, X86_REG_RSI);
 	x86_reg third = source_of(code, call, X86_REG_RDX);
@@ -161,7 +160,7 @@ static bool does_the_work(
 }
 
 static int add_call(struct elf_file *elf, const struct native_function *function,
-	const struct go_code *code, size_t call, struct runtime_file *file)
+	const struct code *code, size_t call, struct runtime_file *file)
 {
 	struct runtime_probe row = {.family = FAMILY_ARRAY, .symbol = REALLOC};
 	x86_reg size, old = home_of(code, X86_REG_RDI, call), holder;
@@ -197,13 +196,13 @@ static void add_probes(
 	struct elf_file *elf, const struct native_function *function, struct runtime_file *file)
 {
 	size_t heap = 0, mapped = 0;
-	struct go_code code;
+	struct code code;
 	int err = native_code_open(elf, function, MAX_INSNS, &code);
 
 	if (!err) {
 		for (size_t i = 0; i < code.count && !err; i++)
 			err = add_call(elf, function, &code, i, file);
-		native_code_close(&code);
+		code_close(&code);
 	}
 	for (uint32_t i = 0; i < file->probe_count; i++) {
 		mapped += file->probes[i].probe == C_PROBE_MAPPED;

@@ -10,7 +10,7 @@
 #include "runtime/cxx/cxx_name.h"
 #include "runtime/cxx/cxx_search.h"
 #include "runtime/binary/elf_file.h"
-#include "runtime/go/go_code.h"
+#include "runtime/binary/code.h"
 
 #define MAX_ELEMENT (1u << 20)
 
@@ -25,7 +25,7 @@ static uint32_t element_of_limit(uint64_t limit, uint64_t most)
  * movabs $limit, reg. Other limits are derived from it. Those of libstdc++ are larger (twice as many elements would
  * be too many for a size_t), so the largest element is right; libc++ compares with half of it, too.
  */
-uint32_t cxx_elements_in(const struct go_code *code, size_t from, size_t to, bool libcxx)
+uint32_t cxx_elements_in(const struct code *code, size_t from, size_t to, bool libcxx)
 {
 	uint32_t found = 0;
 
@@ -66,19 +66,19 @@ static uint32_t element_of_class(struct cxx_search *search, const struct cxx_fou
 {
 	struct limit_search limit = {
 		found->name, (size_t)(strstr(found->name, found->member->name) - found->name), {0}};
-	struct go_code code;
+	struct code code;
 	uint32_t bytes;
 
 	elf_file_each_function(search->elf, take_limit, &limit);
 	if (!limit.found.start || native_code_open(search->elf, &limit.found, CXX_MAX_INSNS, &code))
 		return 0;
 	bytes = cxx_elements_in(&code, 0, code.count, false);
-	native_code_close(&code);
+	code_close(&code);
 	return bytes;
 }
 
 uint32_t cxx_elements_of(struct cxx_search *search, const struct cxx_found *found,
-	const struct go_code *code, const char *type)
+	const struct code *code, const char *type)
 {
 	static const struct {
 		const char *type;

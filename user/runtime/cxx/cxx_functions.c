@@ -16,7 +16,7 @@
 #include "runtime/cxx/cxx_search.h"
 #include "runtime/binary/demangle.h"
 #include "runtime/binary/elf_file.h"
-#include "runtime/go/go_code.h"
+#include "runtime/binary/code.h"
 #include "runtime/runtime.h"
 
 #define OPERATOR_NEW "_Znwm"
@@ -56,19 +56,19 @@ bool cxx_search_has(const struct cxx_search *search, enum cxx_probe probe)
 /* ---- operator new ---- */
 
 /* RDI is a constant: what is made there is one object. */
-static bool asks_for_constant(const struct go_code *code, size_t call)
+static bool asks_for_constant(const struct code *code, size_t call)
 {
 	for (size_t i = call; i-- > 0 && call - i <= ARGUMENT_WINDOW;) {
 		const cs_insn *insn = &code->insns[i];
 
-		if (go_code_writes(code, insn, X86_REG_RDI))
+		if (code_writes(code, insn, X86_REG_RDI))
 			return insn->id == X86_INS_MOV &&
 			       insn->detail->x86.operands[1].type == X86_OP_IMM;
 	}
 	return false;
 }
 
-bool cxx_search_makes_array(struct cxx_search *search, const struct go_code *code, size_t i)
+bool cxx_search_makes_array(struct cxx_search *search, const struct code *code, size_t i)
 {
 	return search->has_new && native_calls(search->elf, code, i, &search->new) &&
 	       !asks_for_constant(code, i);
@@ -90,7 +90,7 @@ struct mt_attachment cxx_search_attachment(const struct cxx_header *header)
 
 /* `this` is the header, wherever it is kept: of a vector, or of a string of libc++. */
 int cxx_search_add_calls(struct cxx_search *search, const struct native_function *function,
-	const struct go_code *code, struct runtime_probe *row)
+	const struct code *code, struct runtime_probe *row)
 {
 	int home = native_argument_home(code), err = -ENOENT;
 
@@ -120,7 +120,7 @@ static void add_named(struct cxx_search *search, const struct cxx_found *found)
 	struct runtime_probe row = {
 		.probe = found->member->probe, .family = cxx_member_family(found->member->probe)};
 	char readable[2048];
-	struct go_code code;
+	struct code code;
 	int err;
 
 	if (native_code_open(search->elf, &found->function, CXX_MAX_INSNS, &code)) {
@@ -142,7 +142,7 @@ static void add_named(struct cxx_search *search, const struct cxx_found *found)
 	search->dropped += err == -ENOSPC;
 	/* A string's function may leave it to another one. */
 	search->unseen += err && err != -ENOSPC && row.probe != CXX_PROBE_LIBCXX_STRING_NEW;
-	native_code_close(&code);
+	code_close(&code);
 }
 
 static void add_all_named(struct cxx_search *search, enum family family)

@@ -18,7 +18,7 @@
 
 #include "base/mem.h"
 #include "runtime/cxx/cxx_search.h"
-#include "runtime/go/go_code.h"
+#include "runtime/binary/code.h"
 
 #define LIMIT_OFFSET 16   /* of the end of the capacity in the header */
 #define MAX_STEPS    1024 /* instructions from the call to where it is written */
@@ -42,7 +42,7 @@ static bool access_of(const cs_insn *insn, struct access *ret)
 
 		if (operand->type != X86_OP_MEM || operand->mem.index != X86_REG_INVALID ||
 			operand->mem.segment != X86_REG_INVALID ||
-			go_code_wire_register(operand->mem.base) < 0)
+			code_wire_register(operand->mem.base) < 0)
 			continue;
 		/* capstone 4 does not say it of vector registers. */
 		*ret = (struct access){operand->mem.base, operand->mem.disp, operand->size,
@@ -62,7 +62,7 @@ static bool calls_keep(x86_reg reg)
 }
 
 /* The register that it has got its value from, once before the call; X86_REG_INVALID = none. */
-static x86_reg copied_from(const struct go_code *code, size_t call, x86_reg reg)
+static x86_reg copied_from(const struct code *code, size_t call, x86_reg reg)
 {
 	x86_reg from = X86_REG_INVALID;
 
@@ -85,7 +85,7 @@ static bool covers(const struct access *access, x86_reg base, int64_t offset)
 	       access->offset + access->bytes >= offset + 8;
 }
 
-static bool is_written(const struct go_code *code, x86_reg base, int64_t offset)
+static bool is_written(const struct code *code, x86_reg base, int64_t offset)
 {
 	struct access access;
 
@@ -97,7 +97,7 @@ static bool is_written(const struct go_code *code, x86_reg base, int64_t offset)
 }
 
 /* Whether all its words are made 0 somewhere, one by one or several at once. */
-static bool is_made_empty(const struct go_code *code, x86_reg base, int64_t offset)
+static bool is_made_empty(const struct code *code, x86_reg base, int64_t offset)
 {
 	bool empty[3] = {false};
 
@@ -125,7 +125,7 @@ static bool takes_address(const cs_insn *insn, x86_reg base, int64_t offset)
 }
 
 /* Before the call, by the register or by what it is a copy of. */
-static bool is_read_before(const struct go_code *code, size_t call, x86_reg base, int64_t offset)
+static bool is_read_before(const struct code *code, size_t call, x86_reg base, int64_t offset)
 {
 	x86_reg from = copied_from(code, call, base);
 	struct access access;
@@ -141,8 +141,8 @@ static bool is_read_before(const struct go_code *code, size_t call, x86_reg base
 }
 
 /* Whether the end of the capacity of a vector that has grown is written there. */
-static bool is_end_of_growth(const struct go_code *code, size_t call, size_t i,
-	struct cxx_header *ret, x86_reg *ret_base)
+static bool is_end_of_growth(
+	const struct code *code, size_t call, size_t i, struct cxx_header *ret, x86_reg *ret_base)
 {
 	struct access access;
 	int64_t offset;
@@ -158,14 +158,14 @@ static bool is_end_of_growth(const struct go_code *code, size_t call, size_t i,
 	/* On the stack registers are saved, too; a vector begins there as an empty one. */
 	if (access.base == X86_REG_RSP && !is_made_empty(code, access.base, offset))
 		return false;
-	*ret = (struct cxx_header){(uint8_t)go_code_wire_register(access.base), (int16_t)offset};
+	*ret = (struct cxx_header){(uint8_t)code_wire_register(access.base), (int16_t)offset};
 	*ret_base = access.base;
 	return true;
 }
 
 /* ---- the way from the call ---- */
 
-static size_t index_of(const struct go_code *code, uint64_t addr)
+static size_t index_of(const struct code *code, uint64_t addr)
 {
 	size_t low = 0, high = code->count;
 
@@ -187,7 +187,7 @@ struct way {
 	bool *seen;
 };
 
-static void go_to(struct way *way, const struct go_code *code, size_t i)
+static void go_to(struct way *way, const struct code *code, size_t i)
 {
 	if (i >= code->count || way->seen[i] || way->count == MAX_STEPS)
 		return;
@@ -196,30 +196,30 @@ static void go_to(struct way *way, const struct go_code *code, size_t i)
 }
 
 /* Whether any instruction up to there writes the register. */
-static bool writes(const struct way *way, const struct go_code *code, size_t count, x86_reg reg)
+static bool writes(const struct way *way, const struct code *code, size_t count, x86_reg reg)
 {
 	for (size_t i = 0; i < count; i++) {
 		const cs_insn *insn = &code->insns[way->list[i]];
 
-		if (insn->id != X86_INS_CALL && go_code_writes(code, insn, reg))
+		if (insn->id != X86_INS_CALL && code_writes(code, insn, reg))
 			return true;
 	}
 	return false;
 }
 
-static void step(struct way *way, const struct go_code *code, size_t i)
+static void step(struct way *way, const struct code *code, size_t i)
 {
 	const cs_insn *insn = &code->insns[i];
 	uint64_t target;
 
-	if (go_code_is_jump(insn, &target))
+	if (code_is_jump(insn, &target))
 		go_to(way, code, index_of(code, target));
 	if (insn->id != X86_INS_JMP && insn->id != X86_INS_RET && insn->id != X86_INS_UD2)
 		go_to(way, code, i + 1);
 }
 
 bool cxx_search_header(
-	struct cxx_search *search, const struct go_code *code, size_t call, struct cxx_header *ret)
+	struct cxx_search *search, const struct code *code, size_t call, struct cxx_header *ret)
 {
 	struct way way = {.seen = xcalloc(code->count, sizeof(bool))};
 	struct cxx_header header;

@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "runtime/cxx/cxx_search.h"
 #include "runtime/binary/elf_file.h"
-#include "runtime/go/go_code.h"
+#include "runtime/binary/code.h"
 #include "runtime/runtime.h"
 
 #define MAX_NEW_BYTES   256
@@ -138,14 +138,14 @@ static void add_callers(struct cxx_search *search)
 /* ---- calls of operator new ---- */
 
 /* Several containers may grow in one function: the check of the length is not far from its call. */
-static uint32_t element_of_call(const struct go_code *code, size_t call, bool libcxx)
+static uint32_t element_of_call(const struct code *code, size_t call, bool libcxx)
 {
 	uint32_t bytes = cxx_elements_in(code, call - MIN(call, (size_t)SIZE_WINDOW), call, libcxx);
 
 	return bytes ? bytes : cxx_elements_in(code, 0, code->count, libcxx);
 }
 
-static size_t count_calls(struct cxx_search *search, const struct go_code *code)
+static size_t count_calls(struct cxx_search *search, const struct code *code)
 {
 	size_t calls = 0;
 
@@ -165,8 +165,7 @@ static struct mt_attachment attachment_without(uint32_t element_bytes)
 }
 
 static void add_call(struct cxx_search *search, const struct literal *literal,
-	const struct native_function *function, const struct go_code *code, size_t call,
-	size_t calls)
+	const struct native_function *function, const struct code *code, size_t call, size_t calls)
 {
 	struct runtime_probe row = {.probe = literal->probe, .family = FAMILY_VECTOR};
 	bool vector = literal->probe != CXX_PROBE_DEQUE_NEW;
@@ -193,7 +192,7 @@ static void add_call(struct cxx_search *search, const struct literal *literal,
 
 /* Returns how many calls of operator new there are. */
 static size_t add_calls(struct cxx_search *search, const struct literal *literal,
-	const struct native_function *function, const struct go_code *code)
+	const struct native_function *function, const struct code *code)
 {
 	size_t calls = count_calls(search, code);
 
@@ -215,7 +214,7 @@ static void add_inlined(struct cxx_search *search, const struct literal *literal
 	const struct native_function *function, bool again)
 {
 	struct native_function hot;
-	struct go_code code;
+	struct code code;
 	size_t calls;
 
 	if (native_code_open(search->elf, function, CXX_MAX_INSNS, &code)) {
@@ -223,7 +222,7 @@ static void add_inlined(struct cxx_search *search, const struct literal *literal
 		return;
 	}
 	calls = add_calls(search, literal, function, &code);
-	native_code_close(&code);
+	code_close(&code);
 	if (calls)
 		return;
 	if (again && native_find_jump_into(search->elf, function, &hot) == 0) {
@@ -244,7 +243,7 @@ static bool looks_like_new(struct elf_file *elf, uint64_t addr)
 {
 	struct native_function function;
 	bool never_zero = false, handler = false;
-	struct go_code code;
+	struct code code;
 
 	if (native_function_at(elf, addr, &function) || function.start != addr ||
 		function.end - function.start > MAX_NEW_BYTES ||
@@ -258,13 +257,13 @@ static bool looks_like_new(struct elf_file *elf, uint64_t addr)
 			      operands[1].reg == X86_REG_RDI;
 		handler |= insn->id == X86_INS_CALL && operands[0].type == X86_OP_REG;
 	}
-	native_code_close(&code);
+	code_close(&code);
 	return never_zero && handler;
 }
 
 static void find_nameless_new(struct cxx_search *search)
 {
-	struct go_code code;
+	struct code code;
 
 	for (size_t i = 0; i < search->inlined_count && !search->has_new; i++) {
 		uint64_t target;
@@ -273,12 +272,12 @@ static void find_nameless_new(struct cxx_search *search)
 			    search->elf, &search->inlined[i].function, CXX_MAX_INSNS, &code))
 			continue;
 		for (size_t k = 0; k < code.count && !search->has_new; k++) {
-			search->has_new = go_code_is_call(&code.insns[k], &target) &&
+			search->has_new = code_is_call(&code.insns[k], &target) &&
 					  looks_like_new(search->elf, target);
 			if (search->has_new)
 				search->new.direct = target;
 		}
-		native_code_close(&code);
+		code_close(&code);
 	}
 }
 

@@ -14,7 +14,7 @@
 #include "base/text.h"
 #include "runtime/cxx/cxx_search.h"
 #include "runtime/binary/elf_file.h"
-#include "runtime/go/go_code.h"
+#include "runtime/binary/code.h"
 #include "runtime/runtime.h"
 
 #define NEXT_PRIME "_ZNSt3__112__next_primeEm"
@@ -47,14 +47,14 @@ static bool calls_keep(x86_reg reg)
 }
 
 /* The register with the table; -1 where the number of buckets is not asked for next. */
-static int table_behind(const struct go_code *code, size_t call)
+static int table_behind(const struct code *code, size_t call)
 {
 	for (size_t i = call + 1; i < code->count && i <= call + LOAD_WINDOW; i++) {
-		struct go_code_memory memory;
+		struct code_memory memory;
 
-		if (go_code_is_load(&code->insns[i], &memory) && memory.disp == COUNT_OFFSET &&
+		if (code_is_load(&code->insns[i], &memory) && memory.disp == COUNT_OFFSET &&
 			calls_keep(memory.base))
-			return go_code_wire_register(memory.base);
+			return code_wire_register(memory.base);
 		if (code->insns[i].id != X86_INS_MOV)
 			break;
 	}
@@ -75,7 +75,7 @@ static bool take_call(uint64_t pc, void *arg)
 		.symbol = "std::__next_prime, call of",
 		.type = "std::unordered_map"};
 	struct native_function function;
-	struct go_code code;
+	struct code code;
 	size_t call = 0;
 	int table;
 
@@ -98,7 +98,7 @@ static bool take_call(uint64_t pc, void *arg)
 					   search->file) != 0;
 		places->count++;
 	}
-	native_code_close(&code);
+	code_close(&code);
 	return false;
 }
 

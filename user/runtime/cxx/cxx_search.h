@@ -19,7 +19,7 @@
 #define CXX_LIBCXX_VECTOR "std::vector of libc++, inlined"
 
 struct elf_file;
-struct go_code;
+struct code;
 struct runtime_file;
 struct runtime_probe;
 
@@ -52,11 +52,11 @@ struct cxx_search {
 bool cxx_search_has(const struct cxx_search *search, enum cxx_probe probe);
 
 /* Whether it calls operator new there, with a size that is no constant: what is made is an array. */
-bool cxx_search_makes_array(struct cxx_search *search, const struct go_code *code, size_t i);
+bool cxx_search_makes_array(struct cxx_search *search, const struct code *code, size_t i);
 
 /* Probes those calls in a function of a vector with a name, where its header can be told; -ENOENT, -ENOSPC. */
 int cxx_search_add_calls(struct cxx_search *search, const struct native_function *function,
-	const struct go_code *code, struct runtime_probe *row);
+	const struct code *code, struct runtime_probe *row);
 
 /*
  * Where the header of the vector lies for which an array is made at the call, found by the words that are read
@@ -69,7 +69,7 @@ struct cxx_header {
 };
 
 bool cxx_search_header(
-	struct cxx_search *search, const struct go_code *code, size_t call, struct cxx_header *ret);
+	struct cxx_search *search, const struct code *code, size_t call, struct cxx_header *ret);
 
 /* A probe at the call: the header's three words, and the bytes of the new array. */
 struct mt_attachment cxx_search_attachment(const struct cxx_header *header);
@@ -83,10 +83,10 @@ size_t cxx_search_primes(struct cxx_search *search);
 /* ---- bytes of an element: cxx_elements.c ---- */
 
 /* As the instructions [from, to) limit the number of elements; 0 = they do not. */
-uint32_t cxx_elements_in(const struct go_code *code, size_t from, size_t to, bool libcxx);
+uint32_t cxx_elements_in(const struct code *code, size_t from, size_t to, bool libcxx);
 
 /* Of the container that a function with a name belongs to; type is its name. 0 = not known. */
 uint32_t cxx_elements_of(struct cxx_search *search, const struct cxx_found *found,
-	const struct go_code *code, const char *type);
+	const struct code *code, const char *type);
 
 #endif

@@ -16,7 +16,7 @@
 #include "runtime/binary/elf_file.h"
 #include "runtime/binary/native_calls.h"
 #include "runtime/binary/native_code.h"
-#include "runtime/go/go_code.h"
+#include "runtime/binary/code.h"
 #include "runtime/runtime.h"
 
 #define MAX_INSNS 256
@@ -45,7 +45,7 @@ static bool is_memory(const cs_x86_op *operand, int64_t disp)
 static bool uses(struct elf_file *elf, const char *name, unsigned int id, int64_t disp)
 {
 	struct native_function function;
-	struct go_code code;
+	struct code code;
 	bool does = false;
 
 	if (native_function_find(elf, name, &function) ||
@@ -57,7 +57,7 @@ static bool uses(struct elf_file *elf, const char *name, unsigned int id, int64_
 		does = code.insns[i].id == id && x86->op_count &&
 		       is_memory(&x86->operands[x86->op_count - 1], disp);
 	}
-	native_code_close(&code);
+	code_close(&code);
 	return does;
 }
 
@@ -69,7 +69,7 @@ static bool has_known_layout(struct elf_file *elf)
 
 /* ---- realloc_arrays() ---- */
 
-static bool stores_to(const struct go_code *code, int64_t disp)
+static bool stores_to(const struct code *code, int64_t disp)
 {
 	for (size_t i = 0; i < code->count; i++)
 		if (code->insns[i].id == X86_INS_MOV &&
@@ -79,7 +79,7 @@ static bool stores_to(const struct go_code *code, int64_t disp)
 }
 
 /* Calls of the one, of the other, of anything. */
-static void count_calls(const struct search *search, const struct go_code *code, size_t ret[3])
+static void count_calls(const struct search *search, const struct code *code, size_t ret[3])
 {
 	for (size_t i = 0; i < code->count; i++) {
 		if (code->insns[i].id != X86_INS_CALL)
@@ -95,7 +95,7 @@ static bool take_call(uint64_t pc, void *arg)
 	struct search *search = arg;
 	struct native_function function;
 	size_t calls[3] = {0};
-	struct go_code code;
+	struct code code;
 
 	if (native_function_at(search->elf, pc, &function) ||
 		native_code_open(search->elf, &function, MAX_INSNS, &code))
@@ -107,7 +107,7 @@ static bool take_call(uint64_t pc, void *arg)
 		search->function = function;
 		search->call = pc;
 	}
-	native_code_close(&code);
+	code_close(&code);
 	return false;
 }
 
@@ -124,7 +124,7 @@ static int find(struct search *search)
 static int add_probe(const struct search *search, struct runtime_file *file)
 {
 	struct runtime_probe row = {.family = FAMILY_MAP, .symbol = "g_hash_table_resize"};
-	struct go_code code;
+	struct code code;
 	size_t call = 0;
 	int home, err = -1;
 
@@ -144,7 +144,7 @@ static int add_probe(const struct search *search, struct runtime_file *file)
 		};
 		err = native_probe_add_at(search->elf, &search->function, &code, call, &row, file);
 	}
-	native_code_close(&code);
+	code_close(&code);
 	return err;
 }
 

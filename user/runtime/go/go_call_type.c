@@ -22,11 +22,11 @@ static bool calls_growslice(struct go_file *file, const cs_insn *insn)
 	struct go_func func;
 	uint64_t target;
 
-	return go_code_is_call(insn, &target) && go_pclntab_find(&file->table, target, &func) &&
+	return code_is_call(insn, &target) && go_pclntab_find(&file->table, target, &func) &&
 	       func.entry == target && !strncmp(func.name, GROWSLICE, sizeof(GROWSLICE) - 1);
 }
 
-static const cs_insn *find_call(const struct go_code *code, uint64_t return_pc, size_t *ret_index)
+static const cs_insn *find_call(const struct code *code, uint64_t return_pc, size_t *ret_index)
 {
 	size_t low = 0, high = code->count;
 
@@ -44,20 +44,20 @@ static const cs_insn *find_call(const struct go_code *code, uint64_t return_pc, 
 	return &code->insns[low - 1];
 }
 
-static bool is_jumped_into(const struct go_code *code, uint64_t after, uint64_t last)
+static bool is_jumped_into(const struct code *code, uint64_t after, uint64_t last)
 {
 	uint64_t target;
 	size_t i;
 
 	for (i = 0; i < code->count; i++)
-		if (go_code_is_jump(&code->insns[i], &target) && target > after && target <= last)
+		if (code_is_jump(&code->insns[i], &target) && target > after && target <= last)
 			return true;
 	return false;
 }
 
 /* The lea that sets reg for the call at index call. */
 static const cs_insn *find_lea(
-	const struct go_code *code, size_t call, x86_reg reg, uint64_t *ret_addr)
+	const struct code *code, size_t call, x86_reg reg, uint64_t *ret_addr)
 {
 	size_t i;
 
@@ -65,10 +65,10 @@ static const cs_insn *find_lea(
 		const cs_insn *insn = &code->insns[i];
 		x86_reg written;
 
-		if (go_code_is_lea_address(insn, &written, ret_addr) && written == reg)
+		if (code_is_lea_address(insn, &written, ret_addr) && written == reg)
 			return insn;
 		if (insn->id == X86_INS_JMP || insn->id == X86_INS_RET ||
-			go_code_writes(code, insn, reg))
+			code_writes(code, insn, reg))
 			return NULL;
 	}
 	return NULL;
@@ -78,7 +78,7 @@ int go_call_type_find(struct go_file *file, uint64_t return_pc, struct go_type *
 {
 	x86_reg reg = file->facts.minor <= 19 ? X86_REG_RAX : X86_REG_RSI;
 	const cs_insn *call, *lea = NULL;
-	struct go_code code;
+	struct code code;
 	struct go_func func;
 	uint64_t type = 0;
 	size_t index;
@@ -91,6 +91,6 @@ int go_call_type_find(struct go_file *file, uint64_t return_pc, struct go_type *
 		lea = find_lea(&code, index, reg, &type);
 	if (lea && is_jumped_into(&code, lea->address, call->address))
 		lea = NULL;
-	go_code_close(&code);
+	code_close(&code);
 	return lea ? go_type_read(file, type, ret) : -ENOENT;
 }

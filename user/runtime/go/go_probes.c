@@ -52,7 +52,7 @@ struct row {
 	enum family family;
 	struct mt_attachment attachment;
 	/* Chooses the instruction and may change the attachment; NULL = not found. */
-	const char *(*place)(struct go_file *file, const struct go_code *code, struct place *ret);
+	const char *(*place)(struct go_file *file, const struct code *code, struct place *ret);
 };
 
 /* ---- entry ---- */
@@ -76,7 +76,7 @@ static bool is_push_rbp(const cs_insn *insn)
 	       insn->detail->x86.operands[0].reg == X86_REG_RBP;
 }
 
-static const char *place_entry(struct go_file *file, const struct go_code *code, struct place *ret)
+static const char *place_entry(struct go_file *file, const struct code *code, struct place *ret)
 {
 	const cs_insn *insn = code->insns;
 
@@ -102,11 +102,11 @@ static const char *place_entry(struct go_file *file, const struct go_code *code,
 }
 
 /* Called all the time: nothing but a cheap probe will do. */
-static const char *place_access(struct go_file *file, const struct go_code *code, struct place *ret)
+static const char *place_access(struct go_file *file, const struct code *code, struct place *ret)
 {
 	const char *reason = place_entry(file, code, ret);
 
-	return !reason && !go_code_is_emulated(ret->insn)
+	return !reason && !code_is_emulated(ret->insn)
 		       ? "its entry has no instruction that the kernel emulates"
 		       : reason;
 }
@@ -115,23 +115,23 @@ static const char *place_access(struct go_file *file, const struct go_code *code
 
 static bool is_stack_load(const cs_insn *insn, x86_reg reg, int16_t *ret_offset)
 {
-	struct go_code_memory load;
+	struct code_memory load;
 
-	if (!go_code_is_load(insn, &load) || load.reg != reg || load.base != X86_REG_RSP ||
+	if (!code_is_load(insn, &load) || load.reg != reg || load.base != X86_REG_RSP ||
 		load.disp < 0 || load.disp > INT16_MAX)
 		return false;
 	*ret_offset = (int16_t)load.disp;
 	return true;
 }
 
-static const cs_insn *find_only_call(const struct go_code *code, uint64_t target, size_t *ret_index)
+static const cs_insn *find_only_call(const struct code *code, uint64_t target, size_t *ret_index)
 {
 	const cs_insn *found = NULL;
 	uint64_t called;
 	size_t i;
 
 	for (i = 0; i < code->count; i++) {
-		if (!go_code_is_call(&code->insns[i], &called) || called != target)
+		if (!code_is_call(&code->insns[i], &called) || called != target)
 			continue;
 		if (found)
 			return NULL;
@@ -142,7 +142,7 @@ static const cs_insn *find_only_call(const struct go_code *code, uint64_t target
 }
 
 /* memmove(to RAX, from RBX, bytes RCX): the new array, the old one, what is kept of it. */
-static const char *place_copy(struct go_file *file, const struct go_code *code, struct place *ret)
+static const char *place_copy(struct go_file *file, const struct code *code, struct place *ret)
 {
 	struct go_func memmove_func;
 	size_t at;
@@ -159,8 +159,7 @@ static const char *place_copy(struct go_file *file, const struct go_code *code, 
  * growslice ends with memmove(to RAX, from RBX, bytes RCX) and then loads what it returns from its
  * frame: array to RAX, length to RBX, capacity to RCX.
  */
-static const char *place_growslice(
-	struct go_file *file, const struct go_code *code, struct place *ret)
+static const char *place_growslice(struct go_file *file, const struct code *code, struct place *ret)
 {
 	int16_t array, length, capacity;
 	const char *reason = place_copy(file, code, ret);
@@ -178,7 +177,7 @@ static const char *place_growslice(
 
 /* strings.(*Builder).grow then loads the new slice's array to RAX and its capacity to RCX. */
 static const char *place_builder_grow(
-	struct go_file *file, const struct go_code *code, struct place *ret)
+	struct go_file *file, const struct code *code, struct place *ret)
 {
 	const char *reason = place_copy(file, code, ret);
 	int16_t array, capacity;
@@ -200,17 +199,17 @@ struct channel_code {
 };
 
 /* mov (type), size; mov size16, 0x18(chan): hchan.elemsize = elem.Size_ */
-static bool find_elemsize_store(const struct go_code *code, struct channel_code *ret)
+static bool find_elemsize_store(const struct code *code, struct channel_code *ret)
 {
-	struct go_code_memory store, load;
+	struct code_memory store, load;
 	size_t i, found = 0;
 
 	for (i = 1; i < code->count; i++) {
-		if (!go_code_is_store(&code->insns[i], &store) || store.disp != HCHAN_ELEMSIZE ||
+		if (!code_is_store(&code->insns[i], &store) || store.disp != HCHAN_ELEMSIZE ||
 			code->insns[i].detail->x86.operands[1].size != 2)
 			continue;
-		if (!go_code_is_load(&code->insns[i - 1], &load) || load.disp ||
-			load.reg != go_code_full_register(store.reg) || load.reg == load.base)
+		if (!code_is_load(&code->insns[i - 1], &load) || load.disp ||
+			load.reg != code_full_register(store.reg) || load.reg == load.base)
 			continue;
 		*ret = (struct channel_code){i, store.base, load.base, load.reg};
 		found++;
@@ -219,41 +218,40 @@ static bool find_elemsize_store(const struct go_code *code, struct channel_code 
 }
 
 static const cs_insn *next_conditional_jump(
-	const struct go_code *code, const struct channel_code *channel)
+	const struct code *code, const struct channel_code *channel)
 {
 	size_t i;
 
 	for (i = channel->at + 1; i < code->count && i < channel->at + 6; i++) {
 		const cs_insn *insn = &code->insns[i];
 
-		if (go_code_is_conditional_jump(insn))
+		if (code_is_conditional_jump(insn))
 			return insn;
-		if (go_code_writes(code, insn, channel->chan) ||
-			go_code_writes(code, insn, channel->type) ||
-			go_code_writes(code, insn, channel->size))
+		if (code_writes(code, insn, channel->chan) ||
+			code_writes(code, insn, channel->type) ||
+			code_writes(code, insn, channel->size))
 			return NULL;
 	}
 	return NULL;
 }
 
 /* mov S(%rsp), reg; mov reg, 8(chan): hchan.dataqsiz = size */
-static bool find_dataqsiz(
-	const struct go_code *code, const struct channel_code *channel, int16_t *ret)
+static bool find_dataqsiz(const struct code *code, const struct channel_code *channel, int16_t *ret)
 {
-	struct go_code_memory store, load;
+	struct code_memory store, load;
 	size_t i;
 
 	for (i = channel->at + 1; i < code->count && i < channel->at + MAX_CHANNEL_INSNS; i++)
-		if (go_code_is_store(&code->insns[i], &store) && store.base == channel->chan &&
-			store.disp == HCHAN_DATAQSIZ &&
-			go_code_is_load(&code->insns[i - 1], &load) && load.reg == store.reg)
+		if (code_is_store(&code->insns[i], &store) && store.base == channel->chan &&
+			store.disp == HCHAN_DATAQSIZ && code_is_load(&code->insns[i - 1], &load) &&
+			load.reg == store.reg)
 			return is_stack_load(&code->insns[i - 1], load.reg, ret);
 	return false;
 }
 
 static bool set_register(struct mt_source *source, x86_reg reg)
 {
-	int wire = go_code_wire_register(reg);
+	int wire = code_wire_register(reg);
 
 	*source = (struct mt_source){MT_FROM_REG, wire < 0 ? 0 : wire, 0};
 	return wire >= 0;
@@ -263,8 +261,7 @@ static bool set_register(struct mt_source *source, x86_reg reg)
  * Every channel passes the store of elemsize once, after its allocation; the jump is the write
  * barrier's.
  */
-static const char *place_makechan(
-	struct go_file *file, const struct go_code *code, struct place *ret)
+static const char *place_makechan(struct go_file *file, const struct code *code, struct place *ret)
 {
 	struct channel_code channel = {0};
 	int16_t size;
@@ -292,7 +289,7 @@ static const char *place_makechan(
  * call callee; test %rax, %rax; je: it was given a span, or there is no memory left.
  */
 static const char *place_span(
-	struct go_file *file, const struct go_code *code, const char *callee, struct place *ret)
+	struct go_file *file, const struct code *code, const char *callee, struct place *ret)
 {
 	struct go_func func;
 	size_t at;
@@ -316,14 +313,14 @@ static const char *place_span(
 }
 
 static const char *place_alloc_large(
-	struct go_file *file, const struct go_code *code, struct place *ret)
+	struct go_file *file, const struct code *code, struct place *ret)
 {
 	ret->attachment.val[0] = MEM(AX, (int16_t)file->facts.layout.span_npages);
 	ret->attachment.val[1] = MEM(AX, (int16_t)file->facts.layout.span_sweepgen);
 	return place_span(file, code, "runtime.(*mheap).alloc", ret);
 }
 
-static const char *place_refill(struct go_file *file, const struct go_code *code, struct place *ret)
+static const char *place_refill(struct go_file *file, const struct code *code, struct place *ret)
 {
 	const struct go_layout *layout = &file->facts.layout;
 
@@ -435,23 +432,23 @@ void go_probes_add_skip(struct runtime_file *file, const char *what, const char 
 	va_end(args);
 }
 
-static int add_probe(struct go_file *file, const struct row *row, const struct go_code *code,
+static int add_probe(struct go_file *file, const struct row *row, const struct code *code,
 	const struct place *place, struct runtime_file *ret)
 {
 	const cs_insn *insn = place->insn;
 	struct runtime_probe probe = {
 		.probe = row->probe,
 		.family = row->family,
-		.emulated = go_code_is_emulated(insn),
+		.emulated = code_is_emulated(insn),
 		.vaddr = insn->address,
-		.delta = (int32_t)(insn->address - code->func.entry),
+		.delta = (int32_t)(insn->address - code->insns[0].address),
 		.attachment = place->attachment,
 	};
 
 	if (ret->probe_count == RUNTIME_MAX_PROBES ||
 		elf_file_offset(file->elf, probe.vaddr, &probe.file_offset))
 		return -ENOENT;
-	probe.code_bytes = MIN(sizeof(probe.code), code->func.end - probe.vaddr);
+	probe.code_bytes = MIN(sizeof(probe.code), code_end(code) - probe.vaddr);
 	memcpy(probe.code, code->bytes + probe.delta, probe.code_bytes);
 	text_copy(probe.symbol, sizeof(probe.symbol), row->symbol);
 	ret->probes[ret->probe_count++] = probe;
@@ -461,7 +458,7 @@ static int add_probe(struct go_file *file, const struct row *row, const struct g
 static void place_row(struct go_file *file, const struct row *row, struct runtime_file *ret)
 {
 	struct place place = {.attachment = row->attachment};
-	struct go_code code;
+	struct code code;
 	const char *reason;
 	int err;
 
@@ -478,7 +475,7 @@ static void place_row(struct go_file *file, const struct row *row, struct runtim
 		go_probes_add_skip(ret, row->what, "%s: %s", row->symbol, reason);
 	else if (add_probe(file, row, &code, &place, ret))
 		go_probes_add_skip(ret, row->what, "%s is not in the file", row->symbol);
-	go_code_close(&code);
+	code_close(&code);
 }
 
 void go_probes_place(struct go_file *file, struct runtime_file *ret)

@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "runtime/binary/elf_file.h"
 #include "runtime/binary/native_code.h"
-#include "runtime/go/go_code.h"
+#include "runtime/binary/code.h"
 #include "runtime/runtime.h"
 
 #define FIRST_KNOWN 0x030b /* 3.11 */
@@ -83,16 +83,16 @@ static bool is_held(const struct holders *holders, x86_reg reg)
 	return false;
 }
 
-static void follow(const struct go_code *code, const cs_insn *insn, struct holders *holders)
+static void follow(const struct code *code, const cs_insn *insn, struct holders *holders)
 {
 	const cs_x86_op *operands = insn->detail->x86.operands;
 	bool copies = (insn->id == X86_INS_MOV || insn->id == X86_INS_MOVZX) &&
 		      operands[0].type == X86_OP_REG && operands[1].type == X86_OP_REG &&
-		      is_held(holders, go_code_full_register(operands[1].reg));
-	x86_reg to = copies ? go_code_full_register(operands[0].reg) : X86_REG_INVALID;
+		      is_held(holders, code_full_register(operands[1].reg));
+	x86_reg to = copies ? code_full_register(operands[0].reg) : X86_REG_INVALID;
 
 	for (size_t i = 0; i < holders->count;)
-		if (go_code_writes(code, insn, holders->list[i]))
+		if (code_writes(code, insn, holders->list[i]))
 			holders->list[i] = holders->list[--holders->count];
 		else
 			i++;
@@ -116,20 +116,20 @@ static x86_reg loaded_keys(const cs_insn *insn, const struct holders *dict)
 
 static struct mt_source in(const struct holders *holders)
 {
-	return (struct mt_source){MT_FROM_REG, (uint8_t)go_code_wire_register(holders->list[0]), 0};
+	return (struct mt_source){MT_FROM_REG, (uint8_t)code_wire_register(holders->list[0]), 0};
 }
 
 static struct mt_source behind(const struct holders *holders, int16_t offset)
 {
 	return (struct mt_source){
-		MT_FROM_MEM, (uint8_t)go_code_wire_register(holders->list[0]), offset};
+		MT_FROM_MEM, (uint8_t)code_wire_register(holders->list[0]), offset};
 }
 
 /*
  * Its arguments are the dict, log2 of the slots wanted and "keys are text"; 3.12 has the interpreter before them,
  * compilers may take that out again. The second one is compared with the bits of a size_t.
  */
-static int find_arguments(const struct go_code *code, x86_reg ret[3])
+static int find_arguments(const struct code *code, x86_reg ret[3])
 {
 	static const x86_reg arguments[] = {X86_REG_RDI, X86_REG_RSI, X86_REG_RDX, X86_REG_RCX};
 
@@ -140,7 +140,7 @@ static int find_arguments(const struct go_code *code, x86_reg ret[3])
 			operands[1].type != X86_OP_IMM || operands[1].imm != BITS_OF_SIZE)
 			continue;
 		for (size_t k = 1; k + 1 < ARRAY_SIZE(arguments); k++)
-			if (go_code_full_register(operands[0].reg) == arguments[k]) {
+			if (code_full_register(operands[0].reg) == arguments[k]) {
 				memcpy(ret, &arguments[k - 1], 3 * sizeof(ret[0]));
 				return 0;
 			}
@@ -149,7 +149,7 @@ static int find_arguments(const struct go_code *code, x86_reg ret[3])
 }
 
 static int add_dict_at(struct elf_file *elf, const struct native_function *function,
-	const struct go_code *code, struct runtime_file *file)
+	const struct code *code, struct runtime_file *file)
 {
 	struct runtime_probe row = {
 		.probe = PYTHON_PROBE_DICT, .family = FAMILY_MAP, .symbol = "dictresize"};
@@ -165,7 +165,7 @@ static int add_dict_at(struct elf_file *elf, const struct native_function *funct
 		const cs_insn *insn = &code->insns[i];
 		x86_reg loaded = loaded_keys(insn, &dict);
 
-		if (keys.count && go_code_is_emulated(insn) && dict.count && log2.count &&
+		if (keys.count && code_is_emulated(insn) && dict.count && log2.count &&
 			text.count) {
 			row.attachment = (struct mt_attachment){
 				.kind = MT_GROW,
@@ -190,13 +190,13 @@ static int add_dict_at(struct elf_file *elf, const struct native_function *funct
 static int add_dict(
 	struct elf_file *elf, const struct native_function *function, struct runtime_file *file)
 {
-	struct go_code code;
+	struct code code;
 	int err;
 
 	if (!function->start || native_code_open(elf, function, MAX_INSNS, &code))
 		return -1;
 	err = add_dict_at(elf, function, &code, file);
-	native_code_close(&code);
+	code_close(&code);
 	return err;
 }
 

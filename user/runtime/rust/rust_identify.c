@@ -21,7 +21,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "runtime/binary/elf_file.h"
-#include "runtime/go/go_code.h"
+#include "runtime/binary/code.h"
 #include "runtime/binary/native_calls.h"
 #include "runtime/binary/native_code.h"
 #include "runtime/runtime.h"
@@ -135,18 +135,18 @@ static bool checks_result(const cs_insn *insn)
 static void find_finish_in(struct search *search, const struct native_function *caller)
 {
 	struct native_function function;
-	struct go_code code;
+	struct code code;
 	uint64_t target;
 
 	if (caller->end - caller->start > MAX_CALLER ||
 		native_code_open(search->elf, caller, MAX_INSNS, &code))
 		return;
 	for (size_t i = 0; i + 1 < code.count; i++)
-		if (go_code_is_call(&code.insns[i], &target) && checks_result(&code.insns[i + 1]) &&
+		if (code_is_call(&code.insns[i], &target) && checks_result(&code.insns[i + 1]) &&
 			native_function_at(search->elf, target, &function) == 0 &&
 			function.start == target)
 			add(&search->finish, &function);
-	native_code_close(&code);
+	code_close(&code);
 }
 
 static void find_stripped(struct search *search)
@@ -221,7 +221,7 @@ static struct mt_attachment layout_attachment(int home)
 /* cmp $0, 8(%rcx) or 16(%rcx): was there an array? That is where finish_grow looks for its alignment. */
 static bool alignment_comes_first(struct elf_file *elf, const struct native_function *finish)
 {
-	struct go_code code;
+	struct code code;
 	bool first = false;
 
 	if (native_code_open(elf, finish, MAX_INSNS, &code))
@@ -235,16 +235,16 @@ static bool alignment_comes_first(struct elf_file *elf, const struct native_func
 		first = operands[0].mem.disp == 8;
 		break;
 	}
-	native_code_close(&code);
+	code_close(&code);
 	return first;
 }
 
 /* The bytes of an element are passed in R9: nothing was in 1.63. */
-static bool passes_element(const struct go_code *code, size_t call)
+static bool passes_element(const struct code *code, size_t call)
 {
 	for (size_t i = 0; i < call; i++)
 		if (code->insns[i].id != X86_INS_CALL &&
-			go_code_writes(code, &code->insns[i], X86_REG_R9))
+			code_writes(code, &code->insns[i], X86_REG_R9))
 			return true;
 	return false;
 }
@@ -254,7 +254,7 @@ static bool take_growth(uint64_t pc, void *arg)
 	struct runtime_probe row = {.family = FAMILY_VECTOR, .symbol = "finish_grow, call of"};
 	struct search *search = arg;
 	struct native_function function;
-	struct go_code code;
+	struct code code;
 	size_t call = 0;
 	int home, err = -1;
 
@@ -284,7 +284,7 @@ static bool take_growth(uint64_t pc, void *arg)
 	if (call < code.count)
 		err = native_probe_add_at(search->elf, &function, &code, call, &row, search->file);
 	search->dropped += err != 0;
-	native_code_close(&code);
+	code_close(&code);
 	return false;
 }
 
