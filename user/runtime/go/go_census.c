@@ -201,13 +201,12 @@ static void try_channel(
  */
 static bool trie_possible(const struct census *census, const struct go_trie_header *header)
 {
-	uint64_t node = go_size_alloc(&census->process->facts, GO_TRIE_NODE_BYTES, true);
 	bool known = false;
 
 	for (int i = 0; i < GO_TRIE_CHILDREN; i++) {
 		uint64_t bytes = header->children[i] ? slot_bytes(census, header->children[i]) : 0;
 
-		if (bytes && bytes != node && bytes != GO_TRIE_ENTRY_BYTES)
+		if (bytes && bytes != census->trie_bytes && bytes != GO_TRIE_ENTRY_BYTES)
 			return false;
 		known |= bytes != 0;
 	}
@@ -259,8 +258,7 @@ static try_fn *span_try(const struct census *census, const struct census_span *s
 
 	if (!noscan && span->elemsize == GO_MAP_HEADER_BYTES)
 		return try_map;
-	if (!noscan && go_sync_map_is_trie(census->process) &&
-		span->elemsize == go_size_alloc(&census->process->facts, GO_TRIE_NODE_BYTES, true))
+	if (!noscan && span->elemsize == census->trie_bytes)
 		return try_trie;
 	if (!noscan && span->elemsize == channel)
 		return try_channel;
@@ -324,19 +322,25 @@ static bool is_read_whole(const struct census_span *span)
 	       span->pages * GO_PAGE_BYTES <= CENSUS_SLICE_BYTES / 4;
 }
 
-static int scan_large(struct census *census, struct candidates *ret)
+static enum census_scan choose_scan(const struct census *census, const struct census_span *span)
 {
-	const struct census_span *span;
+	if (!span_try(census, span))
+		return CENSUS_SKIP;
+	return is_read_whole(span) ? CENSUS_WHOLE : CENSUS_HEADS;
+}
+
+static int scan_large(struct census *census, const struct census_span **spans, size_t span_count,
+	struct candidates *ret)
+{
 	uint64_t keys[SPAN_BATCH];
 	try_fn *tries[SPAN_BATCH];
-	size_t cursor = 0, count = 0;
+	size_t count = 0;
 	int r = 0;
 
-	while (!r && (span = census_next_span(census, &cursor))) {
+	for (size_t i = 0; i < span_count && !r; i++) {
+		const struct census_span *span = spans[i];
 		try_fn *try = span_try(census, span);
 
-		if (!try || is_read_whole(span))
-			continue;
 		for (uint32_t slot = 0; slot < span->nelems && !r; slot++) {
 			tries[count] = try;
 			keys[count++] = span->start + slot * span->elemsize;
@@ -351,15 +355,19 @@ static int scan_large(struct census *census, struct candidates *ret)
 
 static int scan_spans(struct census *census, struct candidates *ret)
 {
-	const struct census_span *batch[SPAN_BATCH], *span;
-	size_t cursor = 0, count = 0;
+	const struct census_span *batch[SPAN_BATCH], **large = NULL, *span;
+	size_t cursor = 0, count = 0, large_count = 0, large_capacity = 0;
 	uint64_t bytes = 0;
 	int r = 0;
 
 	while (!r && (span = census_next_span(census, &cursor))) {
 		uint64_t span_bytes = span->pages * GO_PAGE_BYTES;
 
-		if (!span_try(census, span) || !is_read_whole(span))
+		if (span->scan == CENSUS_HEADS) {
+			array_reserve(large, large_count, large_capacity);
+			large[large_count++] = span;
+		}
+		if (span->scan != CENSUS_WHOLE)
 			continue;
 		if (count == SPAN_BATCH || bytes + span_bytes > CENSUS_SLICE_BYTES) {
 			r = scan_small(census, batch, count, ret);
@@ -370,7 +378,10 @@ static int scan_spans(struct census *census, struct candidates *ret)
 	}
 	if (!r)
 		r = scan_small(census, batch, count, ret);
-	return r ? r : scan_large(census, ret);
+	if (!r)
+		r = scan_large(census, large, large_count, ret);
+	free(large);
+	return r;
 }
 
 /* ---- confirmation ---- */
@@ -809,10 +820,11 @@ static int emit_all(
 static void add_work(struct census *census)
 {
 	for (size_t i = 0; i < census->span_count; i++) { /* in any order */
-		const struct census_span *span = &census->spans[i];
+		struct census_span *span = &census->spans[i];
 		uint64_t bytes = span->pages * GO_PAGE_BYTES;
 
-		if (span_try(census, span) && is_read_whole(span))
+		span->scan = choose_scan(census, span);
+		if (span->scan == CENSUS_WHOLE)
 			census->total += bytes;
 		if (census->options->find_owners && !(span->class & 1))
 			census->total += bytes;
@@ -832,6 +844,8 @@ int go_census(struct runtime_process *process, const struct runtime_census_optio
 	census.buffer = xcalloc(1, CENSUS_SLICE_BYTES + GO_PAGE_BYTES);
 	census.channel_bytes =
 		go_size_alloc(&process->facts, process->facts.layout.chan_header, false);
+	if (go_sync_map_is_trie(process))
+		census.trie_bytes = go_size_alloc(&process->facts, GO_TRIE_NODE_BYTES, true);
 	census.has_profile = go_profile_enabled(process);
 	go_typecache_maps(
 		process, &types); /* the parser's work, not the target's: before the first slice */

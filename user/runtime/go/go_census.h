@@ -14,11 +14,19 @@
 #define CENSUS_SPAN_BATCH 1024 /* spans read at once */
 #define CENSUS_PAGES      (CENSUS_SLICE_BYTES / TARGET_PAGE_BYTES)
 
+/* What of a span is read to find containers. */
+enum census_scan {
+	CENSUS_SKIP,  /* nothing: none can be there */
+	CENSUS_WHOLE, /* all of its slots */
+	CENSUS_HEADS, /* the first bytes of each slot */
+};
+
 /* A span of the garbage collected heap at the time of the snapshot. */
 struct census_span {
 	uint64_t start, elemsize, large_type;
 	uint32_t pages, nelems;
 	uint8_t class; /* size class * 2 + noscan */
+	uint8_t scan;  /* enum census_scan */
 };
 
 #define CENSUS_SLOTS 4
@@ -93,6 +101,7 @@ struct census {
 	struct target_piece pages[CENSUS_PAGES]; /* of pieces that are not all present */
 	size_t page_piece_count;
 	uint64_t channel_bytes; /* of a slot that holds a channel's header alone */
+	uint64_t trie_bytes;    /* of one that holds a node of a sync.Map; 0 = it has none */
 	bool has_profile;
 };
 

@@ -150,9 +150,12 @@ const struct census_span *census_next_span(const struct census *census, size_t *
 	if (!census->page_span)
 		return *cursor < census->span_count ? &census->spans[(*cursor)++] : NULL;
 	while (*cursor < census->page_count) {
-		uint64_t page = (*cursor)++;
+		uint64_t page = *cursor;
 		uint32_t index = census->page_span[page];
 
+		/* Its other pages need no look at the span. */
+		while (*cursor < census->page_count && census->page_span[*cursor] == index)
+			++*cursor;
 		if (index && census->spans[index - 1].start >> GO_PAGE_SHIFT ==
 				     page + census->first_page)
 			return &census->spans[index - 1];
