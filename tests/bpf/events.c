@@ -836,11 +836,11 @@ Test(uprobe, spent_credit_shuts_the_gate)
  * The gate is shut before anything is lost. late: the thread that empties the ring is started after all
  * calls, since it may well keep up with them; otherwise it is there, and its queue is what is full.
  */
-static void expect_shut(struct rig *rig, uint32_t queue, bool late)
+static void expect_shut(struct rig *rig, uint32_t ring, uint32_t queue, bool late, uint8_t flags)
 {
-	struct trace_bpf_options options = {.no_kernel = true, .ring_bytes = 4096};
+	struct trace_bpf_options options = {.no_kernel = true, .ring_bytes = ring};
 	char error[256] = "";
-	struct mt_attachment row = {.kind = MT_GROW};
+	struct mt_attachment row = {.kind = MT_GROW, .flags = flags};
 	struct attach_link *link;
 	struct mt_counters counters;
 	uint64_t taken = 0;
@@ -878,7 +878,7 @@ Test(uprobe, full_ring_shuts_the_gate)
 {
 	struct rig rig;
 
-	expect_shut(&rig, 1 << 20, true);
+	expect_shut(&rig, 4096, 1 << 20, true, 0);
 }
 
 /* The queue passes on that it is full: the ring is no longer emptied. */
@@ -886,7 +886,15 @@ Test(uprobe, full_queue_shuts_the_gate)
 {
 	struct rig rig;
 
-	expect_shut(&rig, 64 << 10, false);
+	expect_shut(&rig, 4096, 64 << 10, false, 0);
+}
+
+/* The same with records that are much longer: what has no room is left in the ring, not lost. */
+Test(uprobe, full_queue_of_stacks_shuts_the_gate)
+{
+	struct rig rig;
+
+	expect_shut(&rig, 64 << 10, 256 << 10, false, MT_ATTACH_STACK | MT_ATTACH_STACK_COPY);
 }
 
 /* Who opens the gate of a full ring again and again loses records, and they are counted. */

@@ -39,8 +39,8 @@
 #define CHUNK_BYTES       (128u << 10)
 #define FULL_PAUSE_MS     1
 
-/* As bpf/memtrace.bpf.h reserves it. */
-#define RECORD_MAX_BYTES (sizeof(struct mt_record) + MT_STACK_FRAMES * sizeof(uint64_t))
+/* As bpf/memtrace.bpf.h reserves it: with the longest copy of a stack. */
+#define RECORD_MAX_BYTES (sizeof(struct mt_record) + sizeof(struct mt_stack_copy) + MT_COPY_BYTES)
 
 struct drain {
 	struct ring_buffer *records, *control;
