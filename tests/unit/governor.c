@@ -38,6 +38,7 @@ struct sim_link {
 struct sim {
 	struct governor *governor;
 	uint64_t now, next, late; /* late: every decision comes so much later than asked for */
+	bool quick;               /* traps are gone as soon as their link is told to close */
 	double cpus, cpu_ns;
 	struct sim_link links[4];
 	size_t count;
@@ -104,7 +105,7 @@ static void carry_out(struct sim *sim, struct governor_action action)
 		return;
 	}
 	cr_assert(eq(int, link->trap, link->shut_at ? TRAP_SHUT : TRAP_OPEN));
-	link->trap = TRAP_SHUT;
+	link->trap = sim->quick ? TRAP_NONE : TRAP_SHUT;
 	link->shut_at = 0;
 	link->detached_at = sim->now + DETACH_NS;
 	if (link->windows > 1) {
@@ -442,6 +443,42 @@ Test(governor, guest_lives_on_half)
 	run(&sim, 60);
 	cr_assert(le(dbl, cost_pct(&sim), 0.5));
 	cr_assert(ge(dbl, cost_pct(&sim), 0.2));
+	governor_free(sim.governor);
+}
+
+/* Where the end of a window costs next to nothing, a guest in a busy target comes more often. */
+Test(governor, guest_learns_what_its_end_costs)
+{
+	uint64_t windows[2];
+
+	for (int quick = 0; quick < 2; quick++) {
+		struct sim sim;
+
+		setup(&sim, 1, 1);
+		sim.quick = quick;
+		add_guest(&sim, 10e6);
+		run(&sim, 120);
+		windows[quick] = sim.links[0].windows;
+		cr_assert(le(dbl, cost_pct(&sim), 0.5));
+		governor_free(sim.governor);
+	}
+	cr_assert(gt(u64, windows[0], 2));
+	cr_assert(ge(u64, windows[1], 2 * windows[0]));
+}
+
+/* Who grants everything wants it seen from the first moment on, and to the end. */
+Test(governor, guest_without_a_limit_is_never_cut)
+{
+	struct governor_status guest;
+	struct sim sim;
+
+	setup(&sim, 100, 1);
+	add_guest(&sim, 10e6);
+	run(&sim, 10);
+	guest = governor_read(sim.governor, 0, sim.now);
+	cr_assert(eq(u64, guest.windows, 1));
+	cr_assert(not(guest.cut));
+	cr_assert(le(u64, sim.links[0].opened_at, NSEC_PER_SEC + 2 * ATTACH_NS));
 	governor_free(sim.governor);
 }
 

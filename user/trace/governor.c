@@ -40,6 +40,10 @@
 /* What a guest gets of the income, and what it must have saved before it comes. */
 #define GUEST_PART        0.5
 #define GUEST_MIN_SAVINGS (3 * NSEC_PER_MSEC)
+#define GUEST_WINDOW_NS   (10 * NSEC_PER_MSEC)
+
+/* Of what the end of a guest's window is expected to cost, so much at least. */
+#define CLOSING_PART_MIN 0.1
 
 enum link_state {
 	LINK_NEW,     /* waits for its first opening */
@@ -62,6 +66,9 @@ struct link {
 	bool cut;
 	bool guest;
 	double savings; /* of a guest: what it may spend */
+	/* Of a guest: what its ends cost of what was expected, and what is known of the last one. */
+	double closing_part, closing_expected;
+	uint64_t closing_begin_cost_ns;
 };
 
 struct governor {
@@ -103,12 +110,29 @@ static double closing_cost(const struct governor *governor, const struct link *l
 	if (link->rate <= 0)
 		return 0;
 	share = link->shut_share / (cpu / link->rate - 1 + link->shut_share);
-	return cpu * share * governor->config.detach_ns / SEC;
+	return cpu * share * governor->config.detach_ns / SEC * link->closing_part;
+}
+
+/*
+ * Traps are gone long before detaching is over, how long differs between kernels. A guest has so many windows, and
+ * would have so few more, that it is worth learning. Never too fast, never to nothing.
+ */
+static void learn_closing(struct link *link)
+{
+	double spent = (double)(link->cost_ns - link->closing_begin_cost_ns), part;
+
+	if (link->closing_expected <= 0)
+		return;
+	part = spent / link->closing_expected;
+	link->closing_part = MIN(MAX(MAX(part, link->closing_part / 4), CLOSING_PART_MIN), 1.0);
+	link->closing_expected = 0;
 }
 
 static double window_cost(const struct governor *governor, const struct link *link)
 {
-	return link->rate * WINDOW_MIN_NS / SEC + closing_cost(governor, link);
+	uint64_t window_ns = link->guest ? GUEST_WINDOW_NS : WINDOW_MIN_NS;
+
+	return link->rate * window_ns / SEC + closing_cost(governor, link);
 }
 
 static double open_rate(const struct governor *governor)
@@ -176,6 +200,8 @@ static bool overdrawn(const struct governor *governor, uint64_t now_ns)
 /* Links never cut live on savings as long as there are any; the others have windows. */
 static bool window_over(const struct governor *governor, const struct link *link, uint64_t now_ns)
 {
+	if (is_unlimited(governor))
+		return false;
 	if (link->guest)
 		return link->state == LINK_OPEN && link->rate > GUEST_PART * income(governor) &&
 		       (now_ns - link->opened_ns >= WINDOW_MAX_NS ||
@@ -191,8 +217,12 @@ static void end_window(struct link *link, enum link_state state, uint64_t end_ns
 	link->open_total_ns += end_ns - MIN(link->opened_ns, end_ns);
 }
 
-static void close_link(struct link *link, uint64_t now_ns)
+static void close_link(struct governor *governor, struct link *link, uint64_t now_ns)
 {
+	if (link->guest && link->state != LINK_CLOSING) {
+		link->closing_expected = closing_cost(governor, link) / link->closing_part;
+		link->closing_begin_cost_ns = link->cost_ns;
+	}
 	if (link->state == LINK_OPEN)
 		end_window(link, LINK_CLOSING, now_ns);
 	link->state = LINK_CLOSING;
@@ -212,7 +242,7 @@ static size_t decide_closings(
 	while (overdrawn(governor, now_ns)) {
 		struct link *link = dearest(governor);
 
-		close_link(link, now_ns);
+		close_link(governor, link, now_ns);
 		actions[count++] = action(governor, GOVERNOR_CLOSE, link);
 	}
 	for (size_t i = 0; i < governor->count; i++) {
@@ -220,7 +250,7 @@ static size_t decide_closings(
 
 		if (link->state != LINK_SHUT && !window_over(governor, link, now_ns))
 			continue;
-		close_link(link, now_ns);
+		close_link(governor, link, now_ns);
 		actions[count++] = action(governor, GOVERNOR_CLOSE, link);
 	}
 	return count;
@@ -231,6 +261,8 @@ static bool may_come(const struct governor *governor, const struct link *guest, 
 {
 	double least = MAX(window_cost(governor, guest), (double)GUEST_MIN_SAVINGS);
 
+	if (is_unlimited(governor) && guest->state == LINK_NEW)
+		return true;
 	if (guest->state != LINK_NEW &&
 		(guest->state != LINK_CLOSED || now_ns - guest->opened_ns < REOPEN_NS))
 		return false;
@@ -317,7 +349,8 @@ int governor_add_link(struct governor *governor, double shut_share, uint64_t now
 	if (governor->count == GOVERNOR_MAX_LINKS)
 		return -1;
 	link = &governor->links[governor->count];
-	*link = (struct link){.shut_share = MIN(shut_share, 1.0), .added_ns = now_ns};
+	*link = (struct link){
+		.shut_share = MIN(shut_share, 1.0), .added_ns = now_ns, .closing_part = 1};
 	return governor->count++;
 }
 
@@ -392,9 +425,14 @@ void governor_measure_link(
 		governor->others_spent += spent;
 	link->cost_ns = MAX(cost_ns, link->cost_ns);
 	link->measured_ns = now_ns;
-	if (link->state == LINK_OPEN && dt)
-		average(&link->rate, spent / dt * SEC, dt, now_ns - link->opened_ns,
-			RATE_MEMORY_NS);
+	if (link->state == LINK_CLOSED)
+		learn_closing(link);
+	if (link->state != LINK_OPEN || !dt)
+		return;
+	average(&link->rate, spent / dt * SEC, dt, now_ns - link->opened_ns, RATE_MEMORY_NS);
+	/* A window may have been over before it was noticed that it had begun. */
+	if (link->guest)
+		link->rate = MIN(link->rate, MAX(governor->cpu_rate, SEC));
 }
 
 size_t governor_decide(struct governor *governor, uint64_t now_ns,
@@ -423,7 +461,7 @@ void governor_closed(struct governor *governor, uint32_t number, uint64_t now_ns
 {
 	struct link *link = &governor->links[number];
 
-	close_link(link, now_ns);
+	close_link(governor, link, now_ns);
 	link->state = LINK_CLOSED;
 }
 
@@ -441,11 +479,11 @@ double governor_credit_ns(const struct governor *governor, uint32_t number, uint
 	double held = governor->balance - reserve(governor) + allowance(governor, now_ns);
 	double least = income(governor) * CREDIT_INCOME_NS / SEC;
 
+	if (is_unlimited(governor))
+		return CREDIT_UNLIMITED_NS;
 	if (link->guest)
 		return MAX(MIN(governor->balance, link->savings) - closing_cost(governor, link),
 			(double)CREDIT_MIN_NS);
-	if (is_unlimited(governor))
-		return CREDIT_UNLIMITED_NS;
 	return MAX(MAX(held, least), (double)CREDIT_MIN_NS);
 }
 
