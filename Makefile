@@ -193,6 +193,7 @@ check-all: all
 	$(Q)GO_VERSIONS="1.19 1.21 1.22 1.23 1.24 1.26" GO_MODES="plain stripped pie cgo" CYCLES=1000 ROUNDS=1000 \
 		PROGRAM_SECONDS=30 \
 		MEMTRACE_LINE_SAMPLES=10000 PYTHON_SYMBOLS=1 \
+		ALLOCATORS="libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2.0 static" \
 		NATIVE_PROGRAMS="python compiler web_server data_base" NATIVE_SECONDS=5 \
 		CXX_VARIANTS="$(cxx_variants)" RUST_VARIANTS="$(rust_variants)" C_VARIANTS="$(c_variants)" \
 		tests/tap.sh parts "$(MAKE)" $(parts)

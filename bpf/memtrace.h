@@ -24,8 +24,14 @@ enum mt_kind {
 	MT_CREATE,   /* a container was made */
 	MT_CLEAR,    /* a container was emptied at once */
 	MT_ALLOC,    /* the allocator has got memory to hand out */
-	MT_ACCESS,   /* a container was looked into, or something was taken out of it */
-	MT_WRITE,    /* something was put into it */
+	MT_BLOCK_ASKED, /* no record: a block is asked for. addr = the one that it replaces, val[0] = bytes,
+			   val[1] = how many of them, val[2] = where its address will be; 0 = none,
+			   one, it is returned */
+	MT_BLOCK, /* it is handed out: addr. If sampled, val[0] = bytes that were asked for, val[1] = bytes
+			   that one sample stands for, at least; val[2] = number of the sample */
+	MT_BLOCK_FREED, /* addr is given back. If it was sampled, val[0] = the number */
+	MT_ACCESS,      /* a container was looked into, or something was taken out of it */
+	MT_WRITE,       /* something was put into it */
 	MT_FAULT,  /* a page fault, sampled: val[0] = faults of this process since its last sample,
 		     val[1], val[2] = pages that its RSS gained and lost meanwhile */
 	MT_MEMORY, /* a system call has changed the address space: addr, val[0] = enum mt_call,
@@ -43,6 +49,7 @@ enum mt_flags {
 	MT_UNREAD = 1,    /* a value could not be read from the target; it is 0 */
 	MT_HAS_STACK = 2, /* stack[] holds stack_bytes bytes of return addresses, innermost first */
 	MT_HAS_COPY = 4,  /* stack[] holds a struct mt_stack_copy of stack_bytes bytes */
+	MT_UNTRACKED = 8, /* MT_BLOCK: there was no room to wait for its end */
 };
 
 enum mt_call {
@@ -195,11 +202,19 @@ enum mt_attach_flags {
 struct mt_gate {
 	__s64 credit;
 	__u64 shut_ns; /* CLOCK_MONOTONIC, when BPF shut it; 0 = it has not since user space opened it */
+	__u64 opened; /* so many times */
+	__u64 rate;   /* MT_BLOCK: bytes that one sample stands for, at least; < 1 << 31 */
 	__u32 open;
-	__u32 pad[11];
+	__u32 pad[7];
 };
 
 #define MT_CREDIT_UNLIMITED (1ll << 62)
+
+/* A sampled block that is in use: an address means something only among those of one link. */
+struct mt_block_key {
+	__u64 addr;
+	__u32 link, pad;
+};
 
 /* One probe in one file. Written by user space before attaching, read by BPF through the cookie. */
 struct mt_attachment {

@@ -4,10 +4,14 @@
  * row in the attachments map, and the row says which registers and which words behind them make the
  * record. A new family is new rows; nothing is added here.
  *
+ * Functions that call each other may use 512 bytes of stack together: what needs much of it is not inline.
+ *
  * The same body is two programs, because the kernel fixes at load time whether a program belongs to
  * uprobe_multi links or to perf events.
  */
+#include "block.bpf.h"
 #include "memtrace.bpf.h"
+#include "source.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -21,44 +25,6 @@ struct mt_gate gates[MT_MAX_LINKS] __attribute__((aligned(64))) = {};
 
 /* True where a link fires in other processes too (no pid filter in the kernel). */
 volatile __u8 filter_uprobes = 0;
-
-static __always_inline void copy_registers(__u64 regs[MT_REG_MAX], struct pt_regs *ctx)
-{
-	regs[MT_REG_AX] = ctx->ax;
-	regs[MT_REG_BX] = ctx->bx;
-	regs[MT_REG_CX] = ctx->cx;
-	regs[MT_REG_DX] = ctx->dx;
-	regs[MT_REG_SI] = ctx->si;
-	regs[MT_REG_DI] = ctx->di;
-	regs[MT_REG_R8] = ctx->r8;
-	regs[MT_REG_R9] = ctx->r9;
-	regs[MT_REG_R10] = ctx->r10;
-	regs[MT_REG_R11] = ctx->r11;
-	regs[MT_REG_R12] = ctx->r12;
-	regs[MT_REG_R13] = ctx->r13;
-	regs[MT_REG_R14] = ctx->r14;
-	regs[MT_REG_R15] = ctx->r15;
-	regs[MT_REG_SP] = ctx->sp;
-	regs[MT_REG_BP] = ctx->bp;
-}
-
-static __always_inline __u64 read_source(
-	struct mt_record *record, const struct mt_source *source, const __u64 regs[MT_REG_MAX])
-{
-	__u64 value;
-
-	if (source->from == MT_FROM_NOTHING)
-		return 0;
-	value = regs[source->reg & (MT_REG_MAX - 1)];
-	value += source->off;
-	if (source->from == MT_FROM_REG)
-		return value;
-	if (bpf_probe_read_user(&value, sizeof(value), (void *)value)) {
-		record->flags |= MT_UNREAD;
-		return 0;
-	}
-	return value;
-}
 
 /*
  * g starts with its stack's bounds (runtime/runtime2.go, every version). They are taken now: Go moves
@@ -81,15 +47,25 @@ static __always_inline void read_sources(
 	__u64 regs[MT_REG_MAX];
 
 	copy_registers(regs, ctx);
-	record->addr = read_source(record, &attachment->addr, regs);
-	record->val[0] = read_source(record, &attachment->val[0], regs);
-	record->val[1] = read_source(record, &attachment->val[1], regs);
-	record->val[2] = read_source(record, &attachment->val[2], regs);
-	record->val[3] = read_source(record, &attachment->val[3], regs);
-	record->val[4] = read_source(record, &attachment->val[4], regs);
-	record->val[5] = read_source(record, &attachment->val[5], regs);
+	record->addr = read_source(&record->flags, &attachment->addr, regs);
+	record->val[0] = read_source(&record->flags, &attachment->val[0], regs);
+	record->val[1] = read_source(&record->flags, &attachment->val[1], regs);
+	record->val[2] = read_source(&record->flags, &attachment->val[2], regs);
+	record->val[3] = read_source(&record->flags, &attachment->val[3], regs);
+	record->val[4] = read_source(&record->flags, &attachment->val[4], regs);
+	record->val[5] = read_source(&record->flags, &attachment->val[5], regs);
 	if (attachment->flags & MT_ATTACH_GO)
 		read_goroutine(record, ctx->r14);
+}
+
+static __noinline int fill_values(struct mt_record *record, const struct mt_attachment *attachment,
+	struct pt_regs *ctx, const struct mt_block_sample *sample)
+{
+	if (is_of_block(attachment))
+		block_fill(record, sample);
+	else
+		read_sources(record, attachment, ctx);
+	return 0;
 }
 
 /*
@@ -97,20 +73,21 @@ static __always_inline void read_sources(
  * pointers steps over the direct caller: its address is only at [RSP]. Kernels since 6.11 repair
  * that at `push %rbp`, and only there; so compare, whatever the kernel.
  */
-static __always_inline void insert_caller(struct mt_stacked *stacked, struct pt_regs *ctx)
+static __noinline int insert_caller(struct mt_stacked *stacked, struct pt_regs *ctx)
 {
 	__u64 caller;
 
 	if (bpf_probe_read_user(&caller, sizeof(caller), (void *)ctx->sp))
-		return;
+		return 0;
 	if (stacked->record.stack_bytes > sizeof(__u64) && stacked->stack[1] == caller)
-		return;
+		return 0;
 #pragma unroll
 	for (int i = MT_STACK_FRAMES - 1; i > 1; i--)
 		stacked->stack[i] = stacked->stack[i - 1];
 	stacked->stack[1] = caller;
 	if (stacked->record.stack_bytes < STACK_BYTES)
 		stacked->record.stack_bytes += sizeof(__u64);
+	return 0;
 }
 
 static __always_inline void read_stack(struct mt_stacked *stacked, __u8 flags, struct pt_regs *ctx)
@@ -130,7 +107,8 @@ static __always_inline void read_stack(struct mt_stacked *stacked, __u8 flags, s
 
 /* Returns whether the ring has room for the next one. */
 static __always_inline int record_hit(struct pt_regs *ctx, __u32 id,
-	const struct mt_attachment *attachment, struct mt_counters *counts)
+	const struct mt_attachment *attachment, struct mt_counters *counts,
+	const struct mt_block_sample *sample)
 {
 	struct mt_stacked *stacked;
 	struct mt_copied_top *copied;
@@ -140,21 +118,21 @@ static __always_inline int record_hit(struct pt_regs *ctx, __u32 id,
 		record = event_begin(id, attachment->kind, counts);
 		if (!record)
 			return 0;
-		read_sources(record, attachment, ctx);
+		fill_values(record, attachment, ctx, sample);
 		return !event_submit(record);
 	}
 	if (attachment->flags & MT_ATTACH_STACK_COPY) {
 		copied = event_begin_copied_top(id, attachment->kind, counts);
 		if (!copied)
 			return 0;
-		read_sources(&copied->record, attachment, ctx);
+		fill_values(&copied->record, attachment, ctx, sample);
 		event_copy_top(copied, ctx);
 		return !event_submit(&copied->record);
 	}
 	stacked = event_begin_stacked(id, attachment->kind, counts);
 	if (!stacked)
 		return 0;
-	read_sources(&stacked->record, attachment, ctx);
+	fill_values(&stacked->record, attachment, ctx, sample);
 	read_stack(stacked, attachment->flags, ctx);
 	return !event_submit(&stacked->record);
 }
@@ -171,30 +149,19 @@ static __always_inline int shut(struct mt_gate *gate)
 static __always_inline int is_below_floor(
 	const struct mt_attachment *attachment, struct pt_regs *ctx)
 {
-	struct mt_record unused = {};
-	__u64 regs[MT_REG_MAX];
-
-	if (!attachment->floor)
-		return 0;
-	copy_registers(regs, ctx);
-	return read_source(&unused, &attachment->val[0], regs) < attachment->floor;
+	return attachment->floor && read_one_source(ctx, &attachment->val[0]) < attachment->floor;
 }
 
 static __always_inline int is_of_another(
 	const struct mt_attachment *attachment, struct pt_regs *ctx)
 {
-	struct mt_record unused = {};
-	__u64 regs[MT_REG_MAX];
-
-	if (!attachment->only)
-		return 0;
-	copy_registers(regs, ctx);
-	return read_source(&unused, &attachment->addr, regs) != attachment->only;
+	return attachment->only && read_one_source(ctx, &attachment->addr) != attachment->only;
 }
 
 static __always_inline int hit(struct pt_regs *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
+	struct mt_block_sample sample = {};
 	struct mt_attachment *attachment;
 	struct mt_counters *counts;
 	struct mt_gate *gate;
@@ -214,12 +181,14 @@ static __always_inline int hit(struct pt_regs *ctx)
 		return 0;
 	if (__sync_fetch_and_add(&gate->credit, -1) <= 0)
 		return shut(gate);
+	if (is_of_block(attachment) && !block_hit(ctx, id, attachment, gate, &sample))
+		return 0;
 	if (is_below_floor(attachment, ctx))
 		return 0;
 	/* CF or ZF: the jbe is taken, to morestack, which will come back here. */
 	if (attachment->flags & MT_ATTACH_STACK_CHECK && ctx->flags & 0x41)
 		return 0;
-	if (!record_hit(ctx, id, attachment, counts))
+	if (!record_hit(ctx, id, attachment, counts, &sample))
 		return shut(gate);
 	return 0;
 }

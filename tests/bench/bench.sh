@@ -110,7 +110,8 @@ bench_recording() { judge "$BUILD/bench/recording" "$scratch"; }
 
 # Attaches to the program that runs with the defaults.
 trace() {
-	memtrace_start -q --format json -o "$scratch/report.json" -d 600 --pid "$workload_pid"
+	# shellcheck disable=SC2086
+	memtrace_start -q ${tracing:-} --format json -o "$scratch/report.json" -d 600 --pid "$workload_pid"
 	memtrace_attached
 }
 

@@ -103,6 +103,9 @@ bench_native() {
 	beside "vector" vector 10
 	compare "C++, malloc and free" batch malloc 150
 	beside "malloc" malloc 4
+	tracing=--malloc
+	compare "C++, malloc and free, sampled" batch malloc 150
+	tracing=
 	if command -v redis-server redis-benchmark >/dev/null; then
 		compare "Redis, SET" serve_redis
 	fi

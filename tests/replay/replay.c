@@ -44,12 +44,12 @@
  *	share    at= target= family= open=
  *	goroutines at= target= running= send= receive= ... (wait_name()) stacks=   a look begins
  *	waiters  at= target= wait= site= count= waited= stacks= messages=
- *	profile  at= target= rate= missing= sampled=    a reading of the allocation profile begins
+ *	profile  at= target= rate= missing= sampled= paired= at_most=  a reading of the allocation profile begins
  *	arrays   at= target= type= site= bytes= count= resident= pointers=   no count: a reading begins
  *	group    at= target= usage= inactive= limit= high= kills= some= full=   (of its cgroup; us)
  *	allocator at= target= name= version= unknown= estimated= arenas= system= mapped= free= cached=
  *	         pages= elsewhere= retained= retained_pages= trim= lazy=
- *	allocated at= target= stack= in_use= objects= recent= total=
+ *	allocated at= target= stack= in_use= objects= recent= total= error= in_use_error=
  *	exec     at= target=
  *	exit     at= target= status=
  *
@@ -657,6 +657,8 @@ static void read_profile(struct replay *replay, const struct line *line, struct 
 		.rate_bytes = number(line, "rate"),
 		.complete = !find(line, "missing") || find(line, "sampled"),
 		.sampled = number(line, "sampled"),
+		.paired = number(line, "paired"),
+		.at_most = number(line, "at_most"),
 	};
 }
 
@@ -718,6 +720,8 @@ static void read_allocated(struct replay *replay, const struct line *line, struc
 		.recent_objects = find(line, "recent") ? 1 : 0,
 		.allocated_bytes = number(line, "total"),
 		.allocated_objects = number(line, "objects") + 1,
+		.allocated_error_bytes = number(line, "error"),
+		.in_use_error_bytes = number(line, "in_use_error"),
 	};
 }
 

@@ -165,6 +165,7 @@ done
 merged hosts
 compare example verbose --verbose
 compare sampled verbose --verbose
+compare blocks verbose --verbose
 compare example jsonl --sink jsonl
 compare example folded --sink folded
 compare hostile folded --sink folded

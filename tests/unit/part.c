@@ -45,7 +45,7 @@ static void start(void)
 	cr_assert_eq(parser_open(&parser), 0);
 	cr_assert_eq(modules_open(getpid(), parser, &modules), 0);
 	model = model_new();
-	parts = parts_new(parser, modules, NULL, model, model_add_target(model, &target));
+	parts = parts_new(parser, modules, NULL, model, model_add_target(model, &target), false);
 	part = (struct part){.runtime = &runtime, .module = &module, .file = &file};
 }
 

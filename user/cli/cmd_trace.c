@@ -385,6 +385,7 @@ static int run_session(struct run *run)
 		.debug_servers = options->debuginfod,
 		.memory_calls = options->memory_calls,
 		.access_burst = options->access_burst,
+		.blocks = options->blocks,
 		.cgroup = options->cgroup,
 		.comm = options->comm,
 		.duration_ns = choose_duration(options),

@@ -150,6 +150,13 @@ static int take_follow(struct parse *parse, const char *value)
 	return 0;
 }
 
+static int take_malloc(struct parse *parse, const char *value)
+{
+	(void)value;
+	parse->options->blocks = true;
+	return 0;
+}
+
 static int take_memory_calls(struct parse *parse, const char *value)
 {
 	(void)value;
@@ -421,6 +428,10 @@ static const struct option_row rows[] = {
 		"where nothing tells where a large map comes from: who uses it, seen\n"
 		"for 100 ms; meanwhile every use of a map costs 0.6 us more",
 		take_access_burst},
+	{"malloc", 0, NULL,
+		"sample what malloc and operator new give, and what stays in use;\n"
+		"within the budget: for moments where a program allocates much",
+		take_malloc},
 	{"dry-run", 0, NULL, "say what would be attached and what it would cost, then end",
 		take_dry_run},
 	{"debuginfod", 0, NULL,

@@ -33,7 +33,7 @@ enum options_use {
 struct options {
 	enum options_use use;
 	int *pids; /* each once, in the order given */
-	bool follow, system, memory_calls, access_burst, debuginfod;
+	bool follow, system, memory_calls, access_burst, debuginfod, blocks;
 	const char *cgroup, *comm; /* NULL = not given */
 	size_t pid_count, pid_cap;
 	char **command; /* what follows "--", NULL-terminated; NULL = none */

@@ -3,6 +3,7 @@
  * The runtime's own allocation profile, stack by stack. A reading replaces the one before: its
  * figures are totals, nothing is added up over time.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,6 +108,12 @@ void allocated_apply_profile(
 	target->pub.profile_ns = event->time_ns;
 }
 
+/* Of sums of what was sampled independently. */
+static uint64_t add_errors(uint64_t a, uint64_t b)
+{
+	return (uint64_t)llround(hypot((double)a, (double)b));
+}
+
 static void add_up(struct event_allocated *sum, const struct event_allocated *more)
 {
 	sum->in_use_bytes += more->in_use_bytes;
@@ -115,6 +122,9 @@ static void add_up(struct event_allocated *sum, const struct event_allocated *mo
 	sum->recent_objects += more->recent_objects;
 	sum->allocated_bytes += more->allocated_bytes;
 	sum->allocated_objects += more->allocated_objects;
+	sum->in_use_error_bytes = add_errors(sum->in_use_error_bytes, more->in_use_error_bytes);
+	sum->allocated_error_bytes =
+		add_errors(sum->allocated_error_bytes, more->allocated_error_bytes);
 }
 
 void allocated_apply(struct model *model, struct target_state *target, const struct event *event)

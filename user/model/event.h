@@ -296,7 +296,9 @@ struct event_profile {
 	uint64_t rate_bytes; /* one sample was taken in so many bytes */
 	bool complete;       /* false: there was more than could be read */
 	bool sampled; /* not by the runtime, which has none: probes, since attach; what is in use, or was
-			 freed, is not known then */
+			 freed, is not known then, unless */
+	bool paired; /* frees were seen as well: all is about what was allocated while probes were open */
+	bool at_most; /* paired, but frees may have been missed: so much may be in use, or less */
 };
 
 /* Estimates: each sample weighed by how likely it was taken. */
@@ -306,6 +308,8 @@ struct event_allocated {
 	uint64_t recent_bytes, recent_objects; /* since that GC: some of it is garbage already */
 	uint64_t allocated_bytes,
 		allocated_objects; /* since the target's start; sampled: since attach */
+	uint64_t in_use_error_bytes,
+		allocated_error_bytes; /* one standard error; only where paired */
 };
 
 /* Arrays of one size and type that belong to no known container and that the last GC left alive. */

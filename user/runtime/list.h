@@ -12,8 +12,9 @@ extern const struct runtime runtime_redis;
 extern const struct runtime runtime_python;
 extern const struct runtime runtime_glib;
 extern const struct runtime runtime_c;
+extern const struct runtime runtime_malloc;
 
 static const struct runtime *const runtimes[] = {&runtime_go, &runtime_cxx, &runtime_rust,
-	&runtime_redis, &runtime_python, &runtime_glib, &runtime_c};
+	&runtime_redis, &runtime_python, &runtime_glib, &runtime_c, &runtime_malloc};
 
 #endif

@@ -190,14 +190,14 @@ static int serve_drop(
 	return 0;
 }
 
-/* How many runtimes are in the file, or why it is broken. */
-static int identify(struct elf_file *elf, struct runtime_file ret[RUNTIME_MAX_A_FILE])
+/* Adds those that are optional, or those that are not, to the count of them. <0 = why the file is broken. */
+static int identify(
+	struct elf_file *elf, bool optional, int count, struct runtime_file ret[RUNTIME_MAX_A_FILE])
 {
-	int count = 0;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(runtimes) && count < RUNTIME_MAX_A_FILE; i++) {
-		int mine = runtimes[i]->identify(elf, &ret[count]);
+	for (size_t i = 0; i < ARRAY_SIZE(runtimes) && count < RUNTIME_MAX_A_FILE; i++) {
+		int mine = runtimes[i]->optional == optional
+				   ? runtimes[i]->identify(elf, &ret[count])
+				   : 0;
 
 		if (mine < 0)
 			return mine;
@@ -206,6 +206,7 @@ static int identify(struct elf_file *elf, struct runtime_file ret[RUNTIME_MAX_A_
 	return count;
 }
 
+/* The first tells of the file: an optional one never is. */
 static int serve_identify(
 	struct child *child, struct child_file *file, const struct parser_request *request)
 {
@@ -219,14 +220,19 @@ static int serve_identify(
 	if (file->debug_fds[PARSER_DEBUG_OWN] >= 0 && !file_open_native(child, file))
 		elf_file_lend_names(file->elf, native_lines_names(file->native));
 	found = reply_room(child, RUNTIME_MAX_A_FILE * sizeof(*found));
-	count = identify(file->elf, found);
+	count = identify(file->elf, false, 0, found);
 	elf_file_lend_names(file->elf, NULL);
 	if (count < 0)
 		return count;
-	if (!count)
+	if (!count) {
+		found[0] = (struct runtime_file){0};
 		native_describe(file->elf, &found[0]);
+	}
+	count = identify(file->elf, true, MAX(count, 1), found);
+	if (count < 0)
+		return count;
 	allocator_identify(file->elf, &found[0].allocator);
-	child->reply_bytes = MAX(count, 1) * sizeof(*found);
+	child->reply_bytes = (size_t)count * sizeof(*found);
 	return 0;
 }
 

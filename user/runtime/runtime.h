@@ -155,6 +155,7 @@ struct runtime_allocated {
 
 struct runtime {
 	const char *name;
+	bool optional; /* only where the user asks for it, and then it is none that a program is known by */
 	bool frame_pointers; /* its code keeps them: stacks are walked, else copied and unwound */
 
 	/*

@@ -12,14 +12,18 @@
 static void add_figures(struct json_object *object, const struct target *target,
 	const struct event_allocated *allocated)
 {
-	bool known = !target->profile.sampled;
+	bool known = !target->profile.sampled, in_use = known || target->profile.paired;
 
-	json_add_known(object, "in_use_bytes", known, allocated->in_use_bytes);
-	json_add_known(object, "in_use_objects", known, allocated->in_use_objects);
+	json_add_known(object, "in_use_bytes", in_use, allocated->in_use_bytes);
+	json_add_known(object, "in_use_objects", in_use, allocated->in_use_objects);
 	json_add_known(object, "recent_bytes", known, allocated->recent_bytes);
 	json_add_known(object, "recent_objects", known, allocated->recent_objects);
 	json_add_uint(object, "allocated_bytes", allocated->allocated_bytes);
 	json_add_uint(object, "allocated_objects", allocated->allocated_objects);
+	if (!target->profile.paired)
+		return;
+	json_add_uint(object, "in_use_error_bytes", allocated->in_use_error_bytes);
+	json_add_uint(object, "allocated_error_bytes", allocated->allocated_error_bytes);
 }
 
 struct json_object *json_profile(const struct model *model, const struct target *target)
@@ -35,9 +39,13 @@ struct json_object *json_profile(const struct model *model, const struct target 
 	json_add_uint(object, "rate_bytes", target->profile.rate_bytes);
 	json_add_bool(object, "complete", target->profile.complete);
 	json_add_bool(object, "sampled", target->profile.sampled);
-	if (target->profile.sampled)
+	if (target->profile.sampled) {
+		json_add_bool(object, "paired", target->profile.paired);
 		json_add_double(object, "open_share",
 			model_open_share(model, target->id, FAMILY_ALLOCATION));
+	}
+	if (target->profile.paired)
+		json_add_bool(object, "in_use_at_most", target->profile.at_most);
 	add_figures(object, target, &sum);
 	return object;
 }

@@ -64,13 +64,19 @@ static void add_place(
 		places[(*count)++] = (struct place){stack, bytes};
 }
 
-static uint64_t bytes_of(const struct target *target, const struct event_allocated *allocated)
+static uint64_t in_use(const struct event_allocated *allocated)
 {
-	return target->profile.sampled ? allocated->allocated_bytes : allocated->in_use_bytes;
+	return allocated->in_use_bytes;
 }
 
-static size_t find_places(
-	const struct report *report, const struct target *target, struct place places[MAX_PLACES])
+static uint64_t all(const struct event_allocated *allocated)
+{
+	return allocated->allocated_bytes;
+}
+
+static size_t find_places(const struct report *report, const struct target *target,
+	uint64_t (*bytes_of)(const struct event_allocated *allocated),
+	struct place places[MAX_PLACES])
 {
 	size_t count = 0;
 
@@ -80,7 +86,7 @@ static size_t find_places(
 
 		if (stack && stack->place < stack->frame_count &&
 			!is_found(report, target, &stack->frames[stack->place]))
-			add_place(places, &count, stack, bytes_of(target, allocated));
+			add_place(places, &count, stack, bytes_of(allocated));
 	}
 	return count;
 }
@@ -112,10 +118,11 @@ static void put_place(struct page *page, const struct place *place)
 
 /* The largest places, each at least a tenth of all bytes. */
 static void put_places(struct page *page, const struct report *report, const struct target *target,
-	uint64_t bytes, const char *title)
+	uint64_t (*bytes_of)(const struct event_allocated *allocated), uint64_t bytes,
+	const char *title)
 {
 	struct place places[MAX_PLACES];
-	size_t count = find_places(report, target, places);
+	size_t count = find_places(report, target, bytes_of, places);
 
 	for (size_t i = 0; i < MAX_LINES && count; i++) {
 		struct place *place = largest(places, count);
@@ -141,7 +148,31 @@ static void put_sampled(struct page *page, const struct report *report, const st
 	snprintf(title, sizeof(title), "Allocated since attach: %s, by estimate (sampled), of it:",
 		screen_size(size, sum.allocated_bytes));
 	if (report->verbose && sum.allocated_bytes)
-		put_places(page, report, target, sum.allocated_bytes, title);
+		put_places(page, report, target, all, sum.allocated_bytes, title);
+}
+
+/* The probes may have been open for moments only: what the figures are about is said with them. */
+static void put_blocks(struct page *page, const struct report *report, const struct target *target)
+{
+	char size[TEXT_NUMBER_BYTES], error[TEXT_NUMBER_BYTES],
+		when[48] = "since its probes opened";
+	double share = model_open_share(report->model, target->id, FAMILY_ALLOCATION);
+	struct event_allocated sum;
+	char title[160];
+
+	model_sum_allocated(target, &sum);
+	if (share < 1)
+		snprintf(when, sizeof(when), "in %.2g %% of the time", share * 100);
+	snprintf(title, sizeof(title),
+		"Malloc gave %s (+- %s) %s, by:", screen_size(size, sum.allocated_bytes),
+		screen_size(error, sum.allocated_error_bytes), when);
+	if (report->verbose)
+		put_places(page, report, target, all, sum.allocated_bytes, title);
+	snprintf(title, sizeof(title), "In use of what malloc gave %s: %s%s (+- %s), of it:", when,
+		target->profile.at_most ? "at most " : "", screen_size(size, sum.in_use_bytes),
+		screen_size(error, sum.in_use_error_bytes));
+	if (sum.in_use_bytes)
+		put_places(page, report, target, in_use, sum.in_use_bytes, title);
 }
 
 void screen_allocated(struct page *page, const struct report *report, const struct target *target)
@@ -154,13 +185,15 @@ void screen_allocated(struct page *page, const struct report *report, const stru
 			model_string(report->model, target->profile.reason));
 		page_end(page);
 	}
-	if (target->profile_ns && target->profile.sampled)
+	if (target->profile_ns && target->profile.paired)
+		put_blocks(page, report, target);
+	else if (target->profile_ns && target->profile.sampled)
 		put_sampled(page, report, target);
 	if (!target->allocated_count || target->profile.sampled ||
 		!summary_waterfall(report, target, &waterfall))
 		return;
 	bytes = waterfall.bytes[WATERFALL_OTHER_LIVE];
 	if (bytes >= MIN_BYTES && bytes >= waterfall.rss_bytes / MIN_SHARE)
-		put_places(page, report, target, bytes,
+		put_places(page, report, target, in_use, bytes,
 			"Other live heap, by the program's own allocation profile:");
 }

@@ -141,6 +141,9 @@ static int load_once(const struct trace_bpf_options *options, const struct load_
 	if (!skel)
 		return -errno;
 	choose_programs(skel, choice);
+	err = options->blocks ? bpf_map__set_max_entries(skel->maps.blocks, options->blocks) : 0;
+	if (err)
+		goto out;
 	if (options->ring_bytes) {
 		skel->rodata->ring_bytes = options->ring_bytes;
 		err = bpf_map__set_max_entries(skel->maps.ring, options->ring_bytes);
@@ -540,7 +543,35 @@ void trace_bpf_set_gate(struct trace_bpf *bpf, uint32_t link, bool open)
 	if (link >= MT_MAX_LINKS)
 		return;
 	__atomic_store_n(&gate->shut_ns, 0, __ATOMIC_RELEASE);
+	if (open)
+		__atomic_store_n(&gate->opened, gate->opened + 1, __ATOMIC_RELEASE);
 	__atomic_store_n(&gate->open, open, __ATOMIC_RELEASE);
+}
+
+void trace_bpf_set_rate(struct trace_bpf *bpf, uint32_t link, uint64_t bytes)
+{
+	if (link < MT_MAX_LINKS)
+		__atomic_store_n(&bpf->skel->bss->gates[link].rate, bytes, __ATOMIC_RELAXED);
+}
+
+uint64_t trace_bpf_read_missed_calls(const struct trace_bpf *bpf)
+{
+	return __atomic_load_n(&bpf->skel->bss->block_missed, __ATOMIC_RELAXED);
+}
+
+/* An element that is deleted under the cursor sends it back to the first. */
+void trace_bpf_forget_blocks(struct trace_bpf *bpf, uint32_t link)
+{
+	int map = bpf_map__fd(bpf->skel->maps.blocks);
+	struct mt_block_key key, next;
+	bool more = !bpf_map_get_next_key(map, NULL, &next);
+
+	while (more) {
+		key = next;
+		more = !bpf_map_get_next_key(map, &key, &next);
+		if (key.link == link)
+			bpf_map_delete_elem(map, &key);
+	}
 }
 
 void trace_bpf_set_credit(struct trace_bpf *bpf, uint32_t link, int64_t records)

@@ -19,6 +19,7 @@ struct trace_bpf;
 struct trace_bpf_options {
 	uint32_t ring_bytes; /* a power of two >= 4096; 0 = 4 MiB */
 	bool no_kernel;      /* uprobes only: no faults, exec, exit, fork */
+	uint32_t blocks;     /* sampled blocks that may be in use; 0 = none are sampled */
 };
 
 /* The last gate belongs to memtrace itself: self-test and calibration. */
@@ -113,6 +114,15 @@ void trace_bpf_set_gate(struct trace_bpf *bpf, uint32_t link, bool open);
 void trace_bpf_set_credit(struct trace_bpf *bpf, uint32_t link, int64_t records);
 int64_t trace_bpf_read_credit(const struct trace_bpf *bpf, uint32_t link);
 uint64_t trace_bpf_read_shut_ns(const struct trace_bpf *bpf, uint32_t link);
+
+/* MT_BLOCK: bytes that one sample of a link stands for from now on, at least; 1 .. 2^31 - 1. */
+void trace_bpf_set_rate(struct trace_bpf *bpf, uint32_t link, uint64_t bytes);
+
+/* Calls of allocators that were never seen to return. */
+uint64_t trace_bpf_read_missed_calls(const struct trace_bpf *bpf);
+
+/* Forgets the sampled blocks of a link that is closed and will not be opened again. */
+void trace_bpf_forget_blocks(struct trace_bpf *bpf, uint32_t link);
 
 /* Sum over all CPUs. source: an attachment's id or enum mt_source_id. Hits of MT_SRC_FAULT: all faults. */
 int trace_bpf_read_counters(struct trace_bpf *bpf, uint32_t source, struct mt_counters *ret);

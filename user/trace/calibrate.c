@@ -69,10 +69,10 @@ static uint64_t measure(struct calibration *run, void (*function)(void))
 	return batches[BATCHES / 2];
 }
 
-static int set_row(struct calibration *run, uint8_t flags)
+static int set_row(struct calibration *run, uint8_t kind, uint8_t flags)
 {
 	struct mt_attachment row = {
-		.kind = MT_GROW,
+		.kind = kind,
 		.flags = flags,
 		.link = TRACE_BPF_OWN_LINK,
 		/* As a typical probe: three registers and a word behind one of them. */
@@ -87,24 +87,28 @@ static int set_row(struct calibration *run, uint8_t flags)
 static int measure_kinds(
 	struct calibration *run, void (*function)(void), uint64_t bare, struct calibrate_price *ret)
 {
-	uint64_t shut, record, stack, copy;
-	int err = set_row(run, 0);
+	uint64_t shut, record, stack, copy, block;
+	int err = set_row(run, MT_GROW, 0);
 
 	if (err)
 		return err;
 	shut = measure(run, function);
 	trace_bpf_set_gate(run->bpf, TRACE_BPF_OWN_LINK, true);
 	record = measure(run, function);
-	err = set_row(run, MT_ATTACH_STACK);
+	err = set_row(run, MT_GROW, MT_ATTACH_STACK);
 	stack = measure(run, function);
 	if (!err)
-		err = set_row(run, MT_ATTACH_STACK | MT_ATTACH_STACK_COPY);
+		err = set_row(run, MT_GROW, MT_ATTACH_STACK | MT_ATTACH_STACK_COPY);
 	copy = measure(run, function);
+	if (!err)
+		err = set_row(run, MT_BLOCK_ASKED, 0);
+	block = measure(run, function);
 	trace_bpf_set_gate(run->bpf, TRACE_BPF_OWN_LINK, false);
 	ret->count_ns = shut - MIN(shut, bare);
 	ret->record_ns = MAX(record - MIN(record, bare), ret->count_ns);
 	ret->stack_ns = MAX(stack - MIN(stack, bare), ret->record_ns);
 	ret->copy_ns = MAX(copy - MIN(copy, bare), ret->record_ns);
+	ret->block_ns = MAX(block - MIN(block, bare), ret->count_ns);
 	return err;
 }
 
@@ -284,13 +288,21 @@ uint64_t calibrate_shut_ns(const struct calibrate_prices *prices, const struct r
 	return price_of(prices, probe)->count_ns;
 }
 
+static bool is_of_block(const struct runtime_probe *probe)
+{
+	uint8_t kind = probe->attachment.kind;
+
+	return kind == MT_BLOCK_ASKED || kind == MT_BLOCK || kind == MT_BLOCK_FREED;
+}
+
 uint64_t calibrate_cost_ns(const struct calibrate_prices *prices, const struct runtime_probe *probe,
 	const struct mt_counters *counters)
 {
 	uint64_t records = MIN(counters->produced, counters->hits);
 
 	return records * calibrate_open_ns(prices, probe) +
-	       (counters->hits - records) * calibrate_shut_ns(prices, probe);
+	       (counters->hits - records) * (is_of_block(probe) ? price_of(prices, probe)->block_ns
+								: calibrate_shut_ns(prices, probe));
 }
 
 uint64_t calibrate_fault_cost_ns(

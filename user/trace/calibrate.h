@@ -20,6 +20,7 @@ struct calibrate_price {
 	uint64_t record_ns; /* a record without stack */
 	uint64_t stack_ns;  /* a record with a stack, walked along frame pointers */
 	uint64_t copy_ns;   /* a record with a copy of the stack */
+	uint64_t block_ns;  /* a call of an allocator: no record, but what waits for its return */
 };
 
 /* CPU nanoseconds a user page fault of a target; 0 where faults are not traced by tp_btf. */
@@ -51,7 +52,10 @@ uint64_t calibrate_open_ns(
 uint64_t calibrate_shut_ns(
 	const struct calibrate_prices *prices, const struct runtime_probe *probe);
 
-/* What a probe has cost so far by its counters: produced records at the open price, others shut. */
+/*
+ * What a probe has cost so far by its counters: produced records at the open price, others shut; those of
+ * allocators as if their gate had been open all the time.
+ */
 uint64_t calibrate_cost_ns(const struct calibrate_prices *prices, const struct runtime_probe *probe,
 	const struct mt_counters *counters);
 

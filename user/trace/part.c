@@ -21,6 +21,7 @@ struct parts {
 	struct target_mem *mem;
 	struct model *model;
 	uint32_t target;
+	bool optional;        /* those that are optional, too */
 	size_t modules_asked; /* so many of them were asked for parts */
 	uint64_t open_ns, refresh_due_ns;
 	struct part parts[PART_MAX];
@@ -52,11 +53,13 @@ bool parts_make_known(const struct runtime_file *file)
 	return runtime && makes_known(runtime);
 }
 
-/* By a runtime of which that holds; NULL = by any. */
-static bool is_wanted(const struct module *module, bool (*holds)(const struct runtime *runtime))
+/* By a runtime of which that holds; NULL = by any, also by an optional one where these are wanted. */
+static bool is_wanted(
+	const struct module *module, bool (*holds)(const struct runtime *runtime), bool optional)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
 		if (runtimes[i]->wants && (!holds || holds(runtimes[i])) &&
+			(optional || !runtimes[i]->optional) &&
 			runtimes[i]->wants(module_name(module)))
 			return true;
 	return false;
@@ -76,6 +79,15 @@ static bool is_covered(const struct parts *parts, const struct runtime *runtime)
 	return false;
 }
 
+/* What a program's own profile says, samples of malloc would be added to. */
+static void prefer_profile(struct parts *parts)
+{
+	parts->optional = false;
+	model_add_skip(parts->model, "malloc",
+		"not sampled: the allocations of a Go program are told without it, those of C "
+		"code in it are not");
+}
+
 /* One part for each runtime of a module. The model must know the target. */
 static void add_parts(struct parts *parts, const struct module *module)
 {
@@ -85,8 +97,11 @@ static void add_parts(struct parts *parts, const struct module *module)
 		const struct runtime *runtime = find_runtime(file->runtime);
 		struct part *part = &parts->parts[parts->count];
 
-		if (runtime && is_covered(parts, runtime))
+		if (runtime &&
+			(is_covered(parts, runtime) || (runtime->optional && !parts->optional)))
 			continue;
+		if (runtime && runtime->profile && parts->optional)
+			prefer_profile(parts);
 		tell_skips(parts, file);
 		if (!runtime)
 			continue;
@@ -101,7 +116,9 @@ static void add_parts(struct parts *parts, const struct module *module)
 		part->file = xcalloc(1, sizeof(*file));
 		*part->file = *file;
 		parts->count++;
-		model_add_runtime(parts->model, parts->target, file->runtime, file->version);
+		if (!runtime->optional)
+			model_add_runtime(
+				parts->model, parts->target, file->runtime, file->version);
 	}
 	free(file);
 }
@@ -129,16 +146,24 @@ static void take_modules(struct parts *parts)
 	for (int malloc = 0; malloc < 2; malloc++)
 		for (size_t i = first; i < end; i++) {
 			const struct module *module = modules_get(parts->modules, i);
-			bool wanted = !i || is_wanted(module, sees_more);
+			bool wanted = !i || is_wanted(module, sees_more, false);
 
-			if (malloc ? !wanted && is_wanted(module, NULL) : wanted)
+			if (malloc ? !wanted && is_wanted(module, NULL, parts->optional) : wanted)
 				take_module(parts, i, first > 0);
 		}
 	parts->modules_asked = end;
 }
 
+static bool has_optional(const struct parts *parts)
+{
+	for (size_t i = 0; i < parts->count; i++)
+		if (parts->parts[i].runtime->optional)
+			return true;
+	return false;
+}
+
 struct parts *parts_new(struct parser *parser, struct modules *modules, struct target_mem *mem,
-	struct model *model, uint32_t target)
+	struct model *model, uint32_t target, bool optional)
 {
 	struct parts *parts = xcalloc(1, sizeof(*parts));
 
@@ -147,8 +172,12 @@ struct parts *parts_new(struct parser *parser, struct modules *modules, struct t
 		.mem = mem,
 		.model = model,
 		.target = target,
+		.optional = optional,
 		.open_ns = clock_mono_ns()};
 	take_modules(parts);
+	if (parts->optional && !has_optional(parts))
+		model_add_skip(model, "malloc",
+			"not sampled: no allocator is known in the program and its libraries");
 	return parts;
 }
 
@@ -175,7 +204,7 @@ bool parts_would_know(int pid, struct parser *parser)
 	if (modules_open(pid, parser, &modules) < 0)
 		goto out;
 	for (size_t i = 0; i < modules_count(modules) && !known; i++) {
-		if (i && (!is_wanted(modules_get(modules, i), makes_known) ||
+		if (i && (!is_wanted(modules_get(modules, i), makes_known, false) ||
 				 modules_load(modules, i)))
 			continue;
 		known = parser_runtime(parser, modules_get(modules, i)->file_id, 0, file) == 0 &&

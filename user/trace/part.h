@@ -57,9 +57,12 @@ bool parts_make_known(const struct runtime_file *file);
 /* Does it stay what it is, of which at least malloc is seen? A launcher runs another program in its place. */
 bool parts_stay(int pid, struct parser *parser);
 
-/* Finds the parts of a target that the model knows. Everything that is handed over must outlive them. */
+/*
+ * Finds the parts of a target that the model knows; optional: those of optional runtimes, too. Everything
+ * that is handed over must outlive them.
+ */
 struct parts *parts_new(struct parser *parser, struct modules *modules, struct target_mem *mem,
-	struct model *model, uint32_t target);
+	struct model *model, uint32_t target, bool optional);
 
 /* What could not be read, or only late, becomes a skip of the model. */
 void parts_free(struct parts *parts);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "trace/blocks.h"
 #include "trace/prober_private.h"
 
 /* ---- open ---- */
@@ -39,7 +40,7 @@ static int choose_mode(struct prober *prober)
 int prober_open(const struct prober_options *options, struct model *model, struct prober **ret,
 	char error[256])
 {
-	struct trace_bpf_options load = {0};
+	struct trace_bpf_options load = {.blocks = options->blocks ? BLOCKS_MAX : 0};
 	struct prober *prober = xcalloc(1, sizeof(*prober));
 	int r;
 
@@ -63,6 +64,7 @@ int prober_open(const struct prober_options *options, struct model *model, struc
 			error, 256, "probes cannot be tried out on this machine: %s", strerror(-r));
 		goto out;
 	}
+	prober->own_missed_calls = trace_bpf_read_missed_calls(prober->bpf);
 	kernel_events(prober);
 	if (options->all_execs)
 		trace_bpf_want_all_execs(prober->bpf);
@@ -240,6 +242,19 @@ int prober_fd(const struct prober *prober)
 
 /* ---- the end ---- */
 
+static void tell_missed_calls(struct prober *prober)
+{
+	uint64_t missed = trace_bpf_read_missed_calls(prober->bpf) - prober->own_missed_calls;
+	char reason[160];
+
+	if (!missed)
+		return;
+	snprintf(reason, sizeof(reason),
+		"%llu calls were not seen to return: what they allocated is missing",
+		(unsigned long long)missed);
+	model_add_skip(prober->model, "malloc", reason);
+}
+
 void prober_finish(struct prober *prober)
 {
 	uint64_t begin_ns = clock_mono_ns();
@@ -259,6 +274,7 @@ void prober_finish(struct prober *prober)
 	prober->detach_ns = clock_mono_ns() - begin_ns;
 	drain_flush(prober->drain);
 	prober->finished = true;
+	tell_missed_calls(prober);
 }
 
 void prober_close(struct prober *prober)

@@ -30,6 +30,7 @@ struct prober_options {
 	bool memory_calls; /* MT_MEMORY is told; every system call of the machine pays for it */
 	bool all_execs;    /* MT_EXEC is told of every process of the machine */
 	bool access_burst; /* prober_open_burst() is wanted */
+	bool blocks;       /* malloc is sampled where the reader's parts have probes for it */
 };
 
 /*

@@ -90,9 +90,12 @@ static void give_credit(struct prober *prober, struct traced *traced, uint64_t n
 	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++) {
 		struct link *link = &traced->links[family];
 
-		if (is_governed(link))
-			link_give_credit(prober, link,
-				governor_credit_ns(traced->governor, link->governed, now_ns));
+		if (!is_governed(link))
+			continue;
+		link_give_credit(
+			prober, link, governor_credit_ns(traced->governor, link->governed, now_ns));
+		if (link->open)
+			link_set_rate(prober, traced, link, now_ns);
 	}
 }
 

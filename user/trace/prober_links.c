@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "target/mem.h"
+#include "trace/blocks.h"
 #include "trace/prober_private.h"
 
 void link_tell_share(struct prober *prober, const struct traced *traced, enum family family,
@@ -21,6 +22,8 @@ void link_tell_share(struct prober *prober, const struct traced *traced, enum fa
 	event.share.family = family;
 	event.share.open = open;
 	model_apply(prober->model, &event);
+	if (family == FAMILY_ALLOCATION && reader_blocks(traced->reader))
+		blocks_window(reader_blocks(traced->reader), open, time_ns);
 }
 
 static void skip_probe(struct prober *prober, const char *what, const char *reason)
@@ -47,6 +50,26 @@ static bool verified(struct prober *prober, struct reader *reader, const struct 
 	return r == 0;
 }
 
+static uint64_t dearest_of(const struct prober *prober, const struct strand *strand, uint8_t kind)
+{
+	uint64_t dearest_ns = 0;
+
+	for (size_t i = 0; i < strand->probe_count; i++)
+		if (strand->probes[i].attachment.kind == kind)
+			dearest_ns = MAX(
+				dearest_ns, calibrate_open_ns(&prober->prices, &strand->probes[i]));
+	return dearest_ns;
+}
+
+/* A call of an allocator hits twice, where it begins and where it ends; nothing else is as dear as both. */
+static void price_calls(const struct prober *prober, struct strand *strand)
+{
+	uint64_t asked_ns = dearest_of(prober, strand, MT_BLOCK_ASKED);
+
+	if (asked_ns)
+		strand->dearest_ns = (asked_ns + dearest_of(prober, strand, MT_BLOCK)) / 2;
+}
+
 static size_t collect_probes(
 	struct prober *prober, struct reader *reader, enum family family, struct strand *strand)
 {
@@ -61,6 +84,7 @@ static size_t collect_probes(
 		strand->dearest_ns =
 			MAX(strand->dearest_ns, calibrate_open_ns(&prober->prices, probe));
 	}
+	price_calls(prober, strand);
 	return strand->probe_count;
 }
 
@@ -94,6 +118,13 @@ static int add_governed(struct prober *prober, struct traced *traced, enum famil
 	return governor_add_link(traced->governor, share, clock_mono_ns());
 }
 
+static const char *why_not(int r)
+{
+	return r == -E2BIG ? "so many probes need uprobe_multi, which this kernel does not have "
+			     "(Linux 6.6)"
+			   : strerror(-r);
+}
+
 /* The first strand makes the link known to the governor. */
 static int add_strand(
 	struct prober *prober, struct traced *traced, struct link *link, struct strand *strand)
@@ -103,7 +134,7 @@ static int add_strand(
 			    strand->probes, strand->probe_count, &strand->attach);
 
 	if (r < 0) {
-		skip_probe(prober, family_name(link->family), strerror(-r));
+		skip_probe(prober, family_name(link->family), why_not(r));
 		return r;
 	}
 	register_strand(prober, traced, strand, link->family);
@@ -250,12 +281,58 @@ void link_give_credit(struct prober *prober, struct link *link, double credit_ns
 	}
 }
 
+/* Hits before all of its probes were there, and the gate open, are paid for, but tell nothing of its rate. */
+static void measure_opening(struct prober *prober, struct traced *traced, struct link *link)
+{
+	uint64_t cost_ns = 0;
+
+	for (size_t i = 0; i < link->strand_count; i++) {
+		link->strands[i]->cost_ns = strand_cost_ns(prober, link->strands[i]);
+		cost_ns += link->strands[i]->cost_ns;
+	}
+	governor_measure_link(traced->governor, link->governed, clock_mono_ns(), cost_ns);
+}
+
+/* Samples that a link of probes on an allocator has made. */
+static uint64_t samples_made(const struct prober *prober, const struct link *link)
+{
+	struct mt_counters counters;
+	uint64_t sum = 0;
+
+	for (size_t n = 0; n < link->strand_count; n++) {
+		const struct strand *strand = link->strands[n];
+
+		for (size_t i = 0; i < strand->probe_count; i++)
+			if (strand->probes[i].attachment.kind == MT_BLOCK &&
+				!trace_bpf_read_counters(
+					prober->bpf, attach_link_id(strand->attach, i), &counters))
+				sum += counters.produced;
+	}
+	return sum;
+}
+
+void link_set_rate(
+	struct prober *prober, const struct traced *traced, struct link *link, uint64_t now_ns)
+{
+	struct blocks *blocks = reader_blocks(traced->reader);
+	uint64_t rate;
+
+	if (link->family != FAMILY_ALLOCATION || !blocks)
+		return;
+	if (!link->open)
+		blocks_restart_rate(blocks, samples_made(prober, link), now_ns);
+	rate = blocks_rate(blocks, link->strands[0]->credit, samples_made(prober, link), now_ns);
+	for (size_t i = 0; i < link->strand_count; i++)
+		trace_bpf_set_rate(prober->bpf, attach_link_index(link->strands[i]->attach), rate);
+}
+
 int link_open(struct prober *prober, struct traced *traced, struct link *link)
 {
 	uint64_t begin_ns = clock_mono_ns();
 	size_t opened = 0;
 	int r = 0;
 
+	link_set_rate(prober, traced, link, begin_ns);
 	for (size_t i = 0; i < link->strand_count && r != -ESRCH; i++) {
 		r = open_strand(prober, traced, link, link->strands[i]);
 		opened += r == 0;
@@ -268,6 +345,7 @@ int link_open(struct prober *prober, struct traced *traced, struct link *link)
 		governor_failed(traced->governor, link->governed);
 		return r;
 	}
+	measure_opening(prober, traced, link);
 	governor_opened(traced->governor, link->governed, clock_mono_ns());
 	link_tell_share(prober, traced, link->family, true, clock_mono_ns());
 	return 0;
@@ -326,6 +404,8 @@ static void free_link(struct prober *prober, struct link *link)
 
 		for (size_t i = 0; i < strand->probe_count; i++)
 			prober->attached[attach_link_id(strand->attach, i)] = (struct attached){0};
+		if (link->family == FAMILY_ALLOCATION)
+			trace_bpf_forget_blocks(prober->bpf, attach_link_index(strand->attach));
 		attach_link_free(strand->attach, prober->closer);
 		free(strand);
 	}

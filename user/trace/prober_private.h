@@ -75,7 +75,8 @@ struct prober {
 	uint64_t added;                            /* targets so far */
 	size_t traced_count;
 	uint64_t begin_ns, attach_ns, detach_ns;
-	double price_sum_ns; /* probe cost of targets that were removed */
+	uint64_t own_missed_calls; /* of calibrating */
+	double price_sum_ns;       /* probe cost of targets that were removed */
 	bool finished;
 };
 
@@ -107,6 +108,10 @@ uint64_t link_shut_ns(const struct prober *prober, const struct link *link);
 
 /* Each of its strands may spend so much until the next call. */
 void link_give_credit(struct prober *prober, struct link *link, double credit_ns);
+
+/* Where it samples blocks: how many bytes one of them stands for. While it is open. */
+void link_set_rate(
+	struct prober *prober, const struct traced *traced, struct link *link, uint64_t now_ns);
 
 /* Tells the model that a family of a target is traced from now on, or no more. */
 void link_tell_share(struct prober *prober, const struct traced *traced, enum family family,

@@ -16,6 +16,7 @@
 #include "trace/allocated.h"
 #include "trace/allocators.h"
 #include "trace/attribution.h"
+#include "trace/blocks.h"
 #include "trace/goroutines.h"
 #include "trace/watch.h"
 
@@ -45,6 +46,7 @@ struct reader {
 	struct symbolizer *symbolizer;
 	struct attribution *attribution;
 	struct allocators *allocators;
+	struct blocks *blocks; /* NULL = not asked for */
 	struct unwinder *unwinder;
 	struct model_unwound unwound; /* as last told */
 	uint64_t goroutines_due_ns;   /* the next look at them; UINT64_MAX = cannot be read */
@@ -75,7 +77,7 @@ static int describe(struct reader *reader, const struct runtime_file *exe)
 }
 
 int reader_open(const struct process_info *process, struct parser *parser,
-	struct debug_server *server, struct model *model, struct reader **ret)
+	struct debug_server *server, struct model *model, bool blocks, struct reader **ret)
 {
 	struct runtime_file *exe = xcalloc(1, sizeof(*exe));
 	struct reader *reader = xcalloc(1, sizeof(*reader));
@@ -92,7 +94,10 @@ int reader_open(const struct process_info *process, struct parser *parser,
 		r = describe(reader, exe);
 	if (r < 0)
 		goto out;
-	reader->parts = parts_new(parser, reader->modules, reader->mem, model, reader->target);
+	reader->parts =
+		parts_new(parser, reader->modules, reader->mem, model, reader->target, blocks);
+	if (blocks)
+		reader->blocks = blocks_new(model, reader->target);
 	reader->attribution = attribution_new(process->id.pid, model, reader->target,
 		&(struct attribution_owners){
 			parts_owner_of, parts_is_heap, parts_count_given_back, reader->parts});
@@ -126,6 +131,7 @@ void reader_close(struct reader *reader)
 	parts_free(reader->parts);
 	attribution_free(reader->attribution);
 	allocators_free(reader->allocators);
+	blocks_free(reader->blocks);
 	if (reader->unwinder)
 		tell_unwound(reader);
 	unwinder_free(reader->unwinder);
@@ -455,6 +461,26 @@ static void created(struct reader *reader, const struct part *part,
 		create->held_bytes);
 }
 
+/* The stack of an allocation begins in malloc itself: its caller is who allocates. */
+static void take_block(struct reader *reader, const struct mt_record *record)
+{
+	uint64_t addrs[UNWINDER_MAX_FRAMES];
+	size_t count;
+
+	if (record->kind == MT_BLOCK_FREED) {
+		blocks_end(reader->blocks, record);
+		return;
+	}
+	count = record_stack(reader, record, addrs);
+	blocks_add(reader->blocks, record,
+		count > 1 ? symbolizer_stack(reader->symbolizer, addrs + 1, count - 1) : 0);
+}
+
+struct blocks *reader_blocks(const struct reader *reader)
+{
+	return reader->blocks;
+}
+
 void reader_record(struct reader *reader, size_t i, const struct runtime_probe *probe,
 	const struct mt_record *record)
 {
@@ -462,6 +488,11 @@ void reader_record(struct reader *reader, size_t i, const struct runtime_probe *
 	struct part *part = parts_get(reader->parts, i);
 	uint64_t type = 0;
 
+	if (record->kind == MT_BLOCK || record->kind == MT_BLOCK_FREED) {
+		if (reader->blocks)
+			take_block(reader, record);
+		return;
+	}
 	if (part_start_for_record(reader->parts, part) < 0) {
 		part->too_early++;
 		return;
@@ -668,6 +699,19 @@ static void poll_part(struct reader *reader, const struct part *part, uint64_t n
 			reader->target, now_ns);
 }
 
+/* Only glibc's blocks say of themselves whether they are free. */
+static struct target_mem *block_mem(const struct reader *reader)
+{
+	for (size_t i = 0; i < parts_count(reader->parts); i++) {
+		const struct part *part = parts_get(reader->parts, i);
+
+		if (part->runtime->optional && part->file->probe_count &&
+			strcmp(part->file->version, "glibc") != 0)
+			return NULL;
+	}
+	return reader->mem;
+}
+
 void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 {
 	tell_unwound(reader);
@@ -680,6 +724,8 @@ void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 		if (parts_get(reader->parts, i)->process)
 			poll_part(reader, parts_get(reader->parts, i), now_ns);
 	allocators_poll(reader->allocators, now_ns, all_deep);
+	if (all_deep && reader->blocks)
+		blocks_tell(reader->blocks, block_mem(reader), now_ns);
 	attribution_settle(reader->attribution);
 }
 

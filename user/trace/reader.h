@@ -26,12 +26,12 @@ struct debug_server;
 
 /*
  * Opens the memory and the files of a process and identifies its runtimes. server: asked for
- * debug information, NULL = none is. On success the reader owns everything but parser, server and model, which
- * must outlive it. 0; -ENOEXEC, -EBADMSG (the file
- * cannot be parsed), -EACCES, -ESRCH, -ENOSPC (the model has no room for another target).
+ * debug information, NULL = none is; blocks: those of malloc are sampled. On success the reader owns everything
+ * but parser, server and model, which must outlive it. 0; -ENOEXEC, -EBADMSG (the file cannot be parsed), -EACCES,
+ * -ESRCH, -ENOSPC (the model has no room for another target).
  */
 int reader_open(const struct process_info *process, struct parser *parser,
-	struct debug_server *server, struct model *model, struct reader **ret);
+	struct debug_server *server, struct model *model, bool blocks, struct reader **ret);
 void reader_close(struct reader *reader);
 
 struct parts *reader_parts(const struct reader *reader);
@@ -53,6 +53,9 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 /* A record of a probe of part i: decodes it, applies the event, watches the container. */
 void reader_record(struct reader *reader, size_t i, const struct runtime_probe *probe,
 	const struct mt_record *record);
+
+/* Blocks of malloc that were sampled; NULL where none are wanted. */
+struct blocks *reader_blocks(const struct reader *reader);
 
 /* A sampled page fault. */
 void reader_fault(struct reader *reader, const struct mt_record *record);

@@ -283,6 +283,7 @@ static int attach(struct session *session)
 		.follow = session->options->follow,
 		.memory_calls = session->options->memory_calls,
 		.access_burst = session->options->access_burst,
+		.blocks = session->options->blocks,
 		.all_execs = session->wanted && wanted_searches(session->wanted),
 	};
 	char error[256] = "";

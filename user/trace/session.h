@@ -25,6 +25,7 @@ struct session_options {
 	bool access_burst;    /* who uses large maps whose place is unknown, a moment each */
 	bool debug_servers;   /* debuginfod may be asked for what files lack */
 	bool memory_calls;    /* system calls that map memory, too: every process pays for it */
+	bool blocks;          /* malloc and free, sampled */
 	const char *cgroup;   /* every process in it and below; NULL = none */
 	const char *comm;     /* of these, or of all, those of this name (fnmatch(3)); NULL = any */
 	uint64_t duration_ns; /* 0 = until stop; ignored with read_only */

@@ -123,7 +123,8 @@ static int give_up_opening(struct session *session, const struct process_info *i
 static int open_reader(
 	struct session *session, const struct process_info *info, struct reader **ret)
 {
-	return reader_open(info, session->parser, session->debug_server, session->model, ret);
+	return reader_open(info, session->parser, session->debug_server, session->model,
+		session->options->blocks, ret);
 }
 
 static int open_target(struct session *session, const struct process_info *info)

@@ -14,32 +14,77 @@
 
 /* ---- callees ---- */
 
-/* The slot that the dynamic linker fills with the symbol's address; 0 = there is none in this table. */
+/* What the dynamic linker fills in: slots of one table of relocations, and their symbols. */
+struct slots {
+	const uint8_t *table, *symbols, *names;
+	size_t bytes, symbol_bytes, name_bytes;
+};
+
+static bool slots_open(struct elf_file *elf, const char *relocations, struct slots *ret)
+{
+	ret->table = elf_file_section_bytes(elf, relocations, &ret->bytes);
+	ret->symbols = elf_file_section_bytes(elf, ".dynsym", &ret->symbol_bytes);
+	ret->names = elf_file_section_bytes(elf, ".dynstr", &ret->name_bytes);
+	return ret->table && ret->symbols && ret->names && ret->name_bytes &&
+	       !ret->names[ret->name_bytes - 1];
+}
+
+/* The slot at that place of the table, and its symbol; false where there is none. */
+static bool slots_read(const struct slots *slots, size_t at, uint64_t *ret_slot, Elf64_Sym *ret)
+{
+	Elf64_Rela relocation;
+	uint64_t kind, i;
+
+	memcpy(&relocation, slots->table + at, sizeof(relocation));
+	kind = ELF64_R_TYPE(relocation.r_info);
+	i = ELF64_R_SYM(relocation.r_info);
+	if ((kind != R_X86_64_JUMP_SLOT && kind != R_X86_64_GLOB_DAT) ||
+		i >= slots->symbol_bytes / sizeof(*ret))
+		return false;
+	memcpy(ret, slots->symbols + i * sizeof(*ret), sizeof(*ret));
+	*ret_slot = relocation.r_offset;
+	return true;
+}
+
+/* The slot of the symbol; 0 = there is none in this table. */
 static uint64_t find_slot(struct elf_file *elf, const char *relocations, const char *name)
 {
-	size_t bytes, symbol_bytes, name_bytes;
-	const uint8_t *table = elf_file_section_bytes(elf, relocations, &bytes);
-	const uint8_t *symbols = elf_file_section_bytes(elf, ".dynsym", &symbol_bytes);
-	const uint8_t *names = elf_file_section_bytes(elf, ".dynstr", &name_bytes);
+	struct slots slots;
+	Elf64_Sym symbol;
+	uint64_t slot;
 
-	if (!table || !symbols || !names || !name_bytes || names[name_bytes - 1])
+	if (!slots_open(elf, relocations, &slots))
 		return 0;
-	for (size_t at = 0; bytes - at >= sizeof(Elf64_Rela); at += sizeof(Elf64_Rela)) {
-		Elf64_Rela relocation;
-		Elf64_Sym symbol;
-		uint64_t kind, i;
+	for (size_t at = 0; slots.bytes - at >= sizeof(Elf64_Rela); at += sizeof(Elf64_Rela))
+		if (slots_read(&slots, at, &slot, &symbol) && symbol.st_name < slots.name_bytes &&
+			!strcmp((const char *)slots.names + symbol.st_name, name))
+			return slot;
+	return 0;
+}
 
-		memcpy(&relocation, table + at, sizeof(relocation));
-		kind = ELF64_R_TYPE(relocation.r_info);
-		i = ELF64_R_SYM(relocation.r_info);
-		if ((kind != R_X86_64_JUMP_SLOT && kind != R_X86_64_GLOB_DAT) ||
-			i >= symbol_bytes / sizeof(symbol))
-			continue;
-		memcpy(&symbol, symbols + i * sizeof(symbol), sizeof(symbol));
-		if (symbol.st_name < name_bytes &&
-			!strcmp((const char *)names + symbol.st_name, name))
-			return relocation.r_offset;
-	}
+static uint64_t find_of_slot(struct elf_file *elf, const char *relocations, uint64_t wanted)
+{
+	struct slots slots;
+	Elf64_Sym symbol;
+	uint64_t slot;
+
+	if (!slots_open(elf, relocations, &slots))
+		return 0;
+	for (size_t at = 0; slots.bytes - at >= sizeof(Elf64_Rela); at += sizeof(Elf64_Rela))
+		if (slots_read(&slots, at, &slot, &symbol) && slot == wanted)
+			return symbol.st_value;
+	return 0;
+}
+
+int native_slot_target(struct elf_file *elf, uint64_t slot, uint64_t *ret)
+{
+	uint64_t target = find_of_slot(elf, ".rela.plt", slot);
+
+	if (!target)
+		target = find_of_slot(elf, ".rela.dyn", slot);
+	if (!target || !elf_file_is_code(elf, target))
+		return -ENOENT;
+	*ret = target;
 	return 0;
 }
 
@@ -60,7 +105,7 @@ int native_callee_find(struct elf_file *elf, const char *name, struct native_cal
 }
 
 /* A PLT entry is jmp *slot(%rip) (ff 25), behind endbr64 and a prefix where it is made for CET. */
-static bool is_plt_entry_of(struct elf_file *elf, uint64_t addr, uint64_t slot)
+static uint64_t slot_of_plt_entry(struct elf_file *elf, uint64_t addr)
 {
 	const uint8_t *code = elf_file_bytes(elf, addr, PLT_ENTRY_BYTES);
 	int32_t distance;
@@ -69,9 +114,22 @@ static bool is_plt_entry_of(struct elf_file *elf, uint64_t addr, uint64_t slot)
 		if (code[i] != 0xff || code[i + 1] != 0x25)
 			continue;
 		memcpy(&distance, code + i + 2, sizeof(distance));
-		return addr + i + 6 + (int64_t)distance == slot;
+		return addr + i + 6 + (int64_t)distance;
 	}
-	return false;
+	return 0;
+}
+
+int native_plt_target(struct elf_file *elf, uint64_t addr, uint64_t *ret)
+{
+	static const char *const names[] = {".plt", ".plt.sec", ".plt.got", ".iplt"};
+	struct elf_section section;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (elf_file_section(elf, names[i], &section) && addr >= section.addr &&
+			addr - section.addr < section.bytes)
+			return native_slot_target(elf, slot_of_plt_entry(elf, addr), ret);
+	*ret = addr;
+	return 0;
 }
 
 /* call *slot(%rip) */
@@ -92,7 +150,7 @@ bool native_calls(
 	if (!code_is_call(&code->insns[i], &target))
 		return callee->slot && calls_slot(&code->insns[i], callee->slot);
 	return (callee->direct && target == callee->direct) ||
-	       (callee->slot && is_plt_entry_of(elf, target, callee->slot));
+	       (callee->slot && slot_of_plt_entry(elf, target) == callee->slot);
 }
 
 /* ---- references ---- */
@@ -203,7 +261,7 @@ static uint64_t find_plt_entry(struct elf_file *elf, const char *name, uint64_t 
 	if (!slot || !elf_file_section(elf, name, &section))
 		return 0;
 	for (uint64_t at = 0; at + PLT_ENTRY_BYTES <= section.bytes; at += PLT_ENTRY_BYTES)
-		if (is_plt_entry_of(elf, section.addr + at, slot))
+		if (slot_of_plt_entry(elf, section.addr + at) == slot)
 			return section.addr + at;
 	return 0;
 }

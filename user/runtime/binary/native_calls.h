@@ -27,6 +27,13 @@ int native_callee_find(struct elf_file *elf, const char *name, struct native_cal
 bool native_calls(struct elf_file *elf, const struct code *code, size_t i,
 	const struct native_callee *callee);
 
+/*
+ * Where code gets to that jumps to addr, or through a slot of the GOT: for an entry of the PLT the function
+ * that the file itself has for it; -ENOENT where that is another file's.
+ */
+int native_plt_target(struct elf_file *elf, uint64_t addr, uint64_t *ret);
+int native_slot_target(struct elf_file *elf, uint64_t slot, uint64_t *ret);
+
 /* Address of a string of .rodata, from its first to its last character; -ENOENT. */
 int native_find_string(struct elf_file *elf, const char *text, uint64_t *ret_addr);
 
