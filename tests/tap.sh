@@ -7,7 +7,7 @@
 #     tap.sh criterion PROGRAM...     runs unit tests, all of them even where one fails
 #     tap.sh note NAME STATUS         one result of something that prints no TAP
 #     tap.sh parts MAKE TARGET...     makes all of them, also where one fails, and sums up: what failed,
-#                                     what was skipped and why, how many of each
+#                                     what was skipped and why, how many of each; A+B: both at a time
 #     tap.sh sum                      the summary alone; exit code 1 where anything failed, or nothing ran
 set -u -o pipefail
 
@@ -76,13 +76,31 @@ sum() {
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
 }
 
+# What several say at a time is told one after the other.
+make_part() { # MAKE A+B
+	local make=$1 status=0 pids=() outputs output
+
+	outputs=$(mktemp -d)
+	for part in ${2//+/ }; do
+		$make "$part" >"$outputs/$part" 2>&1 &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do wait "$pid" || status=$?; done
+	for output in "$outputs"/*; do cat "$output"; done
+	rm -rf "$outputs"
+	return "$status"
+}
+
 parts() {
 	local make=$1 before start status
 
 	rm -rf "$dir"
 	for part in "${@:2}"; do
 		before=$(count '^not ok') start=$SECONDS
-		$make "$part"
+		case $part in
+		*+*) make_part "$make" "$part" ;;
+		*) $make "$part" ;;
+		esac
 		status=$?
 		# What does not even build fails no test
 		[ "$status" = 0 ] || [ "$(count '^not ok')" != "$before" ] || note "make $part" "$status"

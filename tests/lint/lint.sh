@@ -87,6 +87,7 @@ shell() {
 			shellcheck -f gcc -S warning -e SC1007,SC2034,SC2154,SC3013 "$file"
 		done
 	done
+	find tests -name '*.t' ! -perm -u+x | sed 's/$/: cannot be run: chmod +x/'
 }
 
 python() {

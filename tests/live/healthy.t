@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit
 . tests/live/lib.sh
 needs_root
 needs_memtrace
-requests=${REQUESTS:-300000}
+requests=${REQUESTS:-120000}
 
 # serve VERSION NAME: traces NAME while it serves all requests; its report is in $scratch/report.json.
 serve() {
