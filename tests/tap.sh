@@ -78,7 +78,7 @@ sum() {
 
 # What several say at a time is told one after the other.
 make_part() { # MAKE A+B
-	local make=$1 status=0 pids=() outputs output
+	local make=$1 status=0 pids=() outputs output part
 
 	outputs=$(mktemp -d)
 	for part in ${2//+/ }; do
