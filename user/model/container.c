@@ -519,18 +519,24 @@ static void next_look(struct container *container, const struct event_look *new,
 	container->look = look;
 }
 
+/* One that says what the last one said changes nothing in what was taken over from that. */
 static void look_at(struct container *container, const struct event_heap *heap,
 	const struct event_look *look, uint64_t time_ns)
 {
-	if (container->looked)
-		next_look(container, look, time_ns);
-	else
+	uint64_t hash = hash_words(look, sizeof(*look));
+
+	if (!container->looked)
 		first_look(container, look, time_ns);
+	else if (hash != container->look_hash)
+		next_look(container, look, time_ns);
+	if (hash != container->look_hash)
+		container->look_held_bytes = container->look.held_bytes;
+	container->look_hash = hash;
 	container->looks++;
 	container->looks_known += look->has_length;
 	container->look_ns = MAX(container->look_ns, time_ns);
-	if (container->look.held_bytes)
-		set_held(container, container->look.held_bytes, time_ns);
+	if (container->look_held_bytes)
+		set_held(container, container->look_held_bytes, time_ns);
 	if (look->has_length)
 		add_to_history(container, heap, look->length, time_ns);
 }

@@ -344,6 +344,8 @@ struct container {
 	uint64_t first_ns, last_ns;
 
 	uint64_t look_ns;
+	uint64_t look_hash;       /* of the newest look, as it was told */
+	uint64_t look_held_bytes; /* look.held_bytes */
 	uint64_t looks;
 	uint64_t looks_known; /* looks with has_length */
 	uint64_t length_peak;
