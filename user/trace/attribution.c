@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "target/mappings.h"
+#include "target/mem.h"
 #include "target/process.h"
 
 #define PAGE_BYTES       4096ull
@@ -251,18 +252,58 @@ void attribution_take_call(
 /* ---- measuring ---- */
 
 /* Mapped since attach by code that is not the runtime's. */
-static bool is_off_heap(const struct attribution *attribution, const struct mapped_range *range)
+static bool is_off_heap(const struct attribution *attribution, uint64_t addr)
 {
-	const struct site *site =
-		model_site(attribution->model, mapped_at(attribution, range->start));
+	const struct site *site = model_site(attribution->model, mapped_at(attribution, addr));
 
 	return site && *site->function;
+}
+
+/* Where what was mapped by one call begins or ends, behind addr; at most end. Calls tell bytes, the kernel maps pages. */
+static uint64_t next_border(const struct attribution *attribution, uint64_t addr, uint64_t end)
+{
+	uint64_t count = MIN(attribution->mapped_count, (uint64_t)MAX_MAPPED);
+
+	for (uint64_t i = 0; i < count; i++) {
+		const struct origin *origin = &attribution->mapped[i];
+		uint64_t borders[] = {origin->start, origin->end + TARGET_PAGE_BYTES - 1};
+
+		for (size_t k = 0; k < ARRAY_SIZE(borders); k++) {
+			uint64_t border = borders[k] & ~(TARGET_PAGE_BYTES - 1);
+
+			if (border > addr)
+				end = MIN(end, border);
+		}
+	}
+	return end;
+}
+
+/* The kernel shows neighbours that were mapped by several calls as one range. */
+static int measure_off_heap(struct attribution *attribution, int pagemap_fd,
+	const struct mapped_range *range, uint64_t deadline_ns, uint64_t *ret_bytes)
+{
+	uint64_t sum = 0, next;
+
+	for (uint64_t at = range->start; at < range->end; at = next) {
+		uint64_t bytes = 0;
+		int r;
+
+		next = next_border(attribution, at, range->end);
+		if (!is_off_heap(attribution, at))
+			continue;
+		r = mappings_count_private(pagemap_fd, at, next, deadline_ns, &bytes);
+		if (r)
+			return r;
+		sum += bytes;
+	}
+	*ret_bytes = sum;
+	return 0;
 }
 
 static int measure_range(struct attribution *attribution, int pagemap_fd,
 	const struct mapped_range *range, uint64_t deadline_ns, struct event_resident *ret)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, off_heap_bytes = 0;
 	enum mapping mapping;
 	int r;
 
@@ -276,11 +317,12 @@ static int measure_range(struct attribution *attribution, int pagemap_fd,
 	if (mapping == MAPPING_RUNTIME)
 		ret->given_back_bytes += attribution->owners.given_back(
 			attribution->owners.arg, range->start, range->end);
-	if (mapping == MAPPING_ANON && is_off_heap(attribution, range))
-		ret->off_heap_bytes += bytes;
+	if (mapping == MAPPING_ANON)
+		r = measure_off_heap(attribution, pagemap_fd, range, deadline_ns, &off_heap_bytes);
+	ret->off_heap_bytes += off_heap_bytes;
 	if (range->as == MAPPED_BRK)
 		attribution->brk_end = range->end;
-	return 0;
+	return r;
 }
 
 static int measure(
