@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -941,6 +942,49 @@ Test(calibrate, a_placed_hit_is_cheaper_and_a_stack_dearer)
 	cr_assert(gt(u64, prices.emulated.stack_ns, prices.emulated.count_ns));
 	cr_assert(gt(u64, prices.stepped.count_ns, prices.emulated.count_ns));
 	cr_assert(gt(u64, prices.grace_ns, 0));
+	trace_bpf_close(bpf);
+}
+
+static void *touch_pages(void *arg)
+{
+	const atomic_bool *stop = arg;
+	size_t bytes = 64 * 4096;
+	char *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	while (!atomic_load(stop)) {
+		for (size_t at = 0; at < bytes; at += 4096)
+			*(volatile char *)(memory + at) = 1;
+		madvise(memory, bytes, MADV_DONTNEED);
+	}
+	munmap(memory, bytes);
+	return NULL;
+}
+
+/* What came between its last batch and the end of its tracing, from any thread. */
+Test(calibrate, leaves_no_fault_in_the_ring)
+{
+	struct trace_bpf_options options = {0};
+	struct calibrate_prices prices;
+	atomic_bool stop = false;
+	struct trace_bpf *bpf;
+	struct drain *drain;
+	enum attach_mode mode;
+	pthread_t thread;
+	char text[256];
+
+	cr_assert(eq(int, trace_bpf_load(&options, &bpf, text), 0), "%s", text);
+	cr_assert(eq(int, attach_choose_mode(bpf, &mode, text), 0));
+	cr_assert(eq(int, pthread_create(&thread, NULL, touch_pages, &stop), 0));
+	cr_assert(eq(int, calibrate_run(bpf, mode, &prices), 0));
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+	cr_assert(eq(int, drain_start(bpf, 0, &drain), 0));
+	drain_flush(drain);
+	while (drain_next(drain))
+		;
+	cr_assert(eq(u64, drain_read_counts(drain, MT_SRC_FAULT).delivered, 0));
+	drain_stop(drain);
 	trace_bpf_close(bpf);
 }
 

@@ -13,6 +13,9 @@
 #include "trace/blocks.h"
 #include "trace/prober_private.h"
 
+#define SETTLE_NS       (200 * NSEC_PER_MSEC)
+#define SETTLE_PAUSE_NS (1 * NSEC_PER_MSEC)
+
 /* ---- open ---- */
 
 static void kernel_events(struct prober *prober)
@@ -211,14 +214,27 @@ static struct reader *reader_of_pid(struct prober *prober, int pid)
 	return newest ? newest->reader : NULL;
 }
 
+/*
+ * At the end nobody else fetches what the queue had no room for, and a program that was running on another
+ * CPU when it was detached may not have handed its record over yet. False = that was all.
+ */
+static bool fetch_rest(struct prober *prober)
+{
+	bool left = drain_flush(prober->drain);
+
+	if (left || prober_is_settled(prober) || clock_mono_ns() >= prober->settle_until_ns)
+		return left;
+	clock_wait_ns(SETTLE_PAUSE_NS);
+	return true;
+}
+
 bool prober_next(struct prober *prober, struct prober_record *ret)
 {
 	const struct mt_record *record = drain_next(prober->drain);
 	const struct attached *attached;
 
-	/* At the end nobody else fetches what the queue had no room for. */
-	for (bool left = prober->finished; !record && left; record = drain_next(prober->drain))
-		left = drain_flush(prober->drain);
+	for (bool more = prober->finished; !record && more; record = drain_next(prober->drain))
+		more = fetch_rest(prober);
 	if (!record)
 		return false;
 	*ret = (struct prober_record){.record = record};
@@ -274,6 +290,7 @@ void prober_finish(struct prober *prober)
 	prober->detach_ns = clock_mono_ns() - begin_ns;
 	drain_flush(prober->drain);
 	prober->finished = true;
+	prober->settle_until_ns = clock_mono_ns() + SETTLE_NS;
 	tell_missed_calls(prober);
 }
 

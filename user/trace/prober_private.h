@@ -78,6 +78,7 @@ struct prober {
 	uint64_t own_missed_calls; /* of calibrating */
 	double price_sum_ns;       /* probe cost of targets that were removed */
 	bool finished;
+	uint64_t settle_until_ns; /* at most, from then on */
 };
 
 /* ---- prober_links.c ---- */
@@ -119,6 +120,11 @@ void link_tell_share(struct prober *prober, const struct traced *traced, enum fa
 
 /* Closes and frees all links; their cost is kept. */
 void links_free(struct prober *prober, struct traced *traced);
+
+/* ---- prober_report.c ---- */
+
+/* Whether every record that was produced has been handed out or counted as lost. */
+bool prober_is_settled(struct prober *prober);
 
 /* ---- prober_govern.c ---- */
 

@@ -63,24 +63,51 @@ static void report_source(struct prober *prober, const char *name, const struct 
 			prober->model, name, tally->hits, produced, tally->delivered, tally->lost);
 }
 
-static uint64_t report_sources(struct prober *prober)
+struct tallies {
+	struct tally families[FAMILY_MAX], faults, memory, control;
+};
+
+static struct tallies tally_all(struct prober *prober)
 {
-	struct tally families[FAMILY_MAX] = {0}, faults = {0}, memory = {0}, control = {0};
-	uint64_t misses = trace_bpf_read_misses(prober->bpf), hits = 0;
+	struct tallies all = {0};
 
 	for (uint32_t id = 0; id < MT_MAX_ATTACHMENTS; id++)
 		if (prober->family_of[id] != FAMILY_NONE)
-			tally_source(prober, id, &families[prober->family_of[id]]);
+			tally_source(prober, id, &all.families[prober->family_of[id]]);
+	tally_source(prober, MT_SRC_FAULT, &all.faults);
+	tally_source(prober, MT_SRC_MEMORY, &all.memory);
+	tally_source(prober, MT_SRC_CONTROL, &all.control);
+	return all;
+}
+
+static bool is_settled(const struct tally *tally)
+{
+	return tally->produced == tally->delivered + tally->lost;
+}
+
+bool prober_is_settled(struct prober *prober)
+{
+	const struct tallies all = tally_all(prober);
+	bool settled =
+		is_settled(&all.faults) && is_settled(&all.memory) && is_settled(&all.control);
+
+	for (enum family family = FAMILY_MAP; settled && family < FAMILY_MAX; family++)
+		settled = is_settled(&all.families[family]);
+	return settled;
+}
+
+static uint64_t report_sources(struct prober *prober)
+{
+	const struct tallies all = tally_all(prober);
+	uint64_t misses = trace_bpf_read_misses(prober->bpf), hits = 0;
+
 	for (enum family family = FAMILY_MAP; family < FAMILY_MAX; family++) {
-		report_source(prober, family_name(family), &families[family]);
-		hits += families[family].hits;
+		report_source(prober, family_name(family), &all.families[family]);
+		hits += all.families[family].hits;
 	}
-	tally_source(prober, MT_SRC_FAULT, &faults);
-	report_source(prober, "faults", &faults);
-	tally_source(prober, MT_SRC_MEMORY, &memory);
-	report_source(prober, "memory calls", &memory);
-	tally_source(prober, MT_SRC_CONTROL, &control);
-	report_source(prober, "control", &control);
+	report_source(prober, "faults", &all.faults);
+	report_source(prober, "memory calls", &all.memory);
+	report_source(prober, "control", &all.control);
 	if (misses && prober->finished)
 		model_add_incomplete(prober->model, "the kernel skipped probe runs because one was "
 						    "running on that CPU already");
