@@ -61,6 +61,14 @@ note() {
 results() { cat "$dir"/* 2>/dev/null | grep -E '^((not )?ok|1\.\.0 # SKIP)\b'; }
 count() { results | grep -cE "$1"; }
 
+# With what each said of itself, as far as a summary can hold it.
+failures() {
+	cat "$dir"/* 2>/dev/null | awk -v lines=12 '
+		/^not ok/ { sub(/^not ok( [0-9]+)?( - )?/, "FAILED   "); print; left = lines; next }
+		/^ *#/    { if (left-- > 0) print "         " substr($0, 1, 200); next }
+			  { left = 0 }'
+}
+
 sum() {
 	local failed passed skipped
 
@@ -70,7 +78,7 @@ sum() {
 	echo
 	results | grep -E ' # SKIP' | sed -E 's/^(ok( [0-9]+)?( - )?|1\.\.0 )/skipped  /; s/ *# SKIP/:/' | sort | uniq -c |
 		sed -E 's/^ *1 //; s/^ *([0-9]+) (.*)/\2 (\1 times)/'
-	results | grep -E '^not ok\b' | sed -E 's/^not ok( [0-9]+)?( - )?/FAILED   /'
+	failures
 	[ -z "${times:-}" ] || echo "seconds:$times"
 	echo "$passed passed, $failed failed, $skipped skipped"
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -51,7 +51,7 @@ usage_errors() {
 	while IFS='|' read -r name args; do
 		# shellcheck disable=SC2086
 		memtrace $args
-		is "usage: $name" "$status" 2
+		exits "usage: $name" 2
 	done <<-'END'
 		nothing to trace|
 		an unknown option|--no-such-option
@@ -139,7 +139,7 @@ commands() {
 	refused "a command that may not be executed" 126 "text"
 	chmod 755 "$scratch/text"
 	memtrace -q -- "$scratch/text"
-	is "a file that is no ELF and names no interpreter goes to the shell, as execvp(3) has it" "$status" 9
+	exits "a file that is no ELF and names no interpreter goes to the shell, as execvp(3) has it" 9
 	head -c 64 "$emptied" >"$scratch/short" && chmod 755 "$scratch/short"
 	# What the shell makes of it may be a redirection: where it does no harm
 	mkdir "$scratch/elsewhere"
@@ -149,7 +149,7 @@ commands() {
 	cd "$here" || exit
 	survived "a command of 64 bytes of ELF, of which the shell makes nothing either" 2 126 127
 	memtrace -q -d 60 -- sh -c 'exit 7'
-	is "a command's own exit code passes through" "$status" 7
+	exits "a command's own exit code passes through" 7
 }
 
 # An i386 program of a few bytes: it says its pid by being there, then pauses for ever.
@@ -217,7 +217,7 @@ unknown_version() {
 	future=$workload_pid
 	background "$emptied"
 	memtrace -q -d 0 --format json -o "$report" --pid "$future,$idle"
-	is "the rest goes on" "$status" 0
+	exits "the rest goes on" 0
 	says "with the unknown version named in the report" "$report" 'go1\.99'
 	says "and the other program looked at" "$report" '"go1\.(19|2[0-9])'
 	workload_end

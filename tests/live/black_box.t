@@ -28,7 +28,7 @@ kill -USR1 "$memtrace_pid"
 file "$scratch/report-2.json" && ok "a report by SIGUSR1" || not_ok "a report by SIGUSR1" "$(cat "$scratch/memtrace.err")"
 is "it is whole, and knows what grew last" "$(field '[.complete, (.targets[0].recent | map(select(.kind == "growth" and .family == "map")) | length > 0)]' "$scratch/report-2.json")" "[true,true]"
 memtrace_stop
-is "the session goes on to its own end" "$status" 0
+exits "the session goes on to its own end" 0
 is "with its report" "$(field '[.sites[] | select(.family == "map" and .function == "main.fill").growths]')" "[$(echo "$heard" | sed 's/.*growths=\([0-9]*\).*/\1/')]"
 reports=("$scratch"/report-*)
 is "one report for one rise" "${#reports[@]}" 2
@@ -49,7 +49,7 @@ memtrace_wait
 wait "$workload_pid" 2>/dev/null
 workload_pid=
 tr '\n' ' ' <"$scratch/memtrace.out" >"$scratch/one-line"
-is "SIGKILL: exit code" "$status" 0
+exits "SIGKILL: exit code" 0
 says "SIGKILL: how it ended" "$scratch/one-line" 'killed by signal 9'
 says "SIGKILL: what RSS had gained" "$scratch/one-line" 'In its last 10 s RSS gained .*maps at map_grow.go:12'
 says "SIGKILL: what it held" "$scratch/one-line" 'It held .* in map .*map\[int\]int at map_grow.go:12'
@@ -70,7 +70,7 @@ if mkdir "$cgroup" 2>/dev/null && echo 67108864 >"$cgroup/$limit" 2>/dev/null; t
 	memtrace_wait
 	wait "$workload_pid" 2>/dev/null
 	workload_pid=
-	is "OOM kill: exit code" "$status" 0
+	exits "OOM kill: exit code" 0
 	is "OOM kill: who did it" "$(field '.targets[0].exit | [.signal, .oom]')" "[9,true]"
 	is "OOM kill: the limit" "$(field '.targets[0].limit_bytes')" 67108864
 	is "OOM kill: the container that grew last" "$(field '[.targets[0].recent[] | select(.kind == "growth" and .family == "map")][0] | [.type, .bytes > 1000000]')" '["map[int]int",true]'

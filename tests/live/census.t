@@ -15,7 +15,7 @@ count() {
 	workload_start "$program" "$how" && say go && hear TRUTH || { not_ok "Go $version: the program acts"; return; }
 	truth=$heard
 	memtrace -q -d 0 --format json -o "$scratch/report.json" --pid "$workload_pid"
-	is "Go $version, $how: exit code" "$status" 0
+	exits "Go $version, $how: exit code" 0
 	[ "$how" = still ] || local -x BUSY=1
 	check tests/live/census.expect census "$version"
 	workload_end

@@ -40,33 +40,33 @@ play_stripped() {
 lines() { jq -c '[.sites[] | select(.family == "map") | .line != null] | [length > 0, any]' "$scratch/report.json"; }
 
 play_stripped
-is "not asked for: exit code" "$status" 0
+exits "not asked for: exit code" 0
 is "not asked for: no lines" "$(lines)" "[true,false]"
 is "not asked for: nobody is asked" "$(grep -c GET "$scratch/requests")" 0
 
 play_stripped --debuginfod
-is "no servers: exit code" "$status" 3
+exits "no servers: exit code" 3
 says "no servers: what to set" "$scratch/memtrace.err" "set DEBUGINFOD_URLS"
 
 export DEBUGINFOD_URLS=http://127.0.0.1:$port
 play_stripped --debuginfod
-is "the server has nothing: exit code" "$status" 0
+exits "the server has nothing: exit code" 0
 is "the server has nothing: no lines" "$(lines)" "[true,false]"
 says "the server has nothing: it was asked" "$scratch/requests" "GET /buildid/$id/debuginfo .* 404"
 
 objcopy --only-keep-debug /bin/bash "$scratch/served/buildid/$id/debuginfo"
 play_stripped --debuginfod
-is "what it sends is another file's: exit code" "$status" 0
+exits "what it sends is another file's: exit code" 0
 is "what it sends is another file's: no lines" "$(lines)" "[true,false]"
 
 objcopy --only-keep-debug "$program" "$scratch/served/buildid/$id/debuginfo"
 play_stripped --debuginfod
-is "exit code" "$status" 0
+exits "exit code" 0
 is "lines" "$(lines)" "[true,true]"
 is "the line" "$(jq -c '[.sites[] | select(.family == "map" and (.file // "" | endswith("umap_storm.cc"))) | .line] | length > 0' "$scratch/report.json")" true
 
 export DEBUGINFOD_URLS=http://127.0.0.1:1
 play_stripped --debuginfod
-is "nobody answers: exit code" "$status" 0
+exits "nobody answers: exit code" 0
 is "nobody answers: no lines" "$(lines)" "[true,false]"
 done_testing

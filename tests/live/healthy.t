@@ -20,7 +20,7 @@ serve() {
 	"$load" "$facts" /order "$requests" 4 >"$scratch/load"
 	is "Go $1, $2: every request is answered ($(sed 's/^LOAD //' "$scratch/load"))" $? 0
 	memtrace_stop
-	is "Go $1, $2: exit code" "$status" 0
+	exits "Go $1, $2: exit code" 0
 	say go && hear TRUTH
 	truth=$heard
 	check "tests/live/$2.expect" "$2" "$1"
@@ -29,7 +29,7 @@ serve() {
 # The healthy form of the text report is four lines, and says what was looked at.
 four_lines() {
 	memtrace -q -d 1 --pid "$workload_pid"
-	is "Go $1, $2: exit code of the text report" "$status" 0
+	exits "Go $1, $2: exit code of the text report" 0
 	is "Go $1, $2: lines of the healthy report" "$(grep -c . "$scratch/memtrace.out")" 4
 	says "Go $1, $2: it says what was looked at" "$scratch/memtrace.out" 'Looked at [0-9,]+ maps'
 }

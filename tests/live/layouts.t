@@ -29,7 +29,7 @@ look() {
 	workload_start "$2" && say go && hear TRUTH || { not_ok "$1: the program acts"; return 1; }
 	truth=$heard
 	memtrace -q -d 0 "${@:3}" --format json -o "$scratch/report.json" --pid "$workload_pid"
-	is "$1: exit code" "$status" 0
+	exits "$1: exit code" 0
 	workload_end
 }
 

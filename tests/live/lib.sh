@@ -34,6 +34,13 @@ says() {
 	if grep -Eq -- "$3" "$2"; then ok "$1"; else not_ok "$1" "wanted: $3" "is:" "$(head -c 2000 "$2")"; fi
 }
 
+# exits NAME WANTED: the exit code of the last memtrace; where it is another one, what it said of itself.
+exits() {
+	[ "$status" = "$2" ] && ok "$1" && return
+	not_ok "$1" "is:     $status" "wanted: $2" "$(tail -n 5 "$scratch/memtrace.err" 2>/dev/null)" \
+		"$(grep -E -A 2 'Incomplete|were lost|"incomplete"|"lost": *[1-9]' "$scratch/memtrace.out" 2>/dev/null | cut -c 1-300)"
+}
+
 # Lines "ok - ..." and "not ok - ..." of others, numbered.
 renumber() {
 	while IFS= read -r line; do

@@ -30,7 +30,7 @@ kept='[.findings[] | select(.kind == "allocator-retained")] | .[0]'
 look() {
 	hear TRUTH || not_ok "$1: the workload goes on"
 	memtrace -q -d 0 --format json -o "$report" --pid "$workload_pid"
-	is "$1: exit code" "$status" 0
+	exits "$1: exit code" 0
 	near "$1: system" "$(field "$malloc | .system_bytes")" "$(told system)" 1
 	near "$1: mapped" "$(field "$malloc | .mapped_bytes")" "$(told mapped)" 1
 	is "$1: all was walked" "$(field "$malloc | .estimated")" false
@@ -95,7 +95,7 @@ workload_pid=
 # Another malloc is named, and what is not known of it is said
 named() { # NAME WANTED-VERSION-PATTERN
 	memtrace -q -d 0 --format json -o "$report" --pid "$workload_pid"
-	is "$1: exit code" "$status" 0
+	exits "$1: exit code" 0
 	is "$1: is named" "$(field ".targets[0].allocators[] | select(.unknown) | .name")" "$1"
 	is "$1: its version" "$(field ".targets[0].allocators[] | select(.unknown) | .version | test(\"$2\")")" true
 	is "$1: it is said what is not known" \

@@ -60,7 +60,7 @@ looked_at() {
 	say go
 	hear TRUTH || not_ok "$1: the program gets through"
 	memtrace_stop
-	is "$1: exit code" "$status" 0
+	exits "$1: exit code" 0
 	is "$1: nothing lost" "$(field .events.lost)" 0
 	is "$1: every end was seen" \
 		"$(field '.targets[0].allocation_profile | .sampled and .paired and .complete and (.in_use_at_most | not) and .open_share == 1')" true
@@ -111,7 +111,7 @@ workload_end
 workload_start "$program" 100000000 1 20
 say go
 memtrace -q --malloc --max-overhead 20 --format json -o "$report" -d "${MOMENTS_SECONDS:-5}" --pid "$workload_pid"
-is "moments: exit code" "$status" 0
+exits "moments: exit code" 0
 is "moments: in use is a bound" "$(field '.targets[0].allocation_profile | .in_use_at_most and .open_share < 0.5')" true
 is "moments: the budget was kept" "$(field '.overhead.target_pct <= 20')" true
 heard=$shares sum=0

@@ -21,7 +21,7 @@ trace() {
 	memtrace_attached || { memtrace_wait; not_ok "attaches" "$(tail -n 3 "$scratch/memtrace.err")"; return 1; }
 	say go && hear TRUTH
 	memtrace_stop
-	is "exit code" "$status" 0
+	exits "exit code" 0
 	workload_end
 }
 

@@ -15,7 +15,7 @@ compare() {
 	truth=$heard
 	memtrace -q -d 0 --format json -o "$scratch/report.json" --pid "$workload_pid"
 	kill -CONT "$workload_pid"
-	is "Go $version: exit code" "$status" 0
+	exits "Go $version: exit code" 0
 	check tests/live/memstats.expect memstats "$version"
 	workload_end
 }

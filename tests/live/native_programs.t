@@ -17,7 +17,7 @@ field() { jq -r "$1" "$report"; }
 
 # What must hold of every report.
 judge() { # NAME
-	is "$1: exit code" "$status" 0
+	exits "$1: exit code" 0
 	is "$1: findings above INFO" "$(field '[.findings[] | select(.severity != "INFO") | .kind] | join(" ")')" ""
 	is "$1: complete, nothing lost" "$(field '"\(.complete) \(.events.lost)"')" "true 0"
 }

@@ -70,7 +70,7 @@ if cgroup_make a 1073741824 && a=$cgroup && cgroup_make b 536870912 && b=$cgroup
 	[ ! -d "$b" ] && ok "a cgroup is removed while it is looked at" || not_ok "a cgroup is removed while it is looked at"
 	in_cgroup "$a" "$scratch/t$$-idle" && late=$started_pid
 	memtrace_wait 8
-	is "memtrace ends well" "$status" 0
+	exits "memtrace ends well" 0
 	is "thirteen processes, and the one that came" "$(field 'len(r["targets"])')" 14
 	is "the late one is among them" "$(field "$late in [t[\"pid\"] for t in r[\"targets\"]]")" true
 	is "the limit of the one cgroup" "$(field "[t[\"limit_bytes\"] for t in r[\"targets\"] if t[\"pid\"] == $leaker]")" "[1073741824]"
@@ -85,7 +85,7 @@ else
 	skip "processes of two cgroups" "no memory cgroup can be made here"
 fi
 memtrace -q -d 0 --cgroup /memtrace-test-nowhere
-is "a cgroup that does not exist: exit code" "$status" 3
+exits "a cgroup that does not exist: exit code" 3
 says "a cgroup that does not exist: why" "$scratch/memtrace.err" 'there is no cgroup /memtrace-test-nowhere'
 
 # ---- a tree ----
@@ -93,7 +93,7 @@ says "a cgroup that does not exist: why" "$scratch/memtrace.err" 'there is no cg
 printf 'go\nend\n' >"$scratch/words"
 memtrace -q --follow --max-overhead 100 --format json -o "$scratch/report.json" -- \
 	sh -c 'sh -c "\"$1\" <$2; true" sh "$1" "$2" & "$1" <"$2" & wait' sh "$idle" "$scratch/words"
-is "the shell's own exit code" "$status" 0
+exits "the shell's own exit code" 0
 is "both programs below it" "$(field 'sorted(t["comm"] for t in r["targets"])')" '["map_grow", "map_grow"]'
 is "how they ended" "$(field '[t["exit"]["status"] for t in r["targets"]]')" "[0, 0]"
 is "their growths" "$(field 'len({s["pid"] for s in r["sites"] if s["function"] == "main.fill" and s["growths"] > 0})')" 2
@@ -110,7 +110,7 @@ thread.join()" "$1" <"$2"' sh "$idle" "$scratch/words.late"
 memtrace_attached && ok "follows the exec of a thread" || not_ok "follows the exec of a thread" "$(cat "$scratch/memtrace.err")"
 printf 'go\nend\n' >&"$late_in"
 memtrace_wait
-is "its exit code" "$status" 0
+exits "its exit code" 0
 is "the program that it became" "$(field '[(t["comm"], t["exit"]["status"]) for t in r["targets"]]')" '[["map_grow", 0]]'
 is "its growths" "$(field 'len([s for s in r["sites"] if s["function"] == "main.fill" and s["growths"] > 0])')" 1
 
@@ -162,7 +162,7 @@ for how in name pid; do
 	work "$parent"
 	kill -KILL "$stays"
 	memtrace_stop
-	is "a pid that comes again, by $how: exit code" "$status" 0
+	exits "a pid that comes again, by $how: exit code" 0
 	if [ $how = name ]; then
 		is "both are known" "$(of_former "[len(T), len({t['start_time'] for t in T})]")" "[2, 2]"
 		is "how they have ended" "$(of_former "[t['exit']['status'] for t in T]")" "[0, 0]"

@@ -30,7 +30,7 @@ run() {
 	done
 	memtrace_stop
 	workload_end
-	is "exit code" "$status" 0
+	exits "exit code" 0
 	is "nothing lost" "$(field .events.lost)" 0
 	is "known as" "$(field '[.targets[0].runtimes[].name] | join(" ")')" "python c"
 }

@@ -20,7 +20,7 @@ look() {
 	start=${EPOCHREALTIME/[.,]/}
 	memtrace -q -d 0 --format json -o "$scratch/report.json" --pid "$workload_pid"
 	took=$(((${EPOCHREALTIME/[.,]/} - start) / 1000))
-	is "Go $version: exit code" "$status" 0
+	exits "Go $version: exit code" 0
 	[ "$took" -le 2000 ] && ok "Go $version: within 2 s ($took ms)" || not_ok "Go $version: within 2 s" "$took ms"
 	grown=$(($(resident_kb) - before))
 	[ "$grown" -le 1024 ] && ok "Go $version: the program's RSS is as before" ||
@@ -36,7 +36,7 @@ profile() {
 	workload_start "$program" && say go && hear TRUTH || { not_ok "Go $version: the shop opens"; return; }
 	truth=$heard
 	memtrace -q -d 0 --format json -o "$scratch/report.json" --pid "$workload_pid"
-	is "Go $version: exit code for the shop" "$status" 0
+	exits "Go $version: exit code for the shop" 0
 	check tests/live/profile.expect shop "$version"
 	workload_end
 }

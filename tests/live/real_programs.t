@@ -68,14 +68,14 @@ under_load() {
 	local name=$1 pid=$2
 	shift 2
 	memtrace -q --pid "$pid" -d 0
-	is "$name, read only: exit code" "$status" 0
+	exits "$name, read only: exit code" 0
 	says "$name, read only: what was looked at" "$scratch/memtrace.out" '^No findings\.  Looked at [0-9,]+ maps'
 	memtrace_start -q --pid "$pid" -o "$scratch/$name.json"
 	memtrace_attached || { memtrace_wait; not_ok "$name: attaches" "$(tail -n 3 "$scratch/memtrace.err")"; return; }
 	"$@" >"$scratch/load" 2>&1
 	is "$name: the load of $seconds s ends well" $? 0
 	memtrace_stop
-	is "$name: exit code" "$status" 0
+	exits "$name: exit code" 0
 	sound "$name" "$scratch/$name.json"
 }
 
@@ -201,7 +201,7 @@ sys.stdin.read()'; }
 	IFS= read -r -t "$PATIENCE" <&"${PYTHON[0]}"
 	for duration in 0 1; do
 		memtrace -q --pid "$python_pid" -d "$duration"
-		is "python3, -d $duration: exit code" "$status" 0
+		exits "python3, -d $duration: exit code" 0
 		says "python3, -d $duration: its RSS" "$scratch/memtrace.out" '^RSS [0-9.]+ MiB'
 		says "python3, -d $duration: what it is" "$scratch/memtrace.out" '  Python 3\.[0-9.]+, C \(glibc [0-9.]+\)'
 		says "python3, -d $duration: nothing is found" "$scratch/memtrace.out" '^No findings\.  Looked at'
@@ -213,7 +213,7 @@ nameless() {
 	workload_start "$(workload c-O2-static-stripped give_back)" || { not_ok "a nameless program starts"; return; }
 	for duration in 0 1; do
 		memtrace -q --pid "$workload_pid" -d "$duration"
-		is "a nameless program, -d $duration: exit code" "$status" 0
+		exits "a nameless program, -d $duration: exit code" 0
 		says "a nameless program, -d $duration: its RSS" "$scratch/memtrace.out" '^RSS [0-9.]+ (KiB|MiB)'
 		says "a nameless program, -d $duration: no known runtime" "$scratch/memtrace.out" '^No findings\.  No known runtime in it'
 	done

@@ -47,7 +47,7 @@ same_report() {
 	say go && hear TRUTH || not_ok "the program acts"
 	truth=$heard
 	memtrace_stop
-	is "exit code of the recorded run" "$status" 0
+	exits "exit code of the recorded run" 0
 	is "nothing but its report is on stdout, nothing on stderr" "$(cat "$scratch/memtrace.err")" ""
 	is "the recording is one file, for its owner" "$(cd "$scratch" && stat -c '%n %a' a.mtrace*)" "a.mtrace 600"
 	workload_end
@@ -102,7 +102,7 @@ differences() {
 
 	workload_start "$program" || { not_ok "the program starts"; return; }
 	memtrace record -d 0 -o "$a" --pid "$workload_pid"
-	is "record: exit code" "$status" 0
+	exits "record: exit code" 0
 	is "record: no report" "$(cat "$scratch/memtrace.out")" ""
 	says "record: says what it wrote" "$scratch/memtrace.err" 'before\.mtrace holds [0-9,]+ rows'
 	say go && hear TRUTH || not_ok "the program acts"
@@ -143,7 +143,7 @@ killed() {
 	is "and the report is incomplete" "$report_status" 4
 	says "and says so" "$scratch/report.out" "a\.mtrace is still being written, by process $memtrace_pid"
 	memtrace -q -d 0 -o "$recording" --pid "$workload_pid"
-	is "another one leaves it alone" "$status" 3
+	exits "another one leaves it alone" 3
 	says "and says why" "$scratch/memtrace.err" "process $memtrace_pid uses it"
 	kill -KILL "$memtrace_pid"
 	memtrace_wait
@@ -165,7 +165,7 @@ full_disk() {
 	"$MEMTRACE" -q -d 1.5 --pid "$workload_pid" >/dev/null 2>&1
 	memtrace_stop
 	workload_end
-	is "a full disk: exit code" "$status" 3
+	exits "a full disk: exit code" 3
 	says "a full disk: says so, once" "$scratch/memtrace.err" 'cannot write .*a\.mtrace: .*(full|space)'
 	says "a full disk: the report is there all the same" "$scratch/memtrace.out" 'retained-buckets +map main\.cache'
 	report "$scratch/disk/a.mtrace"

@@ -41,7 +41,7 @@ fill 1 525288
 read -r old_size old_used new_size new_used <<<"$(tables)"
 memtrace_ended 2.5 && not_ok "memtrace goes on"
 memtrace_stop
-is "exit code" "$status" 0
+exits "exit code" 0
 dict='.containers[] | select(.type == "dict dbDictType")'
 is "Redis is half way" "$old_size $new_size" "524288 1048576"
 is "known as" "$(field '.targets[0].runtimes[0].name')" redis

@@ -16,7 +16,7 @@ watch() {
 	memtrace_attached && say go && hear TRUTH || { not_ok "Go $1: $2 acts"; return; }
 	truth=$heard
 	memtrace_stop
-	is "Go $1: exit code" "$status" 0
+	exits "Go $1: exit code" 0
 	check "tests/live/short_session_${2#map_iter_}.expect" "$2" "$1"
 	workload_end
 }

@@ -23,7 +23,7 @@ say go
 hear TRUTH && ok "the program runs to its end" || not_ok "the program runs to its end" "$(cat "$scratch/workload.err")"
 kill -CONT "$memtrace_pid"
 memtrace_stop
-is "memtrace ends well" "$status" 0
+exits "memtrace ends well" 0
 hits=$(field 'r["events"]["by_source"]["map"]["hits"]') delivered=$(field 'r["events"]["by_source"]["map"]["delivered"]')
 is "nothing is lost" "$(field 'r["events"]["lost"]')" 0
 is "the run is complete" "$(field 'r["complete"]')" true
