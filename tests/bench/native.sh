@@ -40,35 +40,39 @@ compile() { # bare|traced
 
 # ---- what else there is ----
 
-# Each starts its tool on the program that runs and says when it watches.
+# Starts a tool on the program that runs and returns when it watches: no tool says when. What it prints may be more
+# than a pipe holds.
+watch_with() { # COMMAND...
+	"$@" >"$scratch/tool.out" 2>&1 </dev/null &
+	tool_pid=$!
+	for _ in $(seq "$((PATIENCE * 5))"); do
+		[ "$("$(bpftool_bin)" perf show 2>/dev/null | grep -c "^pid $tool_pid .* uprobe .*libc")" -lt 2 ] || return 0
+		sleep 0.2
+	done
+	return 1
+}
+
 with_bpftrace() {
 	local libc
 
 	libc=$(awk '/libc\.so\.6$/ { print $6; exit }' "/proc/$workload_pid/maps")
-	exec {tool_out}< <(exec bpftrace -p "$workload_pid" -e "BEGIN { printf(\"watches\\n\"); }
-		uprobe:$libc:malloc { @bytes[ustack(8)] = sum(arg0); } uprobe:$libc:free { @frees = count(); }" 2>&1)
-	tool_pid=$!
-	IFS= read -r -t "$PATIENCE" _ <&"$tool_out" && IFS= read -r -t "$PATIENCE" _ <&"$tool_out"
+	watch_with env --default-signal=INT bpftrace -p "$workload_pid" -e "
+		uprobe:$libc:malloc { @bytes[ustack(8)] = sum(arg0); } uprobe:$libc:free { @frees = count(); }"
 }
 
-with_memleak() {
-	exec {tool_out}< <(exec "$memleak" -p "$workload_pid" 600 1 2>&1)
-	tool_pid=$!
-	IFS= read -r -t "$PATIENCE" _ <&"$tool_out"
-}
+with_memleak() { watch_with env --default-signal=INT "$memleak" -p "$workload_pid" 600 1; }
 
 tool_end() {
 	kill -INT "$tool_pid" 2>/dev/null
 	wait "$tool_pid" 2>/dev/null
-	exec {tool_out}<&-
 	tool_pid=
 }
 
-# other bare|TOOL KIND ROUNDS
+# other bare|TOOL KIND ROUNDS COUNT
 other() {
 	case $1 in
-	bare | bpftrace | memleak) workload_start "$program" "$2" "$3" || return 1 ;;
-	heaptrack) workload_start heaptrack -r -o "$scratch/heaptrack" "$program" "$2" "$3" || return 1 ;;
+	bare | bpftrace | memleak) workload_start "$program" "${@:2}" || return 1 ;;
+	heaptrack) workload_start heaptrack -r -o "$scratch/heaptrack" "$program" "${@:2}" || return 1 ;;
 	esac
 	case $1 in bpftrace | memleak) "with_$1" || return 1 ;; esac
 	say go && hear TRUTH || return 1
@@ -89,7 +93,7 @@ too_slow() {
 	printf '%-46s %-22s %-7s %s\n' "  the same under $1" none - "not done after $PATIENCE s"
 }
 
-# beside NAME KIND ROUNDS: the same work under each tool that is there. Few rounds: some make it 200 times slower.
+# beside KIND ROUNDS COUNT: the same work under each tool that is there. Little of it: some make it 1,000 times slower.
 beside() {
 	local tool bare
 
@@ -100,7 +104,7 @@ beside() {
 		esac || continue
 		: >"$scratch/pairs"
 		for _ in $(seq "$pairs"); do
-			other bare "${@:2}" && bare=$cost && other "$tool" "${@:2}" || { too_slow "$tool"; other_end; continue 2; }
+			other bare "$@" && bare=$cost && other "$tool" "$@" || { too_slow "$tool"; other_end; continue 2; }
 			echo "$bare $cost" >>"$scratch/pairs"
 		done
 		rows beside "  the same under $tool" "$scratch/pairs"
@@ -111,11 +115,11 @@ bench_native() {
 	compared=0
 	program=$(workload c++-O2 bench) || { broken "C++" "its programs do not build"; return; }
 	compare "C++, 1 M unordered_map inserts and erases" batch umap 48
-	beside "unordered_map" umap 1
+	beside umap 1 100000
 	compare "C++, vectors of 100,000" batch vector 50
-	beside "vector" vector 10
+	beside vector 10 100
 	compare "C++, malloc and free" batch malloc 150
-	beside "malloc" malloc 1
+	beside malloc 1 100000
 	tracing=--malloc
 	compare "C++, malloc and free, sampled" batch malloc 150
 	tracing=

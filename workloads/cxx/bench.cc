@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-// The native bench programs: bench umap|vector|malloc ROUNDS does the work and prints the CPU time it took.
+// The native bench programs: bench umap|vector|malloc ROUNDS [COUNT] does the work and prints the CPU time it
+// took. COUNT: of keys, of vectors, of blocks, in each round.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -18,21 +19,21 @@ template <typename T> void keep(T &value)
 	asm volatile("" : : "r"(&value) : "memory");
 }
 
-__attribute__((noinline)) void umap()
+__attribute__((noinline)) void umap(int keys)
 {
 	std::unordered_map<int, int> map;
 
-	for (int i = 0; i < 1000000; i++)
+	for (int i = 0; i < keys; i++)
 		map[i] = i;
 	keep(map);
-	for (int i = 0; i < 1000000; i++)
+	for (int i = 0; i < keys; i++)
 		map.erase(i);
 	keep(map);
 }
 
-__attribute__((noinline)) void vector()
+__attribute__((noinline)) void vector(int vectors)
 {
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < vectors; i++) {
 		std::vector<int> list;
 
 		for (int k = 0; k < 100000; k++)
@@ -42,12 +43,12 @@ __attribute__((noinline)) void vector()
 }
 
 // Blocks of many sizes, a thousand of them alive at a time.
-__attribute__((noinline)) void blocks()
+__attribute__((noinline)) void blocks(int count)
 {
 	static void *alive[1000];
 	uint32_t random = 1;
 
-	for (int i = 0; i < 1000000; i++) {
+	for (int i = 0; i < count; i++) {
 		random = random * 1664525 + 1013904223;
 		void *&slot = alive[random / 65536 % 1000];
 		std::free(slot);
@@ -71,13 +72,14 @@ int main(int argc, char **argv)
 {
 	std::string what = argc > 1 ? argv[1] : "umap";
 	int rounds = argc > 2 ? std::atoi(argv[2]) : 1;
-	void (*work)() = what == "vector" ? vector : what == "malloc" ? blocks : umap;
+	int count = argc > 3 ? std::atoi(argv[3]) : what == "vector" ? 100 : 1000000;
+	void (*work)(int) = what == "vector" ? vector : what == "malloc" ? blocks : umap;
 	uint64_t before;
 
 	ready();
 	before = cpu_us();
 	for (int i = 0; i < rounds; i++)
-		work();
+		work(count);
 	truth<1>({{"cpu_us", cpu_us() - before}});
 	obey([] {});
 }
