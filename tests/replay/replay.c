@@ -20,7 +20,7 @@
  *	target   pid= comm= exe= build= runtime= version= cgroup= limit= age= start=
  *	site     name= target= family= type= frame=FUNCTION|FILE|LINE[|internal|inlined] ...
  *	stack    name= target= frame=... as above       a whole stack
- *	census   target= complete= objects= bytes= maps= channels= took= slice=
+ *	census   target= complete= objects= heap= bytes= maps= channels= took= slice=
  *	source   name= hits= produced= delivered= lost=
  *	overhead hits= ns= probe= target= budget= tracer= rss= parser= attach= detach=
  *	skip     what= reason=
@@ -378,6 +378,7 @@ static void read_census(struct replay *replay, const struct line *line)
 		.done = true,
 		.complete = number(line, "complete"),
 		.objects = number(line, "objects"),
+		.heap_objects = number(line, "heap"),
 		.bytes = number(line, "bytes"),
 		.maps = number(line, "maps"),
 		.channels = number(line, "channels"),

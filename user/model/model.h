@@ -418,7 +418,9 @@ struct model_host {
 
 struct model_census {
 	bool done, complete;
-	uint64_t objects, bytes, maps, channels, duration_ns, longest_slice_ns;
+	uint64_t objects;      /* looked at */
+	uint64_t heap_objects; /* slots of the heap: most are ruled out unread, by their size */
+	uint64_t bytes, maps, channels, duration_ns, longest_slice_ns;
 };
 
 /* Stacks that were copied and unwound, by how they ended. */

@@ -329,6 +329,7 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 		census.done = true;
 		census.complete &= stats.complete;
 		census.objects += stats.objects;
+		census.heap_objects += stats.heap_objects;
 		census.bytes += stats.bytes;
 		census.maps += stats.maps;
 		census.channels += stats.channels;

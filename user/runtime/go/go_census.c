@@ -823,6 +823,7 @@ static void add_work(struct census *census)
 		struct census_span *span = &census->spans[i];
 		uint64_t bytes = span->pages * GO_PAGE_BYTES;
 
+		census->stats.heap_objects += span->nelems;
 		span->scan = choose_scan(census, span);
 		if (span->scan == CENSUS_WHOLE)
 			census->total += bytes;
