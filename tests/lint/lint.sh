@@ -59,13 +59,13 @@ format() {
 		grep 'error:' | cut -d: -f1 | uniq -c | sed -E 's/ *([0-9]+) (.*)/\2: \1 places to format/'
 }
 
-# -S instead of -fsyntax-only: some warnings need the optimiser to look at the code.
+# -S instead of -fsyntax-only: some warnings of gcc need its optimiser to look at the code.
 warnings() {
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	c_files | CC=$CC CLANG=$CLANG FLAGS="$FLAGS $WARN" xargs -P 2 -I FILE sh -c '
-		for compiler in "$CC" "$CLANG"; do
-			"$compiler" $FLAGS -DMEMTRACE_VERSION=\"lint\" -O2 -S -o /dev/null "$1" 2>&1 |
-				grep -E "(warning|error): " | sed "s/^/$compiler: /"
+		for compiler in "$CC -O2 -S -o /dev/null" "$CLANG -fsyntax-only"; do
+			$compiler $FLAGS -DMEMTRACE_VERSION=\"lint\" "$1" 2>&1 |
+				grep -E "(warning|error): " | sed "s/^/${compiler%% *}: /"
 		done' sh FILE
 }
 
