@@ -34,9 +34,9 @@ static UNUSED uint32_t world_site(
 	struct world *w, enum family family, const char *type, const char *function, uint32_t line)
 {
 	struct model_frame frames[] = {
-		{"runtime.hashGrow", "/go/src/runtime/map.go", 1000, true, false},
-		{function, "/app/cache.go", line, false, false},
-		{"main.main", "/app/main.go", 7, false, false},
+		{"runtime.hashGrow", "/go/src/runtime/map.go", 1000, true, false, NULL, NULL},
+		{function, "/app/cache.go", line, false, false, NULL, NULL},
+		{"main.main", "/app/main.go", 7, false, false, NULL, NULL},
 	};
 
 	return model_add_site(w->model, w->target, family, model_intern(w->model, type), frames, 3);

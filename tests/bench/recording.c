@@ -175,10 +175,11 @@ static void fill(struct model *model)
 {
 	for (uint32_t i = 0; i < SITES; i++) {
 		char function[64], file[64], type[32];
-		struct model_frame frames[] = {{"runtime.hashGrow", "map.go", 1, true, false},
-			{function, file, i % 1000 + 1, false, false},
-			{"main.serve", "/app/server.go", i % 50 + 1, false, false},
-			{"main.main", "/app/main.go", 7, false, false}};
+		struct model_frame frames[] = {
+			{"runtime.hashGrow", "map.go", 1, true, false, NULL, NULL},
+			{function, file, i % 1000 + 1, false, false, NULL, NULL},
+			{"main.serve", "/app/server.go", i % 50 + 1, false, false, NULL, NULL},
+			{"main.main", "/app/main.go", 7, false, false, NULL, NULL}};
 		uint32_t target = i % TARGETS, site;
 
 		snprintf(function, sizeof(function), "main.(*Handler%u).Put", i);

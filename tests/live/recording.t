@@ -96,6 +96,26 @@ profiles() {
 	program=$(workload "$version" map_emptied)
 }
 
+# What a library called is in the library's mapping, with its build id.
+libraries() {
+	local go id libc program profile=$scratch/native.pb.gz
+
+	program=$(workload c++-O2 umap_storm) && workload_start "$program" || { skip "mappings of libraries" "umap_storm does not build"; return; }
+	libc=$(awk '/libc\.so\.6$/ { print $6; exit }' "/proc/$workload_pid/maps")
+	id=$(readelf -n "$libc" | sed -n 's/ *Build ID: //p')
+	memtrace_start -q -d 60 -o "$profile" --pid "$workload_pid"
+	memtrace_attached
+	say go && hear TRUTH || not_ok "umap_storm acts"
+	memtrace_stop
+	workload_end
+	go=$(command -v go) || go=$(tests/go_toolchains.sh --root "$version")/bin/go
+	HOME=$scratch "$go" tool pprof -raw "$profile" >"$scratch/raw" 2>&1
+	says "pprof: the program's own mapping is the first" "$scratch/raw" '^1: .* [^ ]*/umap_storm [0-9a-f]+ '
+	says "pprof: libc has its own, with its build id" "$scratch/raw" "^2: .* $libc $id "
+	says "pprof: main is in the program" "$scratch/raw" '^ +[0-9]+: 0x0 M=1 main '
+	says "pprof: what called it is in libc" "$scratch/raw" '^ +[0-9]+: 0x0 M=2 __libc_start'
+}
+
 # Two looks at one program: before it emptied its map, and after.
 differences() {
 	local a=$scratch/before.mtrace b=$scratch/after.mtrace held
@@ -175,6 +195,7 @@ full_disk() {
 
 same_report
 profiles
+libraries
 differences
 killed
 full_disk

@@ -18,7 +18,7 @@
  *	set      rule=KIND.FIELD=VALUE               a threshold
  *	host     name= kernel= cpus= mode=
  *	target   pid= comm= exe= build= runtime= version= cgroup= limit= age= start=
- *	site     name= target= family= type= frame=FUNCTION|FILE|LINE[|internal|inlined] ...
+ *	site     name= target= family= type= frame=FUNCTION|FILE|LINE[|internal|inlined|in:MODULE] ...
  *	stack    name= target= frame=... as above       a whole stack
  *	census   target= complete= objects= heap= bytes= maps= channels= took= slice=
  *	source   name= hits= produced= delivered= lost=
@@ -332,6 +332,8 @@ static void read_frame(const struct line *line, char *value, struct model_frame 
 	while ((flag = strtok_r(NULL, "|", &save))) {
 		ret->internal |= !strcmp(flag, "internal");
 		ret->inlined |= !strcmp(flag, "inlined");
+		if (!strncmp(flag, "in:", 3))
+			ret->module = flag + 3;
 	}
 }
 

@@ -68,7 +68,8 @@ Test(model, site_is_first_user_frame)
 Test(model, site_without_user_frame_is_unknown)
 {
 	struct world w = world_new();
-	struct model_frame frame = {"runtime.main", "/go/src/runtime/proc.go", 250, true, false};
+	struct model_frame frame = {
+		"runtime.main", "/go/src/runtime/proc.go", 250, true, false, NULL, NULL};
 	uint32_t id = model_add_site(w.model, w.target, FAMILY_MAP, w.type, &frame, 1);
 
 	cr_assert_str_eq(model_site(w.model, id)->function, "");
@@ -1134,9 +1135,9 @@ Test(model, stacks_are_whole)
 {
 	struct world w = world_new();
 	struct model_frame frames[] = {
-		{"runtime.makeslice", "/go/src/runtime/slice.go", 100, true, false},
-		{"main.read", "/app/read.go", 7, false, false},
-		{"main.main", "/app/main.go", 9, false, false},
+		{"runtime.makeslice", "/go/src/runtime/slice.go", 100, true, false, NULL, NULL},
+		{"main.read", "/app/read.go", 7, false, false, NULL, NULL},
+		{"main.main", "/app/main.go", 9, false, false, NULL, NULL},
 	};
 	uint32_t id = model_add_stack(w.model, w.target, frames, 3);
 	const struct model_stack *stack = model_stack(w.model, id);
@@ -1158,7 +1159,7 @@ Test(model, stacks_are_whole)
 Test(model, stacks_overflow_to_none)
 {
 	struct world w = world_new();
-	struct model_frame frame = {"main.f", "/app/f.go", 0, false, false};
+	struct model_frame frame = {"main.f", "/app/f.go", 0, false, false, NULL, NULL};
 
 	for (frame.line = 1; frame.line <= MODEL_MAX_STACKS; frame.line++)
 		cr_assert_neq(model_add_stack(w.model, w.target, &frame, 1), 0);
@@ -1170,7 +1171,7 @@ Test(model, stacks_overflow_to_none)
 Test(model, a_profile_replaces_the_one_before)
 {
 	struct world w = world_new();
-	struct model_frame frame = {"main.f", "/app/f.go", 1, false, false};
+	struct model_frame frame = {"main.f", "/app/f.go", 1, false, false, NULL, NULL};
 	uint32_t stack = model_add_stack(w.model, w.target, &frame, 1);
 	const struct target *target = model_target(w.model, w.target);
 	struct event exec = {.kind = EVENT_EXEC, .target = w.target, .time_ns = w.now_ns};
@@ -1271,8 +1272,9 @@ Test(model, library_stands_in_for_the_user)
 		size_t count = 0;
 
 		for (; count < 4 && rows[i][count].function; count++)
-			frames[count] = (struct model_frame){rows[i][count].function,
-				rows[i][count].file, 10, rows[i][count].internal, false};
+			frames[count] =
+				(struct model_frame){rows[i][count].function, rows[i][count].file,
+					10, rows[i][count].internal, false, NULL, NULL};
 		site = model_site(w.model,
 			model_add_site(w.model, w.target, FAMILY_MAP, w.type, frames, count));
 		cr_expect_str_eq(site->function, places[i]);

@@ -195,7 +195,7 @@ Test(model_observer, stacks_are_mirrored)
 	struct mirror mirror = {.model = model_new()};
 	struct world w = {.model = model_new(), .now_ns = START_NS};
 	struct model_target_info info = {.pid = 1};
-	struct model_frame frame = {"main.f", "/app/f.go", 3, false, false};
+	struct model_frame frame = {"main.f", "/app/f.go", 3, false, false, NULL, NULL};
 	struct event event = {.kind = EVENT_PROFILE, .time_ns = START_NS};
 	struct event_allocated sum;
 

@@ -294,11 +294,11 @@ Test(storm, growth_inside_a_library)
 {
 	struct world w = world_new();
 	struct model_frame frames[] = {
-		{"runtime.growslice", "/go/src/runtime/slice.go", 200, true, false},
-		{"bytes.growSlice", "/go/src/bytes/buffer.go", 249, true, false},
+		{"runtime.growslice", "/go/src/runtime/slice.go", 200, true, false, NULL, NULL},
+		{"bytes.growSlice", "/go/src/bytes/buffer.go", 249, true, false, NULL, NULL},
 		{"encoding/json.(*Decoder).refill", "/go/src/encoding/json/stream.go", 160, true,
-			false},
-		{"main.serve", "/app/serve.go", 7, false, false},
+			false, NULL, NULL},
+		{"main.serve", "/app/serve.go", 7, false, false, NULL, NULL},
 	};
 	uint64_t key = 0x100000;
 	uint32_t site;
@@ -321,9 +321,10 @@ Test(storm, in_a_builder)
 {
 	struct world w = world_new();
 	struct model_frame frames[] = {
-		{"runtime.growslice", "/go/src/runtime/slice.go", 200, true, false},
-		{"strings.(*Builder).WriteString", "/go/src/strings/builder.go", 112, true, true},
-		{"main.render", "/app/render.go", 7, false, false},
+		{"runtime.growslice", "/go/src/runtime/slice.go", 200, true, false, NULL, NULL},
+		{"strings.(*Builder).WriteString", "/go/src/strings/builder.go", 112, true, true,
+			NULL, NULL},
+		{"main.render", "/app/render.go", 7, false, false, NULL, NULL},
 	};
 	struct event event = {.kind = EVENT_GROWTH,
 		.growth = {.family = FAMILY_BUFFER,

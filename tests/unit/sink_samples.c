@@ -150,7 +150,7 @@ static void check_profile(const Pprof__Profile *profile)
 		const Pprof__Location *location = profile->location[i];
 
 		cr_expect_eq(location->id, i + 1);
-		cr_expect_eq(location->mapping_id, 1);
+		cr_assert(location->mapping_id && location->mapping_id <= profile->n_mapping);
 		cr_expect_gt(location->n_line, 0);
 		for (size_t j = 0; j < location->n_line; j++)
 			cr_assert(location->line[j]->function_id &&
@@ -195,10 +195,10 @@ Test(sink_samples, pprof_says_what_was_inlined)
 {
 	struct world w = world_new();
 	struct report report = report_of(&w);
-	struct model_frame frames[] = {{"slices.Grow", "slices.go", 5, true, true},
-		{"main.add", "main.go", 20, false, true},
-		{"main.fill", "main.go", 30, false, false},
-		{"main.main", "main.go", 40, false, false}};
+	struct model_frame frames[] = {{"slices.Grow", "slices.go", 5, true, true, NULL, NULL},
+		{"main.add", "main.go", 20, false, true, NULL, NULL},
+		{"main.fill", "main.go", 30, false, false, NULL, NULL},
+		{"main.main", "main.go", 40, false, false, NULL, NULL}};
 	Pprof__Profile *profile;
 	size_t bytes;
 	char *text;
@@ -214,6 +214,36 @@ Test(sink_samples, pprof_says_what_was_inlined)
 	cr_expect_eq(profile->location[0]->line[0]->line, 20);
 	cr_expect_eq(profile->location[0]->line[1]->line, 30);
 	cr_expect_eq(profile->location[1]->line[0]->line, 40);
+	pprof__profile__free_unpacked(profile, NULL);
+	free(text);
+	world_done(&w);
+}
+
+/* A function of a library is in another file than the program's, of another build. */
+Test(sink_samples, pprof_has_a_mapping_for_each_file)
+{
+	struct world w = world_new();
+	struct report report = report_of(&w);
+	struct model_frame frames[] = {
+		{"g_realloc", "gmem.c", 5, false, false, "/lib/libglib.so", "abc"},
+		{"add", "main.c", 20, false, false, "", ""},
+		{"main", "main.c", 30, false, false, NULL, NULL}};
+	Pprof__Profile *profile;
+	size_t bytes;
+	char *text;
+
+	w.site = model_add_site(w.model, w.target, FAMILY_MAP, w.type, frames, 3);
+	grow_map(&w, w.site, 0x1000, 16);
+	text = write_report(&report, "pprof", &bytes);
+	profile = read_profile(text, bytes);
+	check_profile(profile);
+	cr_assert_eq(profile->n_location, 3);
+	cr_assert_eq(profile->n_mapping, 2);
+	cr_expect_str_eq(string(profile, profile->mapping[1]->filename), "/lib/libglib.so");
+	cr_expect_str_eq(string(profile, profile->mapping[1]->build_id), "abc");
+	cr_expect_eq(profile->location[0]->mapping_id, 2);
+	cr_expect_eq(profile->location[1]->mapping_id, 1);
+	cr_expect_eq(profile->location[2]->mapping_id, 1);
 	pprof__profile__free_unpacked(profile, NULL);
 	free(text);
 	world_done(&w);

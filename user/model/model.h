@@ -261,6 +261,8 @@ struct model_frame {
 	const char *function, *file; /* interned */
 	uint32_t line;
 	bool internal, inlined;
+	const char *module,
+		*build_id; /* interned; the file of its code; "" = the target's executable, or none */
 };
 
 struct rate_slot {

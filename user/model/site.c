@@ -105,6 +105,8 @@ struct model_frame *frames_copy(
 		copy[i] = frames[i];
 		copy[i].function = interned(model, frames[i].function);
 		copy[i].file = interned(model, frames[i].file);
+		copy[i].module = interned(model, frames[i].module);
+		copy[i].build_id = interned(model, frames[i].build_id);
 	}
 	*ret_count = (uint32_t)count;
 	return copy;

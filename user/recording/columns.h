@@ -97,6 +97,7 @@ struct frame_row {
 	uint32_t function, file; /* ids of strings */
 	uint32_t line;
 	bool internal, inlined;
+	uint32_t module, build_id; /* ids of strings */
 };
 
 struct clock_row {

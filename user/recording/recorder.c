@@ -222,7 +222,9 @@ static void push_frames(struct recorder *recorder, const struct model_frame *fra
 		push_copy(recorder, TABLE_FRAME,
 			&(struct frame_row){model_find_string(recorder->model, frames[i].function),
 				model_find_string(recorder->model, frames[i].file), frames[i].line,
-				frames[i].internal, frames[i].inlined});
+				frames[i].internal, frames[i].inlined,
+				model_find_string(recorder->model, frames[i].module),
+				model_find_string(recorder->model, frames[i].build_id)});
 }
 
 static void on_site(const struct site *site, void *arg)

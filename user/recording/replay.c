@@ -159,6 +159,8 @@ static int replay_frame(struct replayer *replay, const struct frame_row *row)
 		.line = row->line,
 		.internal = row->internal,
 		.inlined = row->inlined,
+		.module = model_string(replay->model, row->module),
+		.build_id = model_string(replay->model, row->build_id),
 	};
 	return 0;
 }

@@ -378,6 +378,8 @@ struct json_object *json_stack(const struct model_frame *frames, uint32_t count)
 		json_add_known(object, "line", frame->line, frame->line);
 		json_add_bool(object, "internal", frame->internal);
 		json_add_bool(object, "inlined", frame->inlined);
+		if (frame->module && *frame->module)
+			json_add_name(object, "module", frame->module);
 		json_object_array_add(stack, object);
 	}
 	return stack;

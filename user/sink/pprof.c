@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pprof: all kinds of samples in one gzipped profile. A target is a mapping, a function of a target is a
+ * pprof: all kinds of samples in one gzipped profile. A file of a target is a mapping, a function of a target is a
  * function, a line (with what was inlined into it) a location; each is written once. Family, type, owner,
  * pid, comm and, of several, the host are labels, so that pprof -tagfocus can tell what the stacks do not.
  *
@@ -59,24 +59,30 @@ static int64_t add_string(struct builder *builder, const char *s)
 
 /* ---- mappings, functions, locations ---- */
 
-static uint64_t add_mapping(struct builder *builder, uint32_t target_id)
+/* Of the file that a frame's code is in. */
+static uint64_t add_mapping(
+	struct builder *builder, uint32_t target_id, const struct model_frame *frame)
 {
 	const struct target *target = model_target(builder->report->model, target_id);
+	const char *own = *target->exe ? target->exe : target->comm;
+	bool other = frame->module && *frame->module;
+	int64_t key[] = {(int64_t)target_id, add_string(builder, other ? frame->module : own),
+		add_string(builder, other ? frame->build_id : target->build_id)};
+	uint64_t hash = hash_bytes(0, key, sizeof(key)), id;
 	Pprof__Profile *profile = &builder->profile;
 	Pprof__Mapping *mapping;
-	uint64_t id;
 
-	if (table_get(&builder->mappings, target_id, &id))
+	if (table_get(&builder->mappings, hash, &id))
 		return id;
 	mapping = xcalloc(1, sizeof(*mapping));
 	pprof__mapping__init(mapping);
 	mapping->id = profile->n_mapping + 1;
-	mapping->filename = add_string(builder, *target->exe ? target->exe : target->comm);
-	mapping->build_id = add_string(builder, target->build_id);
+	mapping->filename = key[1];
+	mapping->build_id = key[2];
 	mapping->has_functions = mapping->has_filenames = true;
 	mapping->has_line_numbers = mapping->has_inline_frames = true;
 	append(profile->mapping, profile->n_mapping, builder->mappings_cap, mapping);
-	table_set(&builder->mappings, target_id, mapping->id);
+	table_set(&builder->mappings, hash, mapping->id);
 	return mapping->id;
 }
 
@@ -112,8 +118,9 @@ static Pprof__Line *new_line(struct builder *builder, const struct model_frame *
 
 /* frames: what was inlined, and last the function that it was inlined into. */
 static uint64_t add_location(
-	struct builder *builder, uint64_t mapping, const struct model_frame *frames, size_t count)
+	struct builder *builder, uint32_t target, const struct model_frame *frames, size_t count)
 {
+	uint64_t mapping = add_mapping(builder, target, &frames[count - 1]);
 	uint64_t hash = hash_bytes(0, &mapping, sizeof(mapping)), id;
 	Pprof__Profile *profile = &builder->profile;
 	Pprof__Location *location;
@@ -172,19 +179,21 @@ static void add_labels(struct builder *builder, Pprof__Sample *to, const struct 
 static void add_locations(struct builder *builder, Pprof__Sample *to, const struct sample *from)
 {
 	static const struct model_frame unknown = {.function = "[place unknown]", .file = ""};
-	uint64_t mapping = add_mapping(builder, from->target);
 	size_t first = 0;
 
+	/* The first mapping is taken for the program. */
+	add_mapping(builder, from->target, &unknown);
 	to->location_id = xcalloc(from->frame_count + 1, sizeof(*to->location_id));
 	for (size_t i = 0; i < from->frame_count; i++) {
 		if (from->frames[i].inlined && i + 1 < from->frame_count)
 			continue;
 		to->location_id[to->n_location_id++] =
-			add_location(builder, mapping, &from->frames[first], i + 1 - first);
+			add_location(builder, from->target, &from->frames[first], i + 1 - first);
 		first = i + 1;
 	}
 	if (!from->frame_count)
-		to->location_id[to->n_location_id++] = add_location(builder, mapping, &unknown, 1);
+		to->location_id[to->n_location_id++] =
+			add_location(builder, from->target, &unknown, 1);
 }
 
 static void add_sample(const struct sample *from, void *arg)

@@ -178,9 +178,12 @@ static const char *intern(struct symbolizer *symbolizer, const char *name)
 	return model_string(symbolizer->model, model_intern(symbolizer->model, name));
 }
 
+/* module: NULL = code of no file. */
 static void add_frame(struct symbolizer *symbolizer, struct gathered *gathered,
-	const struct parser_frame *frame, bool library)
+	const struct parser_frame *frame, const struct module *module, bool library)
 {
+	bool other = module && module->file_id != modules_get(symbolizer->modules, 0)->file_id;
+
 	if (gathered->count == MODEL_MAX_FRAMES)
 		return;
 	gathered->frames[gathered->count++] = (struct model_frame){
@@ -189,6 +192,9 @@ static void add_frame(struct symbolizer *symbolizer, struct gathered *gathered,
 		.line = frame->line,
 		.internal = frame->internal || library,
 		.inlined = frame->inlined,
+		.module = intern(symbolizer, other ? module->path : ""),
+		.build_id = intern(
+			symbolizer, other ? know_file(symbolizer, module)->debug.build_id : ""),
 	};
 }
 
@@ -201,7 +207,7 @@ static void add_unmapped(
 		return;
 	text_copy(frame.function, sizeof(frame.function),
 		kind == CODE_VDSO ? "[vdso]" : "[anonymous]");
-	add_frame(symbolizer, gathered, &frame, kind == CODE_VDSO);
+	add_frame(symbolizer, gathered, &frame, NULL, kind == CODE_VDSO);
 }
 
 /* Code without a name: "libfoo.so.1+0x1234", which addr2line and gdb take, of that very build. */
@@ -214,7 +220,7 @@ static void add_nameless(struct symbolizer *symbolizer, struct gathered *gathere
 		(unsigned long long)pc);
 	if (file->debug.build_id[0])
 		snprintf(frame.file, sizeof(frame.file), "build-id %s", file->debug.build_id);
-	add_frame(symbolizer, gathered, &frame, library_code_dso(module_name(module)));
+	add_frame(symbolizer, gathered, &frame, module, library_code_dso(module_name(module)));
 }
 
 static void add_answer(struct symbolizer *symbolizer, struct gathered *gathered,
@@ -232,7 +238,8 @@ static void add_answer(struct symbolizer *symbolizer, struct gathered *gathered,
 
 		for (; at < found && symbolizer->answer[at].pc_index == i; at++)
 			if (at == first || !gathered->innermost)
-				add_frame(symbolizer, gathered, &symbolizer->answer[at], library);
+				add_frame(symbolizer, gathered, &symbolizer->answer[at], module,
+					library);
 		if (at == first && found < PARSER_MAX_FRAMES)
 			add_nameless(symbolizer, gathered, module, file, pcs[i]);
 	}
