@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "target/mem.h"
+#include "target/mem_ops.h"
 
 #define BASE 0xc000000000ull
 
@@ -212,7 +213,7 @@ Test(target_mem, live)
 }
 
 /* Page 0 is written, page 1 read, page 2 left alone: RSS counts the first, and the second can be read. */
-Test(target_mem, page_of_zeros)
+static void check_zeros(bool no_scan)
 {
 	volatile uint8_t *memory =
 		mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -226,15 +227,50 @@ Test(target_mem, page_of_zeros)
 	memory[0] = 1;
 	cr_assert_eq(memory[4096], 0);
 	cr_assert_eq(target_mem_open(getpid(), &mem), 0);
+	mem->no_scan = no_scan;
 	cr_expect_eq(target_mem_present(mem, addr, 3 * 4096, NULL), 2);
 	cr_expect_eq(target_mem_read(mem, addr + 4096, page, sizeof(page)), 0);
-	if (target_mem_resident(mem, addr + 4096, 4096, NULL) == 1)
-		cr_skip("this kernel does not tell its page of zeros from others");
+	if (geteuid() && target_mem_resident(mem, addr + 4096, 4096, NULL) == 1)
+		cr_skip("this kernel tells its page of zeros from others only to root");
 	cr_expect_eq(target_mem_resident(mem, addr, 3 * 4096, resident), 1);
 	cr_expect(resident[0] && !resident[1] && !resident[2]);
 	cr_expect_eq(target_mem_resident(mem, addr + 4096, 2 * 4096, NULL), 0);
 	target_mem_close(mem);
 	munmap((void *)memory, 3 * 4096);
+}
+
+Test(target_mem, page_of_zeros)
+{
+	check_zeros(false);
+}
+
+/* As before Linux 6.7. */
+Test(target_mem, page_of_zeros_by_frames)
+{
+	check_zeros(true);
+}
+
+/* Read only, a huge page of them where the kernel likes; written, a page of our own. */
+Test(target_mem, huge_page_of_zeros_by_frames)
+{
+	size_t bytes = 2ul << 20;
+	uint8_t *memory =
+		mmap(NULL, 2 * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile uint8_t *block = (void *)(((uintptr_t)memory + bytes - 1) / bytes * bytes);
+	struct target_mem *mem;
+
+	cr_assert_neq(memory, MAP_FAILED);
+	cr_assert_eq(target_mem_open(getpid(), &mem), 0);
+	mem->no_scan = true;
+	if (madvise((void *)block, bytes, MADV_HUGEPAGE) || block[0] ||
+		target_mem_present(mem, (uint64_t)block, bytes, NULL) != 512)
+		cr_skip("no huge page of zeros here");
+	if (!geteuid())
+		cr_expect_eq(target_mem_resident(mem, (uint64_t)block, bytes, NULL), 0);
+	block[0] = 1;
+	cr_expect_geq(target_mem_resident(mem, (uint64_t)block, bytes, NULL), 1);
+	target_mem_close(mem);
+	munmap(memory, 2 * bytes);
 }
 
 /* More pieces than one system call takes, and pieces larger than a slice. */

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "target/pagemap.h"
 #include "target/process.h"
+#include "target/zeros.h"
 
 #define MAX_RANGES   65536 /* the kernel's own default limit is 65,530 */
 #define PAGE_BYTES   4096ull
@@ -180,7 +181,7 @@ static int scan_piece(int fd, uint64_t start, uint64_t end, uint64_t *bytes)
 	return 0;
 }
 
-static int read_piece(int fd, uint64_t start, uint64_t end, uint64_t *bytes)
+static int read_piece(int fd, uint64_t start, uint64_t end, struct zeros *zeros, uint64_t *bytes)
 {
 	uint64_t words[WORDS];
 
@@ -191,7 +192,8 @@ static int read_piece(int fd, uint64_t start, uint64_t end, uint64_t *bytes)
 		if (got <= 0)
 			return got ? -errno : 0;
 		for (size_t i = 0; i < (size_t)got / 8; i++)
-			if (words[i] & WORD_PRESENT && !(words[i] & WORD_FILE))
+			if (words[i] & WORD_PRESENT && !(words[i] & WORD_FILE) &&
+				!zeros_have(zeros, words[i]))
 				*bytes += PAGE_BYTES;
 		page += (uint64_t)got / 8;
 	}
@@ -202,6 +204,7 @@ int mappings_count_private(
 	int pagemap_fd, uint64_t start, uint64_t end, uint64_t deadline_ns, uint64_t *ret_bytes)
 {
 	uint64_t bytes = 0, piece = PIECE_BYTES;
+	struct zeros zeros = {0};
 	bool scans = true;
 	int r = 0;
 
@@ -213,7 +216,7 @@ int mappings_count_private(
 		if (r == -ENOTTY || r == -EINVAL) {
 			scans = false;
 			bytes = before;
-			r = read_piece(pagemap_fd, at, next, &bytes);
+			r = read_piece(pagemap_fd, at, next, &zeros, &bytes);
 		}
 		/* Large reservations are mostly empty: what has no page tables is walked quickly. */
 		piece = scans && bytes == before ? MIN(piece * 2, MAX_PIECE) : PIECE_BYTES;

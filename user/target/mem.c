@@ -52,7 +52,9 @@ static long live_read_pagemap(struct target_mem *mem, uint64_t page, uint64_t *w
 	return got / 8;
 }
 
-static long read_present(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret)
+/* Word by word; zeros: NULL = pages of zeros count as well. */
+static long read_present(
+	struct target_mem *mem, uint64_t page, uint64_t pages, struct zeros *zeros, bool *ret)
 {
 	uint64_t words[PAGEMAP_WORDS];
 	long present = 0;
@@ -64,7 +66,8 @@ static long read_present(struct target_mem *mem, uint64_t page, uint64_t pages, 
 		if (got < 0)
 			return got;
 		for (size_t i = 0; i < want; i++) {
-			bool is = (long)i < got && words[i] & PAGEMAP_PRESENT;
+			bool is = (long)i < got && words[i] & PAGEMAP_PRESENT &&
+				  !(zeros && zeros_have(zeros, words[i]));
 
 			present += is;
 			if (ret)
@@ -112,23 +115,22 @@ static long live_present(struct target_mem *mem, uint64_t page, uint64_t pages, 
 		present = scan_present(mem, page, pages, 0, ret);
 		mem->no_scan = present == -ENOTTY || present == -EINVAL;
 	}
-	return present > 0 ? present : read_present(mem, page, pages, ret);
+	return present > 0 ? present : read_present(mem, page, pages, NULL, ret);
 }
 
-/* Words do not tell the page of zeros from others to those who may not see page frames. */
 static long live_resident(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret)
 {
 	long resident, any;
 
 	if (mem->no_scan || page + pages > page_of(TASK_END))
-		return read_present(mem, page, pages, ret);
+		return read_present(mem, page, pages, &mem->zeros, ret);
 	if (ret)
 		memset(ret, false, pages);
 	resident = scan_present(mem, page, pages, PAGEMAP_IS_ZERO, ret);
 	mem->no_scan = resident == -ENOTTY || resident == -EINVAL;
 	if (resident < 0)
-		return read_present(mem, page, pages, ret);
-	any = resident || !pages ? 0 : read_present(mem, page, 1, NULL);
+		return read_present(mem, page, pages, &mem->zeros, ret);
+	any = resident || !pages ? 0 : read_present(mem, page, 1, NULL, NULL);
 	return any < 0 ? any : resident;
 }
 

@@ -88,8 +88,9 @@ int target_mem_read_pieces(struct target_mem *mem, struct target_piece *pieces, 
 long target_mem_present(struct target_mem *mem, uint64_t addr, uint64_t bytes, bool *ret);
 
 /*
- * The same, of pages that RSS counts: where something was only read, the kernel maps its page of zeros (with
- * huge pages, 2 MiB of them), which belongs to nobody. Before Linux 6.7 it cannot be told from others.
+ * The same, of private anonymous memory and of pages that RSS counts: where something was only read, the kernel maps
+ * its page of zeros (with huge pages, 2 MiB of them), which belongs to nobody. Before Linux 6.7 it cannot be told from
+ * others without CAP_SYS_ADMIN.
  */
 long target_mem_resident(struct target_mem *mem, uint64_t addr, uint64_t bytes, bool *ret);
 

@@ -5,6 +5,7 @@
 
 #include "base/table.h"
 #include "target/mem.h"
+#include "target/zeros.h"
 
 struct target_mem_ops {
 	void (*close)(struct target_mem *mem);
@@ -22,6 +23,7 @@ struct target_mem {
 	/* live */
 	int pid, mem_fd, pagemap_fd;
 	bool no_vm_readv, no_scan;
+	struct zeros zeros;
 	/* image */
 	struct table pages; /* page number -> index into page_bytes */
 	uint8_t (*page_bytes)[TARGET_PAGE_BYTES];
