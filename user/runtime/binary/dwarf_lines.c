@@ -3,7 +3,7 @@
  * Two levels. All units' address ranges are one sorted table, made when the file is opened. A unit's
  * functions and inlined calls become a second one when an address first falls into it: a row per
  * address range, sorted by start and depth, each with the row that encloses it. A look-up is a binary
- * search and a walk outwards.
+ * search and a walk outwards. What frames say in words, many of them say: names and paths are made once.
  *
  * The tree has to be descended where nothing has an address: into namespaces, classes (local ones have
  * methods) and functions without ranges (whose nested functions have some). Code that the linker
@@ -20,8 +20,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/table.h"
 #include "base/text.h"
 #include "runtime/binary/demangle.h"
+#include "runtime/binary/dwarf_entries.h"
 #include "runtime/library_code.h"
 #include "runtime/parser.h"
 
@@ -41,10 +43,20 @@ struct row {
 	bool inlined;
 };
 
+/* A function's name or a file's path, cut as it is in a frame. */
+struct words {
+	char *text;    /* NULL = not made yet */
+	bool internal; /* says that it is library code */
+};
+
 struct unit {
 	Dwarf_Die die;
+	struct dwarf_entries entries;
 	struct row *rows;
 	size_t count, capacity;
+	Dwarf_Files *files;
+	struct words *paths; /* of files */
+	size_t file_count;
 	bool indexed;
 };
 
@@ -60,6 +72,10 @@ struct dwarf_lines {
 	size_t unit_count, unit_capacity;
 	struct unit_range *ranges; /* sorted by lo */
 	size_t range_count, range_capacity;
+	struct dwarf_bytes bytes;
+	struct words *names;
+	size_t name_count, name_capacity;
+	struct table names_by_entry; /* offset of the entry that is named -> index */
 	bool split;
 };
 
@@ -163,42 +179,65 @@ static bool may_hold_functions(int tag)
 	}
 }
 
-static void add_rows(struct unit *unit, Dwarf_Die *die, int tag, unsigned depth)
+static void add_row(struct unit *unit, const struct row *row)
 {
-	Dwarf_Addr base, lo, hi;
-	ptrdiff_t at = 0;
-
-	while ((at = dwarf_ranges(die, at, &base, &lo, &hi)) > 0) {
-		if (!lo || hi <= lo || unit->count == MAX_ROWS)
-			continue;
-		array_reserve(unit->rows, unit->count, unit->capacity);
-		unit->rows[unit->count++] = (struct row){
-			.lo = lo,
-			.hi = hi,
-			.die = dwarf_dieoffset(die),
-			.outer = NO_ROW,
-			.depth = depth,
-			.inlined = tag == DW_TAG_inlined_subroutine,
-		};
-	}
+	if (!row->lo || row->hi <= row->lo || unit->count == MAX_ROWS)
+		return;
+	array_reserve(unit->rows, unit->count, unit->capacity);
+	unit->rows[unit->count++] = *row;
 }
 
-static void add_children(struct unit *unit, Dwarf_Die *parent, unsigned depth)
+static void add_rows(struct dwarf_lines *lines, struct unit *unit, uint64_t offset,
+	const struct dwarf_entry *entry, unsigned depth)
 {
-	Dwarf_Die die, next;
-	int more = dwarf_child(parent, &die);
+	struct row row = {
+		.lo = entry->lo,
+		.hi = entry->hi,
+		.die = offset,
+		.outer = NO_ROW,
+		.depth = depth,
+		.inlined = entry->tag == DW_TAG_inlined_subroutine,
+	};
+	ptrdiff_t at = 0;
+	Dwarf_Addr base;
+	Dwarf_Die die;
 
-	while (!more && unit->count < MAX_ROWS) {
-		int tag = dwarf_tag(&die);
+	if (entry->one_range)
+		add_row(unit, &row);
+	if (!entry->other_ranges || !dwarf_offdie(lines->dwarf, offset, &die))
+		return;
+	while ((at = dwarf_ranges(&die, at, &base, &row.lo, &row.hi)) > 0)
+		add_row(unit, &row);
+}
 
-		if (is_function(tag))
-			add_rows(unit, &die, tag, depth);
-		if (may_hold_functions(tag) && depth < MAX_DEPTH)
-			add_children(unit, &die, depth + 1);
-		more = dwarf_siblingof(&die, &next);
-		if (!more && dwarf_dieoffset(&next) <= dwarf_dieoffset(&die))
+/* hidden counts the lists of children around the entry that hold no function. */
+static void add_entries(struct dwarf_lines *lines, struct unit *unit)
+{
+	unsigned depth = 0, hidden = 0;
+	struct dwarf_entry entry;
+	uint64_t at;
+
+	if (dwarf_entries_read(&unit->entries, unit->entries.root, &entry) || !entry.has_children)
+		return;
+	for (at = entry.next; unit->count < MAX_ROWS; at = entry.next) {
+		if (dwarf_entries_pass(&unit->entries, at, &entry))
 			return;
-		die = next;
+		if (!entry.tag) {
+			if (!hidden && !depth)
+				return;
+			*(hidden ? &hidden : &depth) -= 1;
+			continue;
+		}
+		if (!hidden && is_function(entry.tag))
+			add_rows(lines, unit, at, &entry, depth);
+		if (!entry.has_children)
+			continue;
+		if (!hidden && may_hold_functions(entry.tag) && depth < MAX_DEPTH)
+			depth++;
+		else if (entry.sibling > entry.next)
+			entry.next = entry.sibling;
+		else
+			hidden++;
 	}
 }
 
@@ -230,10 +269,16 @@ static void nest_rows(struct unit *unit)
 	}
 }
 
-static void index_unit(struct unit *unit)
+static void index_unit(struct dwarf_lines *lines, struct unit *unit)
 {
 	unit->indexed = true;
-	add_children(unit, &unit->die, 0);
+	if (!dwarf_getsrcfiles(&unit->die, &unit->files, &unit->file_count))
+		unit->paths = xcalloc(unit->file_count, sizeof(*unit->paths));
+	else
+		unit->file_count = 0;
+	if (!lines->bytes.info || dwarf_entries_open(&lines->bytes, &unit->die, &unit->entries))
+		return;
+	add_entries(lines, unit);
 	if (!unit->count)
 		return;
 	qsort(unit->rows, unit->count, sizeof(*unit->rows), compare_rows);
@@ -260,7 +305,7 @@ static uint32_t find_row(const struct unit *unit, uint64_t addr)
 	return row;
 }
 
-/* ---- frames ---- */
+/* ---- names and paths ---- */
 
 static const char *linkage_name(Dwarf_Die *die)
 {
@@ -272,102 +317,150 @@ static const char *linkage_name(Dwarf_Die *die)
 	return dwarf_formstring(&attribute);
 }
 
-static void set_function(struct parser_frame *frame, Dwarf_Die *die)
+static struct words make_name(struct dwarf_lines *lines, uint64_t offset)
 {
-	const char *name = linkage_name(die);
+	char text[PARSER_FUNCTION_BYTES];
+	const char *name = NULL;
+	Dwarf_Die die;
 
-	if (!name)
-		name = dwarf_diename(die);
-	demangle_name(name ? name : "", frame->function, sizeof(frame->function));
+	if (dwarf_offdie(lines->dwarf, offset, &die)) {
+		name = linkage_name(&die);
+		if (!name)
+			name = dwarf_diename(&die);
+	}
+	demangle_name(name ? name : "", text, sizeof(text));
+	return (struct words){xstrdup(text), library_code_function(text, "")};
 }
 
-static uint64_t attribute_number(Dwarf_Die *die, unsigned name)
+/* Of all calls of one function the name is that of one entry, their origin. */
+static const struct words *find_name(
+	struct dwarf_lines *lines, uint64_t offset, const struct dwarf_entry *entry)
 {
-	Dwarf_Attribute attribute;
-	Dwarf_Word value;
+	uint64_t named = entry->origin && !entry->own_name ? entry->origin : offset, i;
 
-	if (!dwarf_attr(die, name, &attribute) || dwarf_formudata(&attribute, &value))
-		return 0;
-	return value;
+	if (table_get(&lines->names_by_entry, named, &i))
+		return &lines->names[i];
+	array_reserve(lines->names, lines->name_count, lines->name_capacity);
+	lines->names[lines->name_count] = make_name(lines, named);
+	table_set(&lines->names_by_entry, named, lines->name_count);
+	return &lines->names[lines->name_count++];
 }
 
 /* Names of folders in the tables are relative to the one that the compiler ran in. */
-static void set_path(struct parser_frame *frame, struct unit *unit, const char *path)
+static struct words make_path(struct unit *unit, const char *path)
 {
+	char text[PARSER_FILE_BYTES];
 	Dwarf_Attribute attribute;
 	const char *folder;
 
 	if (!path || path[0] == '/' || !dwarf_attr(&unit->die, DW_AT_comp_dir, &attribute)) {
-		text_copy(frame->file, sizeof(frame->file), path ? path : "");
-		return;
+		text_copy(text, sizeof(text), path ? path : "");
+	} else {
+		folder = dwarf_formstring(&attribute);
+		snprintf(text, sizeof(text), "%s/%s", folder ? folder : "", path);
 	}
-	folder = dwarf_formstring(&attribute);
-	snprintf(frame->file, sizeof(frame->file), "%s/%s", folder ? folder : "", path);
+	return (struct words){xstrdup(text), library_code_function("", text)};
 }
 
-/* Where the inlined function of die was called: the place of the next frame. */
-static void set_call(struct parser_frame *frame, struct unit *unit, Dwarf_Die *die)
+static const struct words *find_path(struct unit *unit, uint64_t file)
 {
-	uint64_t file = attribute_number(die, DW_AT_call_file);
-	const char *path = NULL;
-	Dwarf_Files *files;
-	size_t count;
+	static const struct words none = {"", false};
 
-	frame->line = attribute_number(die, DW_AT_call_line);
-	if (!dwarf_getsrcfiles(&unit->die, &files, &count) && file < count)
-		path = dwarf_filesrc(files, file, NULL, NULL);
-	set_path(frame, unit, path);
+	if (file >= unit->file_count)
+		return &none;
+	if (!unit->paths[file].text)
+		unit->paths[file] = make_path(unit, dwarf_filesrc(unit->files, file, NULL, NULL));
+	return &unit->paths[file];
 }
 
-static void set_line(struct parser_frame *frame, struct unit *unit, uint64_t addr)
+/* ---- frames ---- */
+
+/* Where something was called or an instruction is. */
+struct place {
+	uint64_t file; /* of the unit's, SIZE_MAX = none */
+	uint32_t line;
+};
+
+static struct place find_line(struct unit *unit, uint64_t addr)
 {
+	struct place place = {.file = SIZE_MAX};
 	Dwarf_Line *line = dwarf_getsrc_die(&unit->die, addr);
-	const char *path = line ? dwarf_linesrc(line, NULL, NULL) : NULL;
+	Dwarf_Files *files;
 	int number = 0;
+	size_t file;
 
-	if (path)
-		dwarf_lineno(line, &number);
-	frame->line = MAX(number, 0);
-	set_path(frame, unit, path);
+	if (!line || dwarf_line_file(line, &files, &file))
+		return place;
+	dwarf_lineno(line, &number);
+	place.file = file;
+	place.line = MAX(number, 0);
+	return place;
+}
+
+/* name may be NULL. */
+static void set_frame(
+	struct parser_frame *frame, struct unit *unit, struct place place, const struct words *name)
+{
+	const struct words *path = find_path(unit, place.file);
+
+	*frame = (struct parser_frame){.line = place.line};
+	text_copy(frame->file, sizeof(frame->file), path->text);
+	if (!name)
+		return;
+	text_copy(frame->function, sizeof(frame->function), name->text);
+	frame->internal = name->internal || path->internal;
 }
 
 size_t dwarf_lines_find(
 	struct dwarf_lines *lines, uint64_t addr, struct parser_frame *ret, size_t max)
 {
 	struct unit *unit = find_unit(lines, addr);
+	struct place place;
 	size_t count = 0;
 	uint32_t row;
 
 	if (!unit || !max)
 		return 0;
 	if (!unit->indexed)
-		index_unit(unit);
-	ret[0] = (struct parser_frame){0};
-	set_line(&ret[0], unit, addr);
-	for (row = find_row(unit, addr); row != NO_ROW; row = unit->rows[row].outer) {
-		Dwarf_Die die;
+		index_unit(lines, unit);
+	place = find_line(unit, addr);
+	row = find_row(unit, addr);
+	if (row == NO_ROW)
+		set_frame(&ret[0], unit, place, NULL);
+	for (; row != NO_ROW; row = unit->rows[row].outer) {
+		uint64_t offset = unit->rows[row].die;
+		struct dwarf_entry entry;
 
-		if (!dwarf_offdie(lines->dwarf, unit->rows[row].die, &die))
+		if (dwarf_entries_read(&unit->entries, offset, &entry))
 			break;
-		set_function(&ret[count], &die);
-		ret[count].internal = library_code_function(ret[count].function, ret[count].file);
+		set_frame(&ret[count], unit, place, find_name(lines, offset, &entry));
 		ret[count].inlined = unit->rows[row].inlined;
 		count++;
 		if (!unit->rows[row].inlined || count == MIN(max, MAX_FRAMES))
 			break;
-		ret[count] = (struct parser_frame){0};
-		set_call(&ret[count], unit, &die);
+		/* The next frame is where this one was called. */
+		place = (struct place){entry.call_file, entry.call_line};
 	}
 	return count;
 }
 
 /* ---- open, close ---- */
 
+static void close_unit(struct unit *unit)
+{
+	for (size_t i = 0; i < unit->file_count; i++)
+		free(unit->paths[i].text);
+	free(unit->paths);
+	free(unit->rows);
+	dwarf_entries_close(&unit->entries);
+}
+
 int dwarf_lines_open(Dwarf *dwarf, struct dwarf_lines **ret)
 {
 	struct dwarf_lines *lines = xcalloc(1, sizeof(*lines));
 
 	lines->dwarf = dwarf;
+	dwarf_bytes_find(dwarf, &lines->bytes);
 	read_units(lines);
 	if (!lines->unit_count) {
 		dwarf_lines_close(lines);
@@ -383,7 +476,11 @@ void dwarf_lines_close(struct dwarf_lines *lines)
 	if (!lines)
 		return;
 	for (size_t i = 0; i < lines->unit_count; i++)
-		free(lines->units[i].rows);
+		close_unit(&lines->units[i]);
+	for (size_t i = 0; i < lines->name_count; i++)
+		free(lines->names[i].text);
+	free(lines->names);
+	table_done(&lines->names_by_entry);
 	free(lines->units);
 	free(lines->ranges);
 	free(lines);
