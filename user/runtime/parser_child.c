@@ -31,6 +31,7 @@
 #define MAX_FILES  4096
 #define MAX_PARSED 64            /* kept parsed at a time */
 #define MAX_BYTES  (64ull << 20) /* more than this is given back, oldest file first */
+#define KEPT_BYTES (1u << 20)    /* a larger reply is not kept for the next one */
 #define SOCKET_FD  3
 
 struct child_file {
@@ -38,6 +39,7 @@ struct child_file {
 	int debug_fds[PARSER_DEBUG_KINDS];
 	struct elf_file *elf;
 	struct go_file *go;
+	int go_error; /* why it is none of Go's, so that this is found out once; 0 = it may be */
 	struct native_lines *native;
 	uint64_t used; /* turn of the last request */
 };
@@ -47,7 +49,7 @@ struct child {
 	uint64_t turn;
 	struct child_file files[MAX_FILES];
 	uint8_t *reply;
-	size_t reply_bytes;
+	size_t reply_bytes, reply_capacity;
 };
 
 /* ---- files ---- */
@@ -58,6 +60,7 @@ static void file_forget(struct child_file *file)
 	elf_file_close(file->elf);
 	native_lines_close(file->native);
 	file->go = NULL;
+	file->go_error = 0;
 	file->elf = NULL;
 	file->native = NULL;
 }
@@ -144,7 +147,9 @@ static int file_open_go(struct child *child, struct child_file *file)
 
 	if (err || file->go)
 		return err;
-	return go_file_open(file->elf, &file->go);
+	if (!file->go_error)
+		file->go_error = go_file_open(file->elf, &file->go);
+	return file->go_error;
 }
 
 static void add_debug_files(struct child_file *file)
@@ -173,12 +178,21 @@ static int file_open_native(struct child *child, struct child_file *file)
 
 /* ---- requests: each leaves its payload in child->reply and returns the status ---- */
 
-static void *reply_room(struct child *child, size_t bytes)
+/* For those that write all of what they leave there. */
+static void *reply_space(struct child *child, size_t bytes)
 {
-	free(child->reply);
-	child->reply = xcalloc(1, bytes + 1);
+	if (bytes > child->reply_capacity || !child->reply || child->reply_capacity > KEPT_BYTES) {
+		free(child->reply);
+		child->reply = xcalloc(1, bytes + 1);
+		child->reply_capacity = bytes;
+	}
 	child->reply_bytes = bytes;
 	return child->reply;
+}
+
+static void *reply_room(struct child *child, size_t bytes)
+{
+	return memset(reply_space(child, bytes), 0, bytes);
 }
 
 static int serve_drop(
@@ -281,7 +295,7 @@ static int serve_lines(
 
 	if (err && err != -ENOENT && err != -ENODATA)
 		return err;
-	frames = reply_room(child, max * sizeof(*frames));
+	frames = reply_space(child, max * sizeof(*frames));
 	for (i = 0; i < MIN(request->number, PARSER_MAX_PCS); i++) {
 		size_t found =
 			find_lines(child, file, request->pcs[i], frames + count, max - count);
@@ -420,14 +434,17 @@ static int send_reply(const struct child *child, int status, size_t total)
 	size_t sent = 0;
 
 	do {
-		struct parser_reply packet = {.status = status};
+		struct parser_reply packet; /* its payload stays where it is */
+		struct iovec parts[] = {
+			{&packet, PARSER_REPLY_HEAD},
+			{child->reply + sent, MIN(total - sent, PARSER_PACKET_BYTES)},
+		};
+		struct msghdr message = {.msg_iov = parts, .msg_iovlen = total ? 2 : 1};
 
-		packet.bytes = MIN(total - sent, PARSER_PACKET_BYTES);
+		packet.status = status;
+		packet.bytes = total ? parts[1].iov_len : 0;
 		packet.left = total - sent - packet.bytes;
-		if (packet.bytes)
-			memcpy(packet.payload, child->reply + sent, packet.bytes);
-		if (send(child->socket, &packet, PARSER_REPLY_HEAD + packet.bytes, MSG_NOSIGNAL) <
-			0)
+		if (sendmsg(child->socket, &message, MSG_NOSIGNAL) < 0)
 			return -errno;
 		sent += packet.bytes;
 	} while (sent < total);
