@@ -29,9 +29,11 @@ struct dwarf_abbreviation {
 	bool has_children;
 };
 
+/* Those of no use that follow one another are one, where none of them varies. */
 struct dwarf_attribute {
-	uint16_t name, form;
-	int64_t constant; /* of DW_FORM_implicit_const */
+	uint16_t name, form; /* name 0 = of no use */
+	uint32_t bytes;      /* or VARIES */
+	int64_t constant;    /* of DW_FORM_implicit_const */
 };
 
 /* ---- bytes ---- */
@@ -43,22 +45,30 @@ struct cursor {
 
 static uint64_t take_fixed(struct cursor *cursor, size_t bytes)
 {
+	const uint8_t *at = cursor->at;
 	uint64_t value = 0;
 
-	if ((size_t)(cursor->end - cursor->at) < bytes) {
+	if ((size_t)(cursor->end - at) < bytes) {
 		cursor->at = cursor->end;
 		cursor->bad = true;
 		return 0;
 	}
-	memcpy(&value, cursor->at, MIN(bytes, sizeof(value)));
 	cursor->at += bytes;
-	return value;
+	if ((size_t)(cursor->end - at) < sizeof(value)) {
+		memcpy(&value, at, MIN(bytes, sizeof(value)));
+		return value;
+	}
+	/* One load of eight bytes, of which some are no part of it */
+	memcpy(&value, at, sizeof(value));
+	return bytes < sizeof(value) ? value & ((1ull << 8 * bytes) - 1) : value;
 }
 
 static uint64_t take_number(struct cursor *cursor, bool is_signed)
 {
 	uint64_t value = 0;
 
+	if (cursor->at < cursor->end && *cursor->at < 0x40)
+		return *cursor->at++;
 	for (unsigned shift = 0; cursor->at < cursor->end; shift += 7) {
 		uint8_t byte = *cursor->at++;
 
@@ -196,11 +206,12 @@ static struct value take_value(const struct dwarf_entries *entries, struct curso
 	const struct dwarf_attribute *attribute)
 {
 	unsigned form = attribute->form;
-	uint32_t bytes;
+	uint32_t bytes = attribute->bytes;
 
-	if (form == DW_FORM_indirect)
+	if (form == DW_FORM_indirect) {
 		form = take_number(cursor, false);
-	bytes = form_bytes(entries, form);
+		bytes = form_bytes(entries, form);
+	}
 	switch (form) {
 	case DW_FORM_data1:
 	case DW_FORM_data2:
@@ -229,11 +240,47 @@ static struct value take_value(const struct dwarf_entries *entries, struct curso
 			pass_form(cursor, form);
 		else
 			pass_bytes(cursor, bytes);
-		return (struct value){VALUE_OTHER};
+		return (struct value){VALUE_OTHER, 0};
 	}
 }
 
 /* ---- abbreviations ---- */
+
+static bool is_of_use(uint64_t name)
+{
+	switch (name) {
+	case DW_AT_low_pc:
+	case DW_AT_high_pc:
+	case DW_AT_ranges:
+	case DW_AT_sibling:
+	case DW_AT_abstract_origin:
+	case DW_AT_call_file:
+	case DW_AT_call_line:
+	case DW_AT_name:
+	case DW_AT_linkage_name:
+	case DW_AT_MIPS_linkage_name:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void add_attribute(struct dwarf_entries *entries, struct dwarf_abbreviation *abbreviation,
+	const struct dwarf_attribute *attribute)
+{
+	struct dwarf_attribute *last;
+
+	if (abbreviation->attribute_count && !attribute->name && attribute->bytes != VARIES) {
+		last = &entries->attributes[entries->attribute_count - 1];
+		if (!last->name && last->bytes != VARIES) {
+			last->bytes += attribute->bytes;
+			return;
+		}
+	}
+	array_reserve(entries->attributes, entries->attribute_count, entries->attribute_capacity);
+	entries->attributes[entries->attribute_count++] = *attribute;
+	abbreviation->attribute_count++;
+}
 
 static void read_attributes(
 	struct dwarf_entries *entries, struct cursor *cursor, struct dwarf_abbreviation *ret)
@@ -245,20 +292,18 @@ static void read_attributes(
 	while (!cursor->bad && entries->attribute_count < MAX_ATTRIBUTES) {
 		uint64_t name = take_number(cursor, false), form = take_number(cursor, false);
 		struct dwarf_attribute attribute = {
-			.name = MIN(name, UINT16_MAX), .form = MIN(form, UINT16_MAX)};
+			.name = is_of_use(name) ? name : 0, .form = MIN(form, UINT16_MAX)};
 
 		if (!name && !form)
 			break;
 		if (form == DW_FORM_implicit_const)
 			attribute.constant = take_number(cursor, true);
-		varies |= form_bytes(entries, attribute.form) == VARIES;
-		bytes += varies ? 0 : form_bytes(entries, attribute.form);
-		array_reserve(
-			entries->attributes, entries->attribute_count, entries->attribute_capacity);
-		entries->attributes[entries->attribute_count++] = attribute;
+		attribute.bytes = form_bytes(entries, attribute.form);
+		varies |= attribute.bytes == VARIES;
+		bytes += attribute.bytes;
+		add_attribute(entries, ret, &attribute);
 	}
-	ret->attribute_count = entries->attribute_count - ret->attribute;
-	ret->bytes = varies ? VARIES : bytes;
+	ret->bytes = varies ? VARIES : MIN(bytes, VARIES);
 }
 
 static int compare_codes(const void *a, const void *b)
@@ -376,41 +421,52 @@ static void set_range(const struct range *range, struct dwarf_entry *ret)
 	ret->other_ranges = range->has_list || (range->has_low && range->has_high);
 }
 
+static void take_attributes(const struct dwarf_entries *entries,
+	const struct dwarf_abbreviation *abbreviation, struct cursor *cursor,
+	struct dwarf_entry *ret)
+{
+	const struct dwarf_attribute *attribute = entries->attributes + abbreviation->attribute;
+	struct range range = {0};
+
+	for (uint32_t i = 0; i < abbreviation->attribute_count; i++, attribute++) {
+		if (!attribute->name && attribute->bytes != VARIES)
+			pass_bytes(cursor, attribute->bytes);
+		else
+			take_attribute(
+				attribute, take_value(entries, cursor, attribute), &range, ret);
+	}
+	set_range(&range, ret);
+}
+
 static bool is_function(int tag)
 {
 	return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine;
 }
 
+/* pass: that of what is no function and has no children need not be read. */
 static int read_entry(
 	const struct dwarf_entries *entries, uint64_t offset, bool pass, struct dwarf_entry *ret)
 {
-	struct cursor cursor = {entries->info + offset, entries->info + entries->end, false};
 	const struct dwarf_abbreviation *abbreviation;
-	struct range range = {0};
+	struct cursor cursor;
 	uint64_t code;
 
 	if (offset < entries->root || offset >= entries->end)
 		return -EBADMSG;
-	code = take_number(&cursor, false);
-	abbreviation = code ? find_abbreviation(entries, code) : NULL;
-	if (cursor.bad || (code && !abbreviation))
-		return -EBADMSG;
+	cursor = (struct cursor){entries->info + offset, entries->info + entries->end, false};
 	*ret = (struct dwarf_entry){0};
-	if (abbreviation) {
+	code = take_number(&cursor, false);
+	if (code) {
+		abbreviation = find_abbreviation(entries, code);
+		if (!abbreviation)
+			return -EBADMSG;
 		ret->tag = abbreviation->tag;
 		ret->has_children = abbreviation->has_children;
 		pass &= !ret->has_children && !is_function(ret->tag);
-		if (pass && abbreviation->bytes != VARIES) {
+		if (pass && abbreviation->bytes != VARIES)
 			pass_bytes(&cursor, abbreviation->bytes);
-		} else {
-			const struct dwarf_attribute *attribute =
-				entries->attributes + abbreviation->attribute;
-
-			for (uint32_t i = 0; i < abbreviation->attribute_count; i++)
-				take_attribute(&attribute[i],
-					take_value(entries, &cursor, &attribute[i]), &range, ret);
-			set_range(&range, ret);
-		}
+		else
+			take_attributes(entries, abbreviation, &cursor, ret);
 	}
 	ret->next = cursor.at - entries->info;
 	return cursor.bad ? -EBADMSG : 0;

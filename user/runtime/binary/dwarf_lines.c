@@ -37,7 +37,7 @@
 /* One address range of a function or of an inlined call. */
 struct row {
 	uint64_t lo, hi;
-	uint64_t die;   /* offset of its entry */
+	uint32_t die;   /* offset of its entry in the unit */
 	uint32_t outer; /* the row around it, NO_ROW = none */
 	uint16_t depth; /* of the entry in the tree */
 	bool inlined;
@@ -193,7 +193,7 @@ static void add_rows(struct dwarf_lines *lines, struct unit *unit, uint64_t offs
 	struct row row = {
 		.lo = entry->lo,
 		.hi = entry->hi,
-		.die = offset,
+		.die = offset - unit->entries.start,
 		.outer = NO_ROW,
 		.depth = depth,
 		.inlined = entry->tag == DW_TAG_inlined_subroutine,
@@ -220,6 +220,8 @@ static void add_entries(struct dwarf_lines *lines, struct unit *unit)
 	if (dwarf_entries_read(&unit->entries, unit->entries.root, &entry) || !entry.has_children)
 		return;
 	for (at = entry.next; unit->count < MAX_ROWS; at = entry.next) {
+		if (at - unit->entries.start > UINT32_MAX)
+			return;
 		if (dwarf_entries_pass(&unit->entries, at, &entry))
 			return;
 		if (!entry.tag) {
@@ -428,7 +430,7 @@ size_t dwarf_lines_find(
 	if (row == NO_ROW)
 		set_frame(&ret[0], unit, place, NULL);
 	for (; row != NO_ROW; row = unit->rows[row].outer) {
-		uint64_t offset = unit->rows[row].die;
+		uint64_t offset = unit->entries.start + unit->rows[row].die;
 		struct dwarf_entry entry;
 
 		if (dwarf_entries_read(&unit->entries, offset, &entry))
