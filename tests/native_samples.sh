@@ -29,6 +29,13 @@ rust() { # COMPILER: one sample a version
 
 cc g++ lines-gcc -O2 -g
 cc clang++ lines-clang -O2 -g
+cc g++ forms-dwarf64 -O2 -g -gdwarf64
+cc g++ forms-dwarf3 -O2 -gdwarf-3 -gstrict-dwarf
+cc clang++ forms-dwarf4 -O2 -gdwarf-4
+if [ -e "$out/lines-gcc" ] && ! newer "$out/forms-zlib" "$out/lines-gcc"; then
+	objcopy --compress-debug-sections=zlib "$out/lines-gcc" "$out/forms-zlib"
+	objcopy --compress-debug-sections=zlib-gnu "$out/lines-gcc" "$out/forms-zlib-gnu"
+fi
 rust /usr/bin/rustc
 rust "$(command -v rustc || echo none)"
 

@@ -272,6 +272,14 @@ Test(native, equals_llvm_symbolizer)
 	for_each_sample("lines-", check_against_oracle);
 }
 
+/* What no compiler here writes by itself: other versions of DWARF, offsets of 8 bytes, compression. */
+Test(native, other_forms_equal_llvm_symbolizer)
+{
+	if (system("command -v llvm-symbolizer >/dev/null 2>&1"))
+		cr_skip_test("llvm-symbolizer is not installed");
+	for_each_sample("forms-", check_against_oracle);
+}
+
 /* ---- Go: its own table and its DWARF ---- */
 
 static void check_against_go(struct sample *sample)
@@ -551,6 +559,8 @@ Test(native, damaged_files)
 {
 	for_each_sample("lines-gcc", check_damage);
 	for_each_sample("lines-clang", check_damage);
+	for_each_sample("lines-rust", check_damage);
+	for_each_sample("forms-dwarf3", check_damage);
 }
 
 /* ---- names ---- */
