@@ -37,8 +37,9 @@ static void pick_victims(const struct model *model, struct target_state *target)
 	struct victim *all = xcalloc(target->container_count, sizeof(*all));
 
 	for (size_t i = 0; i < target->container_count; i++) {
-		const struct container *container = model->containers[target->containers[i]];
+		struct container *container = model->containers[target->containers[i]];
 
+		container_settle(target, container);
 		all[i] = (struct victim){container->id, container->dead, container->serial,
 			container->held_bytes, container->last_ns};
 	}
@@ -48,6 +49,25 @@ static void pick_victims(const struct model *model, struct target_state *target)
 		target->victims[i] = all[target->victim_count - 1 - i];
 	free(all);
 }
+
+/* ---- quiet ones ---- */
+
+uint64_t model_quiet_word(enum family family, uint64_t key)
+{
+	return key ^ (uint64_t)family << 60;
+}
+
+static void end_quiet(struct target_state *target, struct container *container)
+{
+	if (!container->quiet)
+		return;
+	container_settle(target, container);
+	container->quiet = false;
+	target->quiet.count--;
+	target->quiet.sum -= model_quiet_word(container->family, container->key);
+}
+
+/* ---- entries ---- */
 
 /* Still what it was when it was picked. */
 static bool is_victim(const struct container *container, const struct victim *victim)
@@ -81,6 +101,7 @@ static void container_end(struct model *model, struct target_state *target,
 {
 	if (container->dead)
 		return;
+	end_quiet(target, container);
 	container->dead = true;
 	container->dead_ns = time_ns;
 	table_remove(&target->keys[container->family], container->key);
@@ -98,6 +119,7 @@ static struct victim *next_victim(const struct model *model, struct target_state
 		if (!target->victim_count)
 			pick_victims(model, target);
 		victim = &target->victims[target->victim_count - 1];
+		container_settle(target, model->containers[victim->id]);
 		if (is_victim(model->containers[victim->id], victim))
 			return victim;
 		target->victim_count--;
@@ -118,6 +140,7 @@ static struct container *make_room(
 	if (container->held_bytes > held_bytes)
 		return NULL;
 	target->victim_count--;
+	end_quiet(target, container);
 	table_remove(&target->keys[container->family], container->key);
 	close_sites(model, container);
 	return container;
@@ -165,13 +188,17 @@ static struct container *find(const struct model *model, const struct target_sta
 {
 	uint64_t id;
 
-	return table_get(&target->keys[family], key, &id) ? model->containers[id] : NULL;
+	if (!table_get(&target->keys[family], key, &id))
+		return NULL;
+	container_settle(target, model->containers[id]);
+	return model->containers[id];
 }
 
 /* ---- what events say ---- */
 
-static void touch(struct container *container, uint64_t time_ns)
+static void touch(struct target_state *target, struct container *container, uint64_t time_ns)
 {
+	end_quiet(target, container);
 	container->first_ns = MIN(container->first_ns, time_ns);
 	container->last_ns = MAX(container->last_ns, time_ns);
 }
@@ -266,6 +293,7 @@ static bool is_same_header(
 
 static void rename_container(struct target_state *target, struct container *container, uint64_t key)
 {
+	end_quiet(target, container);
 	table_remove(&target->keys[container->family], container->key);
 	container->key = key;
 	table_set(&target->keys[container->family], key, container->id);
@@ -360,7 +388,7 @@ void container_apply_growth(
 			event->time_ns);
 	if (!container)
 		return;
-	touch(container, event->time_ns);
+	touch(target, container, event->time_ns);
 	grow(container, growth, event->time_ns);
 	if (!site)
 		return;
@@ -399,7 +427,7 @@ void container_apply_create(
 			return;
 		container->before_attach = create->before_attach;
 	}
-	touch(container, event->time_ns);
+	touch(target, container, event->time_ns);
 	container->iterators.on_heap = container->iterators.on_stacks = 0;
 	if (create->held_bytes && !container->looked)
 		set_held(container, create->held_bytes, event->time_ns);
@@ -451,9 +479,10 @@ static void widen_slots(struct container *container)
 	container->slot_ns *= 2;
 }
 
-static void add_to_history(struct container *container, const struct event_heap *heap,
-	uint64_t length, uint64_t time_ns)
+static void add_to_history(
+	struct container *container, const struct look_round *round, uint64_t length)
 {
+	uint64_t time_ns = round->time_ns;
 	uint32_t last = container->slot_count - 1;
 	struct length_slot *slot = container->slot_count ? &container->slots[last] : NULL;
 
@@ -468,7 +497,7 @@ static void add_to_history(struct container *container, const struct event_heap 
 	if (container->slot_count == MODEL_SLOTS)
 		widen_slots(container);
 	container->slots[container->slot_count++] = (struct length_slot){
-		time_ns, length, length, length, heap->gc_cycles, heap->gc_running};
+		time_ns, length, length, length, round->gc_cycles, round->gc_running};
 }
 
 /* A shallow look reads the header alone: what only a deep one knows stays as it was. */
@@ -519,10 +548,30 @@ static void next_look(struct container *container, const struct event_look *new,
 	container->look = look;
 }
 
+static struct look_round round_at(const struct event_heap *heap, uint64_t time_ns)
+{
+	return (struct look_round){time_ns, heap->gc_cycles, heap->gc_running};
+}
+
+/* What was taken over from the newest look is so still. */
+static void look_again(struct container *container, const struct look_round *round)
+{
+	const struct event_look *look = &container->look;
+
+	container->looks++;
+	container->looks_known += look->has_length;
+	container->look_ns = MAX(container->look_ns, round->time_ns);
+	if (container->look_held_bytes)
+		set_held(container, container->look_held_bytes, round->time_ns);
+	if (look->has_length)
+		add_to_history(container, round, look->length);
+}
+
 /* One that says what the last one said changes nothing in what was taken over from that. */
 static void look_at(struct container *container, const struct event_heap *heap,
 	const struct event_look *look, uint64_t time_ns)
 {
+	struct look_round round = round_at(heap, time_ns);
 	uint64_t hash = hash_words(look, sizeof(*look));
 
 	if (!container->looked)
@@ -532,13 +581,61 @@ static void look_at(struct container *container, const struct event_heap *heap,
 	if (hash != container->look_hash)
 		container->look_held_bytes = container->look.held_bytes;
 	container->look_hash = hash;
-	container->looks++;
-	container->looks_known += look->has_length;
-	container->look_ns = MAX(container->look_ns, time_ns);
-	if (container->look_held_bytes)
-		set_held(container, container->look_held_bytes, time_ns);
-	if (look->has_length)
-		add_to_history(container, heap, look->length, time_ns);
+	look_again(container, &round);
+}
+
+void container_settle(const struct target_state *target, struct container *container)
+{
+	while (container->quiet && container->rounds < target->round_count) {
+		const struct look_round *round =
+			&target->rounds[container->rounds++ % QUIET_ROUNDS];
+
+		if (round->time_ns < container->look_ns)
+			continue;
+		container->last_ns = MAX(container->last_ns, round->time_ns);
+		look_again(container, round);
+	}
+}
+
+void container_begin_quiet(
+	struct model *model, struct target_state *target, enum family family, uint64_t key)
+{
+	struct container *container = find(model, target, family, key);
+
+	if (!container || !container->looked || container->quiet)
+		return;
+	container->quiet = true;
+	container->rounds = target->round_count;
+	target->quiet.count++;
+	target->quiet.sum += model_quiet_word(family, key);
+}
+
+void container_end_quiet(
+	struct model *model, struct target_state *target, enum family family, uint64_t key)
+{
+	struct container *container = find(model, target, family, key);
+
+	if (container)
+		end_quiet(target, container);
+}
+
+void container_end_all_quiet(struct model *model, struct target_state *target)
+{
+	for (size_t i = 0; i < target->container_count; i++)
+		end_quiet(target, model->containers[target->containers[i]]);
+}
+
+static void settle_all(const struct model *model, const struct target_state *target)
+{
+	for (size_t i = 0; i < target->container_count; i++)
+		container_settle(target, model->containers[target->containers[i]]);
+}
+
+void container_apply_quiet(struct model *model, struct target_state *target, uint64_t time_ns)
+{
+	target->rounds[target->round_count++ % QUIET_ROUNDS] = round_at(&target->pub.heap, time_ns);
+	if (target->round_count % QUIET_ROUNDS == 0)
+		settle_all(model, target);
 }
 
 void container_apply_look(
@@ -562,7 +659,7 @@ void container_apply_look(
 	/* Looks come in order from one thread; one from the past would rewrite the history. */
 	if (event->time_ns < container->look_ns)
 		return;
-	touch(container, event->time_ns);
+	touch(target, container, event->time_ns);
 	look_at(container, &target->pub.heap, look, event->time_ns);
 }
 

@@ -298,10 +298,22 @@ static bool is_valid(const struct model *model, const struct event *event)
 	}
 }
 
+static void see_time(struct target *pub, uint64_t time_ns)
+{
+	if (!pub->last_ns) {
+		pub->attach_ns = pub->epoch_ns = time_ns;
+	} else if (time_ns < pub->attach_ns) {
+		/* Records and looks come from two threads: the first event need not be the oldest. */
+		pub->epoch_ns = pub->epoch_ns == pub->attach_ns ? time_ns : pub->epoch_ns;
+		pub->attach_ns = time_ns;
+	}
+	pub->last_ns = MAX(pub->last_ns, time_ns);
+	timeline_settle(pub, pub->last_ns);
+}
+
 int model_apply(struct model *model, const struct event *event)
 {
 	struct target_state *target;
-	struct target *pub;
 
 	if (!is_valid(model, event)) {
 		model->invalid_events++;
@@ -309,19 +321,47 @@ int model_apply(struct model *model, const struct event *event)
 	}
 	model_tell(model, event, event);
 	target = model->targets[event->target];
-	pub = &target->pub;
-	if (!pub->last_ns) {
-		pub->attach_ns = pub->epoch_ns = event->time_ns;
-	} else if (event->time_ns < pub->attach_ns) {
-		/* Records and looks come from two threads: the first event need not be the oldest. */
-		pub->epoch_ns = pub->epoch_ns == pub->attach_ns ? event->time_ns : pub->epoch_ns;
-		pub->attach_ns = event->time_ns;
-	}
-	pub->last_ns = MAX(pub->last_ns, event->time_ns);
-	timeline_settle(pub, pub->last_ns);
+	see_time(&target->pub, event->time_ns);
 	recent_apply(target, event);
 	apply[event->kind](model, target, event);
 	return 0;
+}
+
+void model_begin_quiet(struct model *model, uint32_t target, enum family family, uint64_t key)
+{
+	if (target < model->target_count && is_container_family(family))
+		container_begin_quiet(model, model->targets[target], family, key);
+}
+
+void model_end_quiet(struct model *model, uint32_t target, enum family family, uint64_t key)
+{
+	if (target < model->target_count && is_container_family(family))
+		container_end_quiet(model, model->targets[target], family, key);
+}
+
+void model_end_all_quiet(struct model *model, uint32_t target)
+{
+	if (target < model->target_count)
+		container_end_all_quiet(model, model->targets[target]);
+}
+
+void model_apply_quiet(struct model *model, uint32_t target, uint64_t time_ns)
+{
+	if (target >= model->target_count || !model->targets[target]->quiet.count)
+		return;
+	see_time(&model->targets[target]->pub, time_ns);
+	container_apply_quiet(model, model->targets[target], time_ns);
+}
+
+struct model_quiet model_quiet(const struct model *model, uint32_t target)
+{
+	return target < model->target_count ? model->targets[target]->quiet
+					    : (struct model_quiet){0};
+}
+
+bool model_is_observed(const struct model *model)
+{
+	return model->observer;
 }
 
 /* ---- what else a report says ---- */
@@ -460,7 +500,11 @@ size_t model_container_count(const struct model *model)
 
 const struct container *model_container(const struct model *model, uint32_t id)
 {
-	return id < model->container_count ? model->containers[id] : NULL;
+	struct container *container = id < model->container_count ? model->containers[id] : NULL;
+
+	if (container && container->quiet)
+		container_settle(model->targets[container->target], container);
+	return container;
 }
 
 size_t model_skip_count(const struct model *model)

@@ -389,6 +389,9 @@ struct container {
 	struct event_iterators iterators;
 	uint64_t iterators_since_ns, iterators_seen_ns;
 	bool iterators_moved; /* between the last census that saw some and the one before */
+
+	bool quiet;      /* the model's own: looks that said nothing new are not counted in yet, */
+	uint64_t rounds; /* but those up to this one */
 };
 
 /* ---- what else a report says ---- */
@@ -511,6 +514,25 @@ uint32_t model_add_stack(
 
 /* Takes one event in. 0, or -EINVAL where it names an unknown target or kind (counted, ignored). */
 int model_apply(struct model *model, const struct event *event);
+
+/*
+ * Containers that are quiet: what the newest look at them said, each one since would have said, too. From
+ * model_begin_quiet() on, each model_apply_quiet() stands for such a look at all of them, until another event
+ * speaks of the container. An observer is not told: where there is one, nothing may be quiet.
+ */
+void model_begin_quiet(struct model *model, uint32_t target, enum family family, uint64_t key);
+void model_end_quiet(struct model *model, uint32_t target, enum family family, uint64_t key);
+void model_end_all_quiet(struct model *model, uint32_t target);
+void model_apply_quiet(struct model *model, uint32_t target, uint64_t time_ns);
+bool model_is_observed(const struct model *model);
+
+/* Which are quiet: as many, and the sum of model_quiet_word(). Who began them can tell whether others are gone. */
+struct model_quiet {
+	uint64_t count, sum;
+};
+
+struct model_quiet model_quiet(const struct model *model, uint32_t target);
+uint64_t model_quiet_word(enum family family, uint64_t key);
 
 /* What was left out, and why; the same is told once. */
 void model_add_skip(struct model *model, const char *what, const char *reason);

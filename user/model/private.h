@@ -27,6 +27,15 @@ struct victim {
 	uint64_t serial, held_bytes, last_ns;
 };
 
+/* A look at all quiet containers at once. Each counts it in when it is needed, or when no more are kept. */
+#define QUIET_ROUNDS 64
+
+struct look_round {
+	uint64_t time_ns;
+	uint32_t gc_cycles; /* as event_heap said then */
+	bool gc_running;
+};
+
 struct target_state {
 	struct target pub;
 	struct table keys[FAMILY_MAX]; /* address -> id, living containers only */
@@ -40,6 +49,10 @@ struct target_state {
 	size_t usage_cap, heap_cap, spike_cap, waiters_cap, allocated_cap;
 	struct table allocated_at; /* stack -> index into allocated */
 	size_t stack_count;
+	struct model_quiet quiet;
+	struct look_round
+		rounds[QUIET_ROUNDS]; /* ring, newest at (round_count - 1) % QUIET_ROUNDS */
+	uint64_t round_count;
 	uint64_t peak_read_bytes;  /* VmHWM as last read, 0 = not since the program began */
 	bool spike_open;           /* the newest spike may still rise */
 	uint64_t spike_floor_ns;   /* samples before belong to spikes already told */
@@ -116,6 +129,14 @@ void container_apply_iterators(
 	struct model *model, struct target_state *target, const struct event *event);
 void container_apply_look(
 	struct model *model, struct target_state *target, const struct event *event);
+void container_begin_quiet(
+	struct model *model, struct target_state *target, enum family family, uint64_t key);
+void container_end_quiet(
+	struct model *model, struct target_state *target, enum family family, uint64_t key);
+void container_end_all_quiet(struct model *model, struct target_state *target);
+void container_apply_quiet(struct model *model, struct target_state *target, uint64_t time_ns);
+/* Counts in what quiet looks have passed: before anybody reads it. */
+void container_settle(const struct target_state *target, struct container *container);
 struct site *container_site(struct model *model, struct target_state *target, uint64_t key);
 void container_end_all(struct model *model, struct target_state *target, uint64_t time_ns);
 

@@ -249,6 +249,13 @@ struct runtime {
 		const uint64_t *types, const uint64_t *length_peaks, size_t count, bool deep,
 		struct event_look *ret);
 
+	/*
+	 * Which of the containers have been quiet: look() would say of them what it said last, but
+	 * resident pages. Costs a tenth of that. NULL = only a look can tell.
+	 */
+	int (*quiet)(
+		struct runtime_process *process, const uint64_t *keys, size_t count, bool *ret);
+
 	/* State of heap and GC now. */
 	int (*heap)(struct runtime_process *process, struct event_heap *ret);
 

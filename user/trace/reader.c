@@ -35,6 +35,14 @@ struct look_batch {
 	struct event_look looks[LOOK_BATCH];
 };
 
+/* Who is asked whether they are still quiet. */
+struct quiet_batch {
+	size_t count;
+	struct watch *watches[WATCH_MAX_CONTAINERS];
+	uint64_t keys[WATCH_MAX_CONTAINERS];
+	bool quiet[WATCH_MAX_CONTAINERS];
+};
+
 struct reader {
 	struct process_info info;
 	struct model *model;
@@ -51,8 +59,12 @@ struct reader {
 	struct model_unwound unwound; /* as last told */
 	uint64_t goroutines_due_ns;   /* the next look at them; UINT64_MAX = cannot be read */
 	struct watch_list watched;
-	struct look_batch batch;  /* kept from poll to poll: it is large */
-	struct event_usage usage; /* at the last look */
+	struct look_batch batch;                     /* kept from poll to poll: it is large */
+	struct quiet_batch quiet;                    /* the same, and of each poll: */
+	struct watch *to_look[WATCH_MAX_CONTAINERS]; /* of the part it is the turn of */
+	size_t to_look_count;
+	const struct part *quiet_part; /* whose containers may be quiet; NULL = nobody's */
+	struct event_usage usage;      /* at the last look */
 };
 
 static int describe(struct reader *reader, const struct runtime_file *exe)
@@ -427,6 +439,22 @@ static bool find_runtime(
 	return true;
 }
 
+static void end_quiet(struct reader *reader, struct watch *watch)
+{
+	if (!watch->quiet)
+		return;
+	model_end_quiet(reader->model, reader->target, watch->family, watch->key);
+	watch->quiet = false;
+}
+
+/* NULL is allowed. */
+static void unwatch(struct reader *reader, struct watch *watch)
+{
+	if (watch)
+		end_quiet(reader, watch);
+	watch_remove(&reader->watched, watch);
+}
+
 static void grown(struct reader *reader, const struct part *part, const struct runtime_probe *probe,
 	struct event *event, uint64_t type, const struct mt_record *record)
 {
@@ -437,8 +465,7 @@ static void grown(struct reader *reader, const struct part *part, const struct r
 		return;
 	growth->site = probe_site(reader, part, probe, record, growth->family, growth->type);
 	if (growth->old_key != growth->key)
-		watch_remove(&reader->watched,
-			watch_find(&reader->watched, growth->family, growth->old_key));
+		unwatch(reader, watch_find(&reader->watched, growth->family, growth->old_key));
 	model_apply(reader->model, event);
 	if (family_moves(growth->family)) /* its key is the address of its array */
 		attribution_add_array(reader->attribution, growth->key,
@@ -537,12 +564,20 @@ static void died(
 	if (now_ns - watch->dead_ns < DEATH_NS && !reader->last)
 		return;
 	apply_look(reader, look, now_ns);
-	watch_remove(&reader->watched, watch);
+	unwatch(reader, watch);
+}
+
+static void begin_quiet(struct reader *reader, struct watch *watch)
+{
+	model_begin_quiet(reader->model, reader->target, watch->family, watch->key);
+	watch->quiet = true;
 }
 
 static void looked(struct reader *reader, struct watch *watch, const struct event_look *look,
 	uint64_t now_ns, bool deep)
 {
+	bool same;
+
 	if (look->liveness == LIVENESS_DEAD) {
 		died(reader, watch, look, now_ns);
 		return;
@@ -553,9 +588,11 @@ static void looked(struct reader *reader, struct watch *watch, const struct even
 		watch->length_peak = MAX(watch->length_peak, look->length);
 	if (look->held_bytes)
 		watch->held_bytes = look->held_bytes;
-	watch->stamp = look->stamp;
+	same = watch_looked(watch, look->stamp);
 	if (deep)
 		watch_walked(watch, now_ns, WATCH_DEEP_NS);
+	if (same && reader->batch.part == reader->quiet_part)
+		begin_quiet(reader, watch);
 }
 
 static void look_flush(struct reader *reader, struct look_batch *batch)
@@ -591,11 +628,11 @@ static void look_at_family(
 	batch->part = part;
 	batch->family = family;
 	batch->deep = deep;
-	for (size_t i = 0; i < reader->watched.end; i++) {
-		struct watch *watch = &reader->watched.watches[i];
+	for (size_t i = 0; i < reader->to_look_count; i++) {
+		struct watch *watch = reader->to_look[i];
 
-		if (!watch->used || watch->family != family || watch->deep != deep ||
-			watch->part != part->number)
+		/* A look of this poll may have shown that others are dead */
+		if (!watch->used || watch->family != family || watch->deep != deep)
 			continue;
 		batch->watches[batch->count] = watch;
 		batch->keys[batch->count] = watch->key;
@@ -605,6 +642,89 @@ static void look_at_family(
 			look_flush(reader, batch);
 	}
 	look_flush(reader, batch);
+}
+
+/* The first part that can tell: containers of one are counted in at once. */
+static const struct part *find_quiet_part(const struct reader *reader)
+{
+	/* A recording has each look. */
+	if (model_is_observed(reader->model))
+		return NULL;
+	for (size_t i = 0; i < parts_count(reader->parts); i++) {
+		const struct part *part = parts_get(reader->parts, i);
+
+		if (part->process && part->runtime->quiet)
+			return part;
+	}
+	return NULL;
+}
+
+static void end_all_quiet(struct reader *reader)
+{
+	model_end_all_quiet(reader->model, reader->target);
+	for (size_t i = 0; i < reader->watched.end; i++)
+		reader->watched.watches[i].quiet = false;
+}
+
+/*
+ * Who is quiet, as far as is known. Either side may have lost some: the model makes room for others, so does the
+ * list. Then all begin anew.
+ */
+static void collect_quiet(struct reader *reader, struct quiet_batch *batch)
+{
+	struct model_quiet known = model_quiet(reader->model, reader->target);
+	uint64_t sum = 0;
+
+	batch->count = 0;
+	for (size_t i = 0; i < reader->watched.end; i++) {
+		struct watch *watch = &reader->watched.watches[i];
+
+		if (!watch->used || !watch->quiet)
+			continue;
+		sum += model_quiet_word(watch->family, watch->key);
+		batch->watches[batch->count] = watch;
+		batch->keys[batch->count++] = watch->key;
+	}
+	if (batch->count == known.count && sum == known.sum)
+		return;
+	end_all_quiet(reader);
+	batch->count = 0;
+}
+
+/* Whoever has said something new is looked at afterwards; so is who is to be walked. */
+static void poll_quiet(struct reader *reader, const struct part *part)
+{
+	struct quiet_batch *batch = &reader->quiet;
+	uint64_t now_ns = clock_mono_ns();
+	int r;
+
+	collect_quiet(reader, batch);
+	if (!batch->count)
+		return;
+	r = part->runtime->quiet(part->process, batch->keys, batch->count, batch->quiet);
+	for (size_t i = 0; i < batch->count; i++) {
+		struct watch *watch = batch->watches[i];
+
+		if (!r && batch->quiet[i] && !watch->deep && watch->part == part->number) {
+			watch->was_quiet = true;
+			continue;
+		}
+		watch->was_quiet |= !r && batch->quiet[i];
+		end_quiet(reader, watch);
+		watch_end_quiet(watch);
+	}
+	model_apply_quiet(reader->model, reader->target, now_ns);
+}
+
+static void collect_to_look(struct reader *reader, const struct part *part)
+{
+	reader->to_look_count = 0;
+	for (size_t i = 0; i < reader->watched.end; i++) {
+		struct watch *watch = &reader->watched.watches[i];
+
+		if (watch->used && !watch->quiet && watch->part == part->number)
+			reader->to_look[reader->to_look_count++] = watch;
+	}
 }
 
 void reader_group(struct reader *reader, uint64_t now_ns)
@@ -688,6 +808,9 @@ static void poll_part(struct reader *reader, const struct part *part, uint64_t n
 
 	if (part->runtime->heap && part->runtime->heap(part->process, &event.heap) == 0)
 		model_apply(reader->model, &event);
+	if (part == reader->quiet_part)
+		poll_quiet(reader, part);
+	collect_to_look(reader, part);
 	for (enum family family = FAMILY_MAP; part->runtime->look && family < FAMILY_MAX;
 		family++) {
 		look_at_family(reader, part, family, false);
@@ -721,6 +844,9 @@ void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 	reader_usage(reader, all_deep || attribution_is_waiting(reader->attribution));
 	parts_start(reader->parts);
 	watch_choose_deep(&reader->watched, now_ns, all_deep);
+	reader->quiet_part = find_quiet_part(reader);
+	if (!reader->quiet_part && model_quiet(reader->model, reader->target).count)
+		end_all_quiet(reader);
 	for (size_t i = 0; i < parts_count(reader->parts); i++)
 		if (parts_get(reader->parts, i)->process)
 			poll_part(reader, parts_get(reader->parts, i), now_ns);

@@ -83,6 +83,24 @@ void watch_add(struct watch_list *list, uint8_t part, enum family family, uint64
 		watch->type = type;
 	watch->held_bytes = held_bytes;
 	watch->deep_due_ns = 0;
+	watch->quiet = watch->was_quiet = false;
+	watch->same = 0;
+}
+
+bool watch_looked(struct watch *watch, uint64_t stamp)
+{
+	if (watch->stamp != stamp)
+		watch->same = MIN(watch->same, (int8_t)0);
+	else if (watch->same < WATCH_QUIET_LOOKS)
+		watch->same++;
+	watch->stamp = stamp;
+	return watch->same == WATCH_QUIET_LOOKS;
+}
+
+void watch_end_quiet(struct watch *watch)
+{
+	watch->same = watch->was_quiet ? WATCH_QUIET_LOOKS - 1 : -WATCH_LOUD_LOOKS;
+	watch->quiet = watch->was_quiet = false;
 }
 
 void watch_walked(struct watch *watch, uint64_t now_ns, uint64_t rest_ns)
@@ -104,10 +122,10 @@ static bool deep_due(const struct watch *watch, uint64_t now_ns)
 void watch_choose_deep(struct watch_list *list, uint64_t now_ns, bool all)
 {
 	size_t left = all ? SIZE_MAX : WATCH_DEEP_AT_ONCE;
-	size_t first = list->deep_next, end = list->end;
+	size_t end = list->end, first = end ? list->deep_next % end : 0;
 
 	for (size_t n = 0; n < end; n++) {
-		size_t i = (first + n) % end;
+		size_t i = first + n < end ? first + n : first + n - end;
 		struct watch *watch = &list->watches[i];
 
 		watch->deep = watch->used && left && (all || deep_due(watch, now_ns));

@@ -18,12 +18,17 @@
 #define WATCH_DEEP_NS        (10ull * 1000000000) /* walk tables and residency again after */
 #define WATCH_DEEP_REST_NS   (60ull * 1000000000) /* the same where nobody has written to it */
 #define WATCH_DEEP_AT_ONCE   256                  /* walks of one poll, at most */
+#define WATCH_QUIET_LOOKS    2                    /* that see nothing new, and it may be quiet */
+#define WATCH_LOUD_LOOKS     20                   /* more of them, where it was not so after all */
 
 struct watch {
 	enum family family;
 	uint8_t part; /* whose it is */
 	bool used;
 	bool deep; /* it is to be walked at this poll */
+	bool quiet; /* its runtime is to say whether it still is what it was; no look is needed then */
+	bool was_quiet; /* its runtime has said so at least once */
+	int8_t same; /* looks in a row that saw nothing new, up to WATCH_QUIET_LOOKS; < 0: not asked soon */
 	uint64_t key, type;
 	uint64_t length_peak, held_bytes;
 	uint64_t dead_ns;     /* first found dead then, 0 = alive at the last look */
@@ -57,6 +62,12 @@ void watch_add(struct watch_list *list, uint8_t part, enum family family, uint64
 
 /* NULL is allowed. */
 void watch_remove(struct watch_list *list, struct watch *watch);
+
+/* What a look has seen: true where it is one more that saw nothing new, and they are enough. */
+bool watch_looked(struct watch *watch, uint64_t stamp);
+
+/* It has said something new, or was never quiet: a look has to tell. */
+void watch_end_quiet(struct watch *watch);
 
 /* It was walked now; it is due again after rest_ns. */
 void watch_walked(struct watch *watch, uint64_t now_ns, uint64_t rest_ns);

@@ -17,6 +17,7 @@
 #include "runtime/go/go_identify.h"
 #include "runtime/go/go_map.h"
 #include "runtime/go/go_placed.h"
+#include "runtime/go/go_quiet.h"
 #include "runtime/go/go_sampled.h"
 #include "runtime/runtime.h"
 
@@ -184,6 +185,7 @@ const struct runtime runtime_go = {
 	.type_name = go_typecache_name,
 	.census = go_census,
 	.look = go_look,
+	.quiet = go_quiet,
 	.heap = read_heap,
 	.owner_of = go_owner_of,
 	.is_heap = go_heap_is_arena,

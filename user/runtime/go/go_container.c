@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "runtime/go/go_chan.h"
+#include "runtime/go/go_quiet.h"
 #include "runtime/go/go_sync_map.h"
 
 struct go_container *go_container_find(struct runtime_process *process, uint64_t key)
@@ -31,6 +32,7 @@ void go_container_remove(struct runtime_process *process, struct go_container *c
 
 	if (!table_get(&process->container_of, container->key, &index))
 		return;
+	go_quiet_forget(process, container);
 	table_remove(&process->container_of, container->key);
 	process->containers[index] = process->containers[--process->container_count];
 	if (index < process->container_count)
@@ -38,12 +40,17 @@ void go_container_remove(struct runtime_process *process, struct go_container *c
 	free(container);
 }
 
+static uint64_t last_ns(const struct runtime_process *process, const struct go_container *container)
+{
+	return MAX(container->looked_ns, go_quiet_asked_ns(process, container));
+}
+
 static void evict_oldest(struct runtime_process *process)
 {
 	struct go_container *oldest = process->containers[0];
 
 	for (size_t i = 1; i < process->container_count; i++)
-		if (process->containers[i]->looked_ns < oldest->looked_ns)
+		if (last_ns(process, process->containers[i]) < last_ns(process, oldest))
 			oldest = process->containers[i];
 	go_container_remove(process, oldest);
 }
@@ -69,6 +76,7 @@ struct go_container *go_container_make(struct runtime_process *process, enum fam
 		table_set(&process->container_of, key, process->container_count);
 		process->containers[process->container_count++] = container;
 	}
+	go_quiet_end(process, container);
 	container->looked_ns = now_ns;
 	type = GO_TYPE_ADDR(type);
 	if (type && type != container->type) {
@@ -86,6 +94,7 @@ void go_container_done(struct runtime_process *process)
 		free(process->containers[i]);
 	free(process->containers);
 	free(process->look_items);
+	go_quiet_done(process);
 	free(process->arrays);
 	free(process->extents.list);
 	table_done(&process->container_of);
@@ -97,7 +106,8 @@ void go_container_reset(struct go_container *container)
 		.key = container->key,
 		.type = container->type,
 		.group_bytes = container->group_bytes,
-		.looked_ns = container->looked_ns};
+		.looked_ns = container->looked_ns,
+		.quiet = container->quiet};
 
 	*container = fresh;
 }

@@ -276,6 +276,8 @@ static void renew(struct runtime_process *process, enum event_kind kind, const s
 	struct go_container *container = go_container_find(process, key);
 
 	if (container && is_map)
+		go_quiet_end(process, container);
+	if (container && is_map)
 		container->told = true;
 	else if (container)
 		go_container_remove(process, container);

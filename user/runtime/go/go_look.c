@@ -22,12 +22,12 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "runtime/go/go_chan.h"
+#include "runtime/go/go_quiet.h"
 #include "runtime/go/go_sync_map.h"
 
 #define LOOK_CHUNK       1024
 #define HEADER_BYTES     GO_TRIE_NODE_BYTES /* the longest */
 #define WALK_CHUNK       128                /* containers read ahead at once */
-#define STALE_NS         (500 * NSEC_PER_MSEC)
 #define WALK_ATTEMPTS    3
 #define SYNC_MAP_REST_NS NSEC_PER_SEC
 #define SYNC_MAP_REST    100 /* times what a walk took: 1 % of a CPU for all of them */
@@ -207,7 +207,7 @@ static bool needs_verify(const struct look_item *item, const struct go_gc *gc, b
 	if (container->sweepgen == gc->sweepgen)
 		return false;
 	return deep || !item->parsed || stamp_of(item) != container->stamp ||
-	       clock_mono_ns() - container->verified_ns >= STALE_NS;
+	       clock_mono_ns() - container->verified_ns >= GO_STALE_NS;
 }
 
 /*
@@ -442,10 +442,26 @@ static int walk(struct runtime_process *process, struct look_item *item, bool de
 	return go_container_set_arrays(process, item->container);
 }
 
+/*
+ * Another look would say the same as long as what go_quiet() asks for is the same. What a sync.Map holds no
+ * header tells.
+ */
+static bool is_quiet(
+	const struct runtime_process *process, const struct look_item *item, uint64_t stamp_before)
+{
+	const struct go_container *container = item->container;
+
+	return item->parsed && container->verified && !container->told && !container->dead &&
+	       !container->unread && !container->doubts && container->stamp == stamp_before &&
+	       item->form != FORM_TRIE && container->family != FAMILY_SYNC_MAP &&
+	       !container->sync_struct && !needs_walk(process, item, false);
+}
+
 static int finish(struct runtime_process *process, struct look_item *item, enum family family,
 	bool deep, uint64_t length_peak, struct event_look *ret)
 {
 	struct go_container *container = item->container;
+	uint64_t stamp_before = container->stamp;
 	int r = 0;
 
 	if (item->dead) {
@@ -460,6 +476,8 @@ static int finish(struct runtime_process *process, struct look_item *item, enum 
 	}
 	go_container_fill(process, container, length_peak, ret);
 	ret->has_length = ret->has_length && item->parsed;
+	if (!r && is_quiet(process, item, stamp_before))
+		go_quiet_begin(process, container, item->raw, header_bytes[item->form]);
 	return r;
 }
 

@@ -9,6 +9,7 @@
 #ifndef MEMTRACE_RUNTIME_GO_PROCESS_H
 #define MEMTRACE_RUNTIME_GO_PROCESS_H
 
+#include "base/clock.h"
 #include "base/table.h"
 #include "runtime/go/go_facts.h"
 #include "runtime/parser.h"
@@ -16,8 +17,9 @@
 #include "target/mem.h"
 
 #define GO_MAX_CONTAINERS 16384
-#define GO_MAX_ARRAYS     262144 /* of all containers together, for owner_of() */
-#define GO_MAX_TYPES      65536  /* type descriptions cached */
+#define GO_MAX_ARRAYS     262144                /* of all containers together, for owner_of() */
+#define GO_STALE_NS       (500 * NSEC_PER_MSEC) /* after a sweep, a life is proven again within */
+#define GO_MAX_TYPES      65536                 /* type descriptions cached */
 
 /*
  * The model wants one number per type of container. A map has a type of its own; of a slice and a
@@ -46,6 +48,7 @@ struct go_shape {
 
 struct go_map_guesses;
 struct go_placed;
+struct go_quiets;
 struct go_samples;
 struct go_span;
 
@@ -76,6 +79,7 @@ struct go_container {
 	uint64_t group_bytes;    /* map: of a bucket or group; 0 = unknown */
 	uint32_t proof_cycle;    /* surviving this cycle proves that it is reachable */
 	uint32_t sweepgen;       /* at which it was last found allocated */
+	uint32_t quiet;          /* its place in quiets, counted from 1; 0 = it has none */
 	uint64_t verified_ns, looked_ns;
 	struct go_root root;
 	bool verified; /* found allocated at least once */
@@ -135,6 +139,7 @@ struct runtime_process {
 	struct table container_of; /* key -> index into containers */
 	struct go_container **containers;
 	struct look_item *look_items; /* of go_look(), kept from call to call */
+	struct go_quiets *quiets;     /* go_quiet.c */
 	size_t container_count, container_capacity;
 
 	struct go_array *arrays;
@@ -258,6 +263,18 @@ uint64_t go_owner_of(struct runtime_process *process, uint64_t addr);
 int go_look(struct runtime_process *process, enum family family, const uint64_t *keys,
 	const uint64_t *types, const uint64_t *length_peaks, size_t count, bool deep,
 	struct event_look *ret);
+
+/* ---- go_quiet.c ---- */
+
+/* What is remembered of a container changes, or is to be asked for anew. */
+void go_quiet_end(struct runtime_process *process, struct go_container *container);
+
+/* It is no container any more. */
+void go_quiet_forget(struct runtime_process *process, struct go_container *container);
+
+/* When go_quiet() last found it quiet, 0 = not yet. */
+uint64_t go_quiet_asked_ns(
+	const struct runtime_process *process, const struct go_container *container);
 
 /* ---- go_census.c ---- */
 
