@@ -767,6 +767,94 @@ Test(go_process, census_owner_behind_stale_pointers)
 	close_heap(&heap);
 }
 
+static bool is_quiet(struct heap *heap, uint64_t key)
+{
+	bool ret = true;
+
+	cr_assert_eq(runtime_go.quiet(heap->process, &key, 1, &ret), 0);
+	return ret;
+}
+
+/* Looks until it is quiet, if ever. */
+static void calm(struct heap *heap, enum family family, uint64_t key)
+{
+	look(heap, family, key, false);
+	look(heap, family, key, false);
+}
+
+/* Not before two looks have said the same, and only until what they depend on changes. */
+Test(go_process, quiet_until_something_changes)
+{
+	struct event_look before, after;
+	struct heap heap;
+	uint64_t key, channel;
+
+	build(&heap, 23);
+	key = add_classic(&heap, 40);
+	channel = add_channel(&heap);
+	open_heap(&heap);
+	add_type(&heap, &(struct go_type){.type = ELEM_TYPE, .kind = 2, .size = 8, .name = "int"});
+	cr_expect_not(is_quiet(&heap, key), "nobody has looked yet");
+	look(&heap, FAMILY_MAP, key, true);
+	cr_expect_not(is_quiet(&heap, key), "one look is none in a row");
+	calm(&heap, FAMILY_MAP, key);
+	calm(&heap, FAMILY_CHANNEL, channel);
+	cr_expect(is_quiet(&heap, key) && is_quiet(&heap, channel) && is_quiet(&heap, key));
+	before = look(&heap, FAMILY_MAP, key, false);
+	after = look(&heap, FAMILY_MAP, key, false);
+	cr_expect_arr_eq(&before, &after, sizeof(before));
+	put64(&heap, key, 41);
+	cr_expect(!is_quiet(&heap, key) && is_quiet(&heap, channel));
+	look(&heap, FAMILY_MAP, key, false);
+	cr_expect_not(is_quiet(&heap, key));
+	look(&heap, FAMILY_MAP, key, false);
+	cr_expect(is_quiet(&heap, key));
+	go_container_find(heap.process, key)->verified_ns -= GO_STALE_NS;
+	look(&heap, FAMILY_MAP, key, false);
+	cr_expect(is_quiet(&heap, key), "nothing was swept");
+	collect(&heap, 1);
+	cr_expect_not(is_quiet(&heap, key), "it may have been swept");
+	cr_expect(is_quiet(&heap, channel), "its proof is not old enough");
+	set_slot(&heap, alloc_bits(0), 2, false);
+	cr_expect_eq(look(&heap, FAMILY_MAP, key, false).liveness, LIVENESS_DEAD);
+	cr_expect_not(is_quiet(&heap, key));
+	close_heap(&heap);
+}
+
+/* A variable that lets go says something new. */
+Test(go_process, quiet_as_long_as_it_is_rooted)
+{
+	struct found found = {};
+	struct runtime_census_options options = {.find_owners = true, .found_arg = &found};
+	struct runtime_census_stats stats;
+	struct heap heap;
+	uint64_t map, owner;
+
+	build(&heap, 23);
+	map = add_classic(&heap, 40);
+	owner = add_span(&heap, 64, 128, false) + 64;
+	put64(&heap, owner + 16, map);
+	put64(&heap, DATA + 0x80, owner + 8);
+	open_heap(&heap);
+	cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
+	calm(&heap, FAMILY_MAP, map);
+	cr_expect(is_quiet(&heap, map));
+	put64(&heap, owner + 16, 0);
+	cr_expect_not(is_quiet(&heap, map));
+	cr_expect_eq(look(&heap, FAMILY_MAP, map, false).liveness, LIVENESS_ALLOCATED);
+	cr_expect(is_quiet(&heap, map));
+	put64(&heap, owner + 16, map);
+	cr_expect_not(is_quiet(&heap, map));
+	cr_expect_eq(look(&heap, FAMILY_MAP, map, false).liveness, LIVENESS_ROOTED);
+	put64(&heap, DATA + 0x80, 0);
+	cr_expect_not(is_quiet(&heap, map));
+	look(&heap, FAMILY_MAP, map, false);
+	cr_expect(is_quiet(&heap, map));
+	cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
+	cr_expect_not(is_quiet(&heap, map), "it is remembered anew");
+	close_heap(&heap);
+}
+
 Test(go_process, census)
 {
 	struct found found = {};

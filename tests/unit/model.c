@@ -343,6 +343,124 @@ Test(model, history_widens)
 	world_done(&w);
 }
 
+/* Everything but what the model keeps of quiet ones for itself. */
+static void check_alike(const struct world *a, const struct world *b, uint64_t key)
+{
+	const struct container *x = model_find_container(a->model, a->target, FAMILY_MAP, key);
+	const struct container *y = model_find_container(b->model, b->target, FAMILY_MAP, key);
+	const struct target *target = model_target(b->model, b->target);
+
+	cr_assert(x && y);
+	cr_expect_eq(x->looks, y->looks);
+	cr_expect_eq(x->looks_known, y->looks_known);
+	cr_expect_eq(x->look_ns, y->look_ns);
+	cr_expect_eq(x->last_ns, y->last_ns);
+	cr_expect_eq(x->writes, y->writes);
+	cr_expect_eq(x->written_ns, y->written_ns);
+	cr_expect_eq(x->peak_ns, y->peak_ns);
+	cr_expect_eq(x->held_bytes, y->held_bytes);
+	cr_expect_eq(x->held_changed_ns, y->held_changed_ns);
+	cr_expect_eq(x->slot_ns, y->slot_ns);
+	cr_assert_eq(x->slot_count, y->slot_count);
+	cr_expect_arr_eq(x->slots, y->slots, x->slot_count * sizeof(*x->slots));
+	cr_expect_eq(model_target(a->model, a->target)->last_ns, target->last_ns);
+	cr_expect_eq(model_target(a->model, a->target)->steady_ns, target->steady_ns);
+}
+
+/* One world is told of each look, the other that nothing is new: as much is known in both. */
+Test(model, quiet_is_as_if_looked_at)
+{
+	struct world told = world_new(), spared = world_new();
+	uint64_t key = 0xc000, other = 0xd000;
+
+	for (uint64_t i = 0; i < 1000; i++) {
+		uint64_t length = i < 600 ? 3 : 4;
+
+		heap(&told);
+		heap(&spared);
+		look(&told, key, length, 65536);
+		look(&told, other, i, 65536);
+		look(&spared, other, i, 65536);
+		if (i == 20 || i == 600) {
+			look(&spared, key, length, 65536);
+			model_begin_quiet(spared.model, spared.target, FAMILY_MAP, key);
+			cr_assert_eq(model_quiet(spared.model, spared.target).count, 1);
+			cr_assert_eq(model_quiet(spared.model, spared.target).sum,
+				model_quiet_word(FAMILY_MAP, key));
+		} else if (i < 20) {
+			look(&spared, key, length, 65536);
+		} else {
+			model_apply_quiet(spared.model, spared.target, spared.now_ns);
+		}
+		if (i % 150 == 149 || i == 601)
+			check_alike(&told, &spared, key);
+		wait_ms(&told, 100);
+		wait_ms(&spared, 100);
+	}
+	check_alike(&told, &spared, key);
+	check_alike(&told, &spared, other);
+	world_done(&told);
+	world_done(&spared);
+}
+
+static uint64_t quiet_count(const struct world *w)
+{
+	return model_quiet(w->model, w->target).count;
+}
+
+Test(model, quiet_ends_with_the_next_event)
+{
+	struct world w = world_new();
+	uint32_t site = world_site(&w, FAMILY_MAP, "map[int]main.session", "main.f", 7);
+	struct event event = map_look(&w, 0xc000, 0, 8);
+
+	model_begin_quiet(w.model, w.target, FAMILY_MAP, 0xc000);
+	cr_expect_eq(quiet_count(&w), 0, "nothing is known of it");
+	grow_map(&w, site, 0xc000, 65536);
+	model_begin_quiet(w.model, w.target, FAMILY_MAP, 0xc000);
+	cr_expect_eq(quiet_count(&w), 0, "no look has said anything");
+	look(&w, 0xc000, 3, 65536);
+	model_begin_quiet(w.model, w.target, FAMILY_MAP, 0xc000);
+	model_begin_quiet(w.model, w.target, FAMILY_MAP, 0xc000);
+	cr_expect_eq(quiet_count(&w), 1);
+	grow_map(&w, site, 0xc000, 131072);
+	cr_expect_eq(quiet_count(&w), 0);
+	look(&w, 0xc000, 3, 131072);
+	look(&w, 0xe000, 3, 131072);
+	model_begin_quiet(w.model, w.target, FAMILY_MAP, 0xc000);
+	model_begin_quiet(w.model, w.target, FAMILY_MAP, 0xe000);
+	model_end_quiet(w.model, w.target, FAMILY_MAP, 0xe000);
+	cr_expect_eq(model_quiet(w.model, w.target).sum, model_quiet_word(FAMILY_MAP, 0xc000));
+	event.look.liveness = LIVENESS_DEAD;
+	apply(&w, event);
+	cr_expect_eq(quiet_count(&w), 0);
+	cr_expect_eq(model_quiet(w.model, w.target).sum, 0);
+	model_begin_quiet(w.model, w.target, FAMILY_MAP, 0xe000);
+	model_end_all_quiet(w.model, w.target);
+	cr_expect_eq(quiet_count(&w), 0);
+	world_done(&w);
+}
+
+/* What is quiet was seen a moment ago: of equals, others make room. */
+Test(model, quiet_is_not_silent)
+{
+	struct world w = world_new();
+
+	for (uint64_t i = 0; i < MODEL_MAX_CONTAINERS; i++)
+		look(&w, 0x10000 + i * 64, 10, 128);
+	model_begin_quiet(w.model, w.target, FAMILY_MAP, 0x10000);
+	wait_ms(&w, 100);
+	model_apply_quiet(w.model, w.target, w.now_ns);
+	look(&w, 0x1, 10, 131072);
+	cr_expect_not_null(map_at(&w, 0x10000));
+	cr_expect_eq(quiet_count(&w), 1);
+	for (uint64_t i = 1; i < MODEL_MAX_CONTAINERS; i++)
+		look(&w, 0x20000000 + i * 64, 10, 131072);
+	cr_expect_null(map_at(&w, 0x10000));
+	cr_expect_eq(quiet_count(&w), 0);
+	world_done(&w);
+}
+
 Test(model, shallow_look_keeps_the_deep_one)
 {
 	struct world w = world_new();

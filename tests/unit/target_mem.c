@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "target/gather.h"
 #include "target/mem.h"
 #include "target/mem_ops.h"
 
@@ -451,4 +452,35 @@ Test(target_mem, no_such_process)
 	cr_expect_eq(target_mem_open(0x7fffffff, &mem), -ESRCH);
 	cr_expect_null(mem);
 	target_mem_close(NULL);
+}
+
+Test(target_mem, gathers_neighbours_in_one_piece)
+{
+	struct target_mem *mem = make_image();
+	struct gather gather = {0};
+
+	for (int round = 0; round < 2; round++) {
+		gather_clear(&gather);
+		for (uint64_t i = 0; i < 40; i++)
+			gather_add(&gather, BASE + 100 + i * 48, 16);
+		gather_add(&gather, BASE + 92, 12); /* not in order: a piece of its own */
+		gather_add(&gather, BASE + 104, 8); /* right behind it */
+		gather_add(&gather, BASE + 3 * 4096, 8);
+		cr_assert_eq(gather.piece_count, 3);
+		cr_assert_eq(gather_read(&gather, mem), 0);
+		for (uint64_t i = 0; i < 40; i++) {
+			const uint8_t *bytes = gather_get(&gather, i);
+
+			cr_assert_not_null(bytes);
+			for (uint64_t j = 0; j < 16; j++)
+				cr_assert_eq(bytes[j], (uint8_t)((i * 48 + j) * 7));
+		}
+		cr_expect_eq(*(const uint8_t *)gather_get(&gather, 40), 0);
+		cr_expect_eq(*(const uint8_t *)gather_get(&gather, 41), 28);
+		cr_expect_null(gather_get(&gather, 42));
+	}
+	gather_clear(&gather);
+	cr_expect_eq(gather_read(&gather, mem), 0);
+	gather_done(&gather);
+	target_mem_close(mem);
 }

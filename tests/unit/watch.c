@@ -112,3 +112,28 @@ Test(watch, what_was_not_written_to_rests_longer)
 	watch->stamp = 6;
 	cr_assert_eq(chosen(SECOND + WATCH_DEEP_REST_NS + WATCH_DEEP_NS, false), 1);
 }
+
+Test(watch, quiet_after_looks_that_see_nothing_new)
+{
+	struct watch *watch;
+
+	watch_add(list, 0, FAMILY_MAP, 8, 0, 1 << 20);
+	watch = watch_find(list, FAMILY_MAP, 8);
+	cr_expect_not(watch_looked(watch, 5));
+	cr_expect_not(watch_looked(watch, 5));
+	cr_expect(watch_looked(watch, 5));
+	watch->was_quiet = true;
+	watch_end_quiet(watch); /* it had something to say: the next look may have been the last */
+	cr_expect_not(watch_looked(watch, 6));
+	for (int i = 1; i < WATCH_QUIET_LOOKS; i++)
+		cr_expect_not(watch_looked(watch, 6));
+	cr_expect(watch_looked(watch, 6));
+	watch_end_quiet(watch); /* not once has its runtime called it so */
+	for (int i = 1; i < WATCH_LOUD_LOOKS + WATCH_QUIET_LOOKS; i++)
+		cr_expect_not(watch_looked(watch, 6));
+	cr_expect(watch_looked(watch, 6));
+	watch->quiet = true;
+	watch_add(list, 0, FAMILY_MAP, 8, 0, 1 << 20);
+	cr_expect_not(watch->quiet);
+	cr_expect_not(watch_looked(watch, 6));
+}

@@ -750,6 +750,9 @@ static int look_again(struct census *census, const struct census_find *finds, si
 		do
 			r = go_look(process, family, keys, NULL, NULL, wanted, false, looks);
 		while (!r && any_unread(process, keys, wanted) && make_pause(census));
+		/* Whoever asks whether they are quiet has not seen these looks. */
+		for (size_t i = 0; i < wanted; i++)
+			go_quiet_end(process, go_container_find(process, keys[i]));
 	}
 	return r;
 }

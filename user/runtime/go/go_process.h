@@ -266,7 +266,7 @@ int go_look(struct runtime_process *process, enum family family, const uint64_t 
 
 /* ---- go_quiet.c ---- */
 
-/* What is remembered of a container changes, or is to be asked for anew. */
+/* What is remembered of a container changes, or is to be asked for anew; NULL is allowed. */
 void go_quiet_end(struct runtime_process *process, struct go_container *container);
 
 /* It is no container any more. */

@@ -88,7 +88,7 @@ void go_quiet_begin(struct runtime_process *process, struct go_container *contai
 /* It keeps its place, and with it the order. */
 void go_quiet_end(struct runtime_process *process, struct go_container *container)
 {
-	if (container->quiet)
+	if (container && container->quiet)
 		process->quiets->list[container->quiet - 1].key = 0;
 }
 
