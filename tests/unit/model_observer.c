@@ -250,3 +250,20 @@ Test(model_observer, the_site_other_is_mirrored)
 	model_free(w.model);
 	model_free(mirror.model);
 }
+
+/* Who is told of each look would miss those that stand for many. */
+Test(model_observer, nothing_is_quiet_while_somebody_watches)
+{
+	struct mirror mirror = {.model = model_new()};
+	struct world w = {.model = model_new(), .now_ns = START_NS};
+	struct model_target_info info = {.pid = 1};
+
+	model_set_observer(w.model, &observer, &mirror);
+	w.target = model_add_target(w.model, &info);
+	look(&w, 0xc000, 3, 65536);
+	model_begin_quiet(w.model, w.target, FAMILY_MAP, 0xc000);
+	cr_expect_eq(model_quiet(w.model, w.target).count, 0);
+	cr_expect(model_is_observed(w.model));
+	model_free(w.model);
+	model_free(mirror.model);
+}

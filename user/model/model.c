@@ -329,7 +329,7 @@ int model_apply(struct model *model, const struct event *event)
 
 void model_begin_quiet(struct model *model, uint32_t target, enum family family, uint64_t key)
 {
-	if (target < model->target_count && is_container_family(family))
+	if (target < model->target_count && is_container_family(family) && !model->observer)
 		container_begin_quiet(model, model->targets[target], family, key);
 }
 

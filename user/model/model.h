@@ -470,6 +470,27 @@ struct model_observer {
 /* One observer, from now on; to be set on an empty model. NULL = none any more. */
 void model_set_observer(struct model *model, const struct model_observer *observer, void *arg);
 
+/* ---- quiet containers ---- */
+
+/*
+ * Containers that are quiet: what the newest look at them said, each one since would have said, too. From
+ * model_begin_quiet() on, each model_apply_quiet() stands for such a look at all of them, until another event
+ * speaks of the container. Where there is an observer, who is told of each look, none is ever quiet.
+ */
+void model_begin_quiet(struct model *model, uint32_t target, enum family family, uint64_t key);
+void model_end_quiet(struct model *model, uint32_t target, enum family family, uint64_t key);
+void model_end_all_quiet(struct model *model, uint32_t target);
+void model_apply_quiet(struct model *model, uint32_t target, uint64_t time_ns);
+bool model_is_observed(const struct model *model);
+
+/* Which are quiet: as many, and the sum of model_quiet_word(). Who began them can tell whether others are gone. */
+struct model_quiet {
+	uint64_t count, sum;
+};
+
+struct model_quiet model_quiet(const struct model *model, uint32_t target);
+uint64_t model_quiet_word(enum family family, uint64_t key);
+
 /* ---- filling ---- */
 
 /* Interns a string; 0 is always the unknown (empty) one. Names are kept as they are: sinks escape. */
@@ -514,25 +535,6 @@ uint32_t model_add_stack(
 
 /* Takes one event in. 0, or -EINVAL where it names an unknown target or kind (counted, ignored). */
 int model_apply(struct model *model, const struct event *event);
-
-/*
- * Containers that are quiet: what the newest look at them said, each one since would have said, too. From
- * model_begin_quiet() on, each model_apply_quiet() stands for such a look at all of them, until another event
- * speaks of the container. An observer is not told: where there is one, nothing may be quiet.
- */
-void model_begin_quiet(struct model *model, uint32_t target, enum family family, uint64_t key);
-void model_end_quiet(struct model *model, uint32_t target, enum family family, uint64_t key);
-void model_end_all_quiet(struct model *model, uint32_t target);
-void model_apply_quiet(struct model *model, uint32_t target, uint64_t time_ns);
-bool model_is_observed(const struct model *model);
-
-/* Which are quiet: as many, and the sum of model_quiet_word(). Who began them can tell whether others are gone. */
-struct model_quiet {
-	uint64_t count, sum;
-};
-
-struct model_quiet model_quiet(const struct model *model, uint32_t target);
-uint64_t model_quiet_word(enum family family, uint64_t key);
 
 /* What was left out, and why; the same is told once. */
 void model_add_skip(struct model *model, const char *what, const char *reason);
