@@ -23,7 +23,7 @@ struct world {
 
 static uint32_t stack_of(struct world *w, const char *function)
 {
-	struct model_frame frame = {function, "/app/a.cc", 1, false, false};
+	struct model_frame frame = {function, "/app/a.cc", 1, false, false, NULL, NULL};
 
 	return model_add_stack(w->model, w->target, &frame, 1);
 }
