@@ -287,6 +287,31 @@ Test(model, look_dead_ends_it)
 	world_done(&w);
 }
 
+/* Its record has waited: found dead meanwhile, it is no other map. What grows there later is. */
+Test(model, growth_told_after_its_death)
+{
+	struct world w = world_new();
+	struct event event;
+
+	grow_map(&w, w.site, 0xc000, 16);
+	wait_ms(&w, 50);
+	event = map_look(&w, 0xc000, 10, 65536);
+	event.look.liveness = LIVENESS_DEAD;
+	apply(&w, event);
+	w.now_ns -= 20 * NSEC_PER_MSEC;
+	grow_map(&w, w.site, 0xc000, 32);
+	cr_assert_null(map_at(&w, 0xc000));
+	cr_expect_eq(model_container_count(w.model), 1);
+	cr_expect_eq(model_container(w.model, 0)->growths, 2);
+	cr_expect_eq(model_site(w.model, w.site)->containers, 1);
+	cr_expect_eq(model_site(w.model, w.site)->growths, 2);
+	wait_ms(&w, 40);
+	grow_map(&w, w.site, 0xc000, 64);
+	cr_expect_eq(model_container_count(w.model), 2);
+	cr_expect_eq(model_site(w.model, w.site)->containers, 2);
+	world_done(&w);
+}
+
 Test(model, smallest_makes_room)
 {
 	struct world w = world_new();

@@ -105,6 +105,7 @@ static void container_end(struct model *model, struct target_state *target,
 	container->dead = true;
 	container->dead_ns = time_ns;
 	table_remove(&target->keys[container->family], container->key);
+	table_set(&target->ended[container->family], container->key, container->id);
 	close_sites(model, container);
 	free(container->slots);
 	container->slots = NULL;
@@ -126,6 +127,15 @@ static struct victim *next_victim(const struct model *model, struct target_state
 	}
 }
 
+static void forget_ended(struct target_state *target, const struct container *container)
+{
+	struct table *ended = &target->ended[container->family];
+	uint64_t id;
+
+	if (table_get(ended, container->key, &id) && id == container->id)
+		table_remove(ended, container->key);
+}
+
 /* An entry for one more container, or NULL where all that are there hold more than held_bytes. */
 static struct container *make_room(
 	struct model *model, struct target_state *target, uint64_t held_bytes)
@@ -134,6 +144,7 @@ static struct container *make_room(
 
 	if (container->dead) {
 		target->victim_count--;
+		forget_ended(target, container);
 		return container;
 	}
 	target->pub.containers_dropped++;
@@ -330,6 +341,22 @@ static struct container *same_header(struct model *model, struct target_state *t
 	return container;
 }
 
+/* Records wait in queues: what has grown then may have been found dead before this one is read. */
+static struct container *find_ended(const struct model *model, const struct target_state *target,
+	const struct event_growth *growth, uint64_t time_ns)
+{
+	struct container *container;
+	uint64_t id;
+
+	if (growth->new_container || family_moves(growth->family) ||
+		!table_get(&target->ended[growth->family], growth->key, &id))
+		return NULL;
+	container = model->containers[id];
+	return time_ns < container->dead_ns && is_same_header(container, growth, time_ns)
+		       ? container
+		       : NULL;
+}
+
 static void grow(struct container *container, const struct event_growth *growth, uint64_t time_ns)
 {
 	uint64_t held_bytes = growth->held_bytes;
@@ -383,6 +410,8 @@ void container_apply_growth(
 	container = moves ? chain(model, target, growth, event->time_ns)
 			  : same_header(model, target, growth, event->time_ns);
 	if (!container)
+		container = find_ended(model, target, growth, event->time_ns);
+	if (!container)
 		container = container_new(model, target, growth->family, growth->key,
 			growth->held_bytes ? growth->held_bytes : growth->allocated_bytes,
 			event->time_ns);
@@ -395,7 +424,8 @@ void container_apply_growth(
 	container->accessed = false;
 	add_site(container, site, growth->allocated_bytes,
 		moves || growth->allocated_bytes >= container->held_bytes / 2);
-	site_follow(model, site, container);
+	if (!container->dead)
+		site_follow(model, site, container);
 }
 
 void container_apply_create(

@@ -22,8 +22,10 @@ static void free_target(struct target_state *target)
 {
 	struct target *pub = &target->pub;
 
-	for (size_t i = 0; i < FAMILY_MAX; i++)
+	for (size_t i = 0; i < FAMILY_MAX; i++) {
 		table_done(&target->keys[i]);
+		table_done(&target->ended[i]);
+	}
 	free(target->containers);
 	free(target->sites);
 	free(target->causes);

@@ -38,8 +38,9 @@ struct look_round {
 
 struct target_state {
 	struct target pub;
-	struct table keys[FAMILY_MAX]; /* address -> id, living containers only */
-	uint32_t *containers;          /* ids */
+	struct table keys[FAMILY_MAX];  /* address -> id, living containers only */
+	struct table ended[FAMILY_MAX]; /* address -> id of the one that ended there last */
+	uint32_t *containers;           /* ids */
 	size_t container_count, container_cap;
 	struct victim victims[VICTIMS]; /* the next to go is the last */
 	size_t victim_count;

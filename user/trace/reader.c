@@ -563,7 +563,7 @@ static void died(
 		watch->dead_ns = now_ns;
 	if (now_ns - watch->dead_ns < DEATH_NS && !reader->last)
 		return;
-	apply_look(reader, look, now_ns);
+	apply_look(reader, look, watch->dead_ns);
 	unwatch(reader, watch);
 }
 
