@@ -66,6 +66,8 @@ struct census_find {
 	struct go_map_guess guess; /* maps */
 	struct census_owner owner;
 	struct census_iterators iterators;
+	uint64_t
+		sync_struct; /* on the heap, of which it is a sync.Map's dirty map; 0 = none was found */
 	char owner_name[160]; /* by the type of the object that points to it; "" = unknown */
 	uint64_t owner_type;  /* the container's own type as that says it, 0 = unknown */
 	uint64_t site_pcs[CENSUS_PCS];
@@ -159,6 +161,9 @@ bool census_find_stack(struct census *census, uint64_t addr, uint64_t ret_pcs[CE
 
 /* Finds the structs that the maps inside of a sync.Map belong to: they know how many lookups have missed. */
 void census_find_sync_structs(struct census *census);
+
+/* A pointer to a sync.Map's map was found in a heap object: is it the field of a struct? */
+void census_try_sync_struct(struct census *census, struct census_find *find, uint64_t slot);
 
 /* ---- go_profile.c ---- */
 

@@ -163,6 +163,7 @@ static void hit_heap(struct pass *pass, uint64_t slot, uint64_t value, uint64_t 
 
 	if (!span || !table_get(&pass->filter.index_of, value, &index))
 		return;
+	census_try_sync_struct(pass->census, &pass->census->finds[index], slot);
 	owner = &pass->census->finds[index].owner;
 	if (is_full(owner))
 		forget_free(pass, owner);

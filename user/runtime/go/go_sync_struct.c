@@ -90,11 +90,16 @@ static uint64_t find_struct(struct census *census, const struct census_find *fin
 	if (try_struct(process, owner->global - fields.dirty, find->key, &found) ||
 		try_struct(process, owner->hop_global - fields.read, find->key, &found))
 		return found;
-	for (int i = 0; i < CENSUS_SLOTS; i++)
-		if (owner->slots[i].object &&
-			try_struct(process, owner->slots[i].addr - fields.dirty, find->key, &found))
-			return found;
-	return 0;
+	return find->sync_struct;
+}
+
+/* At once: where many point to a map, few of them are kept, and of frames of old stacks there may be many. */
+void census_try_sync_struct(struct census *census, struct census_find *find, uint64_t slot)
+{
+	struct runtime_process *process = census->process;
+
+	if (find->family == FAMILY_SYNC_MAP && !find->sync_struct && !go_sync_map_is_trie(process))
+		try_struct(process, slot - fields_of(process).dirty, find->key, &find->sync_struct);
 }
 
 void census_find_sync_structs(struct census *census)
