@@ -1005,6 +1005,47 @@ Test(go_process, census_waits_for_the_sweeper)
 	}
 }
 
+static void count_arrays(const struct runtime_arrays *arrays, void *arg)
+{
+	uint64_t *count = arg;
+
+	*count += arrays->event.count;
+}
+
+/* Arrays in a span whose sweeper is off its CPU for so many calls, or for good. */
+static uint64_t census_arrays(struct sweeper sweeper, struct runtime_census_stats *ret)
+{
+	uint64_t span, count = 0;
+	struct runtime_census_options options = {.arrays = count_arrays,
+		.found_arg = &count,
+		.progress = go_on_sweeping,
+		.arg = &sweeper};
+	struct heap heap;
+
+	sweeper.heap = &heap;
+	build(&heap, 23);
+	span = add_span(&heap, 1792, 9, false);
+	for (uint64_t i = 0; i < 9; i++)
+		put64(&heap, span + i * 1792, ELEM_TYPE);
+	collect(&heap, 1);
+	set_sweepgen(&heap, 0, 2 * 1 - 1);
+	open_heap(&heap);
+	add_type(&heap, &(struct go_type){.type = ELEM_TYPE, .kind = 2, .size = 8, .name = "int"});
+	cr_assert_eq(runtime_go.census(heap.process, &options, take, ret), 0);
+	close_heap(&heap);
+	return count;
+}
+
+Test(go_process, census_of_arrays_waits_for_the_sweeper)
+{
+	struct runtime_census_stats stats;
+
+	cr_expect_eq(census_arrays((struct sweeper){.at = 40}, &stats), 9);
+	cr_expect_eq(stats.unread, 0);
+	cr_expect_eq(census_arrays((struct sweeper){.at = -1}, &stats), 0);
+	cr_expect_eq(stats.unread, 9, "nobody is told of what was not counted");
+}
+
 /* A freed map is known; its slot is in use again, and still shows it. */
 Test(go_process, census_of_last_words)
 {

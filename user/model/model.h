@@ -425,6 +425,8 @@ struct model_census {
 	bool done, complete;
 	uint64_t objects;      /* looked at */
 	uint64_t heap_objects; /* slots of the heap: most are ruled out unread, by their size */
+	uint64_t
+		unread; /* arrays that are not counted: whether they are in use was not readable in time */
 	uint64_t bytes, maps, channels, duration_ns, longest_slice_ns;
 };
 

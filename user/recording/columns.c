@@ -194,7 +194,7 @@ const struct table_shape recording_tables[TABLE_COUNT] = {
 		{AS(COLUMN_TARGET, struct census_row, target, "target", 0), CENSUS(done),
 			CENSUS(complete), CENSUS(objects), CENSUS(bytes), CENSUS(maps),
 			CENSUS(channels), CENSUS(duration_ns), CENSUS(longest_slice_ns),
-			CENSUS(heap_objects)}},
+			CENSUS(heap_objects), CENSUS(unread)}},
 	[TABLE_UNWOUND] = {"unwound", sizeof(struct unwound_row),
 		{AS(COLUMN_TARGET, struct unwound_row, target, "target", 0), UNWOUND(complete),
 			UNWOUND(truncated), UNWOUND(lost)}},

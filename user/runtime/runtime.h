@@ -118,7 +118,8 @@ struct runtime_census_stats {
 	uint64_t objects; /* looked at */
 	uint64_t
 		heap_objects; /* slots of all spans in use: most are ruled out by their span's slot size */
-	uint64_t bytes;      /* read */
+	uint64_t unread; /* arrays of which it could not be read in time whether they are in use */
+	uint64_t bytes;  /* read */
 	uint64_t containers; /* found, small ones too; of them: */
 	uint64_t maps, channels;
 	uint64_t duration_ns;

@@ -169,6 +169,7 @@ static struct json_object *census_of(const struct model *model, const struct tar
 	json_add_bool(object, "complete", census->complete);
 	json_add_uint(object, "objects", census->objects);
 	json_add_uint(object, "heap_objects", census->heap_objects);
+	json_add_uint(object, "unread", census->unread);
 	json_add_uint(object, "bytes", census->bytes);
 	json_add_uint(object, "maps", census->maps);
 	json_add_uint(object, "channels", census->channels);

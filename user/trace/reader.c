@@ -342,6 +342,7 @@ int reader_census(struct reader *reader, uint64_t deadline_ns, bool before_attac
 		census.complete &= stats.complete;
 		census.objects += stats.objects;
 		census.heap_objects += stats.heap_objects;
+		census.unread += stats.unread;
 		census.bytes += stats.bytes;
 		census.maps += stats.maps;
 		census.channels += stats.channels;

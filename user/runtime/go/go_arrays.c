@@ -122,6 +122,7 @@ static void add_array(struct arrays *arrays, const struct go_object *object, uin
 	bool header = go_span_has_headers(process, &object->span);
 	struct group *group;
 
+	arrays->census->stats.unread += object->state == GO_OBJECT_UNREAD;
 	if (object->state != GO_OBJECT_ALLOCATED || !object->survived ||
 		go_owner_of(process, object->base + (header ? GO_MALLOC_HEADER : 0)))
 		return;

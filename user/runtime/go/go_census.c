@@ -34,8 +34,10 @@
 #define ENTRIES_PER_PAGE 64
 #define MAX_ARRAY_PAGES  8
 #define CHECK_ATTEMPTS   8
-#define MAX_PAUSES       20
-#define PAUSE_NS         (1 * NSEC_PER_MSEC)
+#define MAX_PAUSES       48 /* 0.4 s in all: a thread may be off its CPU for so long */
+#define PAUSES_ALIKE     8  /* then twice as long, from the first to the last */
+#define FIRST_PAUSE_NS   (1 * NSEC_PER_MSEC)
+#define LAST_PAUSE_NS    (16 * NSEC_PER_MSEC)
 #define EMIT_BATCH       128            /* finds that are looked at again at once */
 #define MAX_PROFILED     1024           /* arrays of one container that are asked for their stack */
 #define MAX_TABLE_BYTES  (264ull << 10) /* 128 groups of at most 2,056 bytes, as allocated */
@@ -82,10 +84,13 @@ int census_progress(struct census *census, uint64_t bytes)
 /* False where there was no more. Who wants to stop is heard by the next slice. */
 static bool make_pause(struct census *census)
 {
+	uint64_t pause_ns;
+
 	if (census->pauses == MAX_PAUSES || census_progress(census, 0))
 		return false;
+	pause_ns = FIRST_PAUSE_NS << census->pauses / PAUSES_ALIKE;
 	census->pauses++;
-	nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+	nanosleep(&(struct timespec){.tv_nsec = (long)MIN(pause_ns, LAST_PAUSE_NS)}, NULL);
 	census->slice_ns = clock_mono_ns(); /* the target was left alone */
 	return true;
 }
