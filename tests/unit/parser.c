@@ -117,6 +117,29 @@ Test(parser, same_file_keeps_its_id)
 	close(fd3);
 }
 
+/* A deploy while it runs: another file takes its name. What was changed since is refused. */
+Test(parser, file_that_was_deleted_is_still_that_file)
+{
+	char path[] = "/tmp/memtrace-parser.XXXXXX";
+	struct parser_debug debug;
+	struct runtime_file facts;
+	size_t count;
+	uint8_t *bytes = read_self(&count);
+	int fd = mkstemp(path);
+	uint32_t id;
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(write(fd, bytes, count), (ssize_t)count);
+	cr_assert_eq(parser_identify(parser, fd, &id, &facts), 0);
+	cr_assert_eq(unlink(path), 0);
+	cr_expect_eq(parser_keep(parser, id, fd, &debug), 0);
+	cr_expect(debug.has_lines);
+	cr_assert_eq(write(fd, bytes, 1), 1);
+	cr_expect_eq(parser_keep(parser, id, fd, &debug), -ENOENT);
+	close(fd);
+	free(bytes);
+}
+
 Test(parser, refuses_what_is_no_executable)
 {
 	int pipes[2], directory = open("/", O_RDONLY | O_DIRECTORY);

@@ -288,10 +288,16 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-static bool same_key(const struct file_key *a, const struct file_key *b)
+/* Of a file that is in use all the while: its last change is also that it was renamed, or deleted. */
+static bool same_contents(const struct file_key *a, const struct file_key *b)
 {
 	return a->device == b->device && a->inode == b->inode && a->bytes == b->bytes &&
-	       same_time(&a->modified, &b->modified) && same_time(&a->changed, &b->changed);
+	       same_time(&a->modified, &b->modified);
+}
+
+static bool same_key(const struct file_key *a, const struct file_key *b)
+{
+	return same_contents(a, b) && same_time(&a->changed, &b->changed);
 }
 
 static struct parser_file *append_file(struct parser *parser, uint32_t *ret_id)
@@ -469,7 +475,7 @@ int parser_keep(struct parser *parser, uint32_t id, int fd, struct parser_debug 
 	struct parser_file *file = find_file(parser, id);
 	struct file_key key = {};
 
-	if (!file || read_key(fd, &key) || !same_key(&file->key, &key))
+	if (!file || read_key(fd, &key) || !same_contents(&file->key, &key))
 		return -ENOENT;
 	if (file->strikes >= MAX_STRIKES)
 		return -EBADMSG;
