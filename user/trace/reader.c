@@ -266,7 +266,8 @@ static void census_found(const struct runtime_container *found, void *arg)
 {
 	struct census_run *run = arg;
 	struct reader *reader = run->reader;
-	struct event event = event_new(reader, EVENT_CREATE, run->now_ns);
+	uint64_t now_ns = clock_mono_ns(); /* after all reading, as in looked() */
+	struct event event = event_new(reader, EVENT_CREATE, now_ns);
 
 	event.create.family = found->family;
 	event.create.key = found->key;
@@ -280,9 +281,9 @@ static void census_found(const struct runtime_container *found, void *arg)
 	model_apply(reader->model, &event);
 	watch_add(&reader->watched, run->part->number, found->family, found->key, found->type,
 		found->look.held_bytes);
-	census_walked(reader, &found->look, run->now_ns);
-	apply_look(reader, &found->look, run->now_ns);
-	census_iterators(reader, found, run->now_ns);
+	census_walked(reader, &found->look, now_ns);
+	apply_look(reader, &found->look, now_ns);
+	census_iterators(reader, found, now_ns);
 }
 
 static void census_arrays(const struct runtime_arrays *arrays, void *arg)
@@ -456,6 +457,29 @@ static void unwatch(struct reader *reader, struct watch *watch)
 	watch_remove(&reader->watched, watch);
 }
 
+/*
+ * A death that is not told yet (died()) is that of what was at the address then. What has grown, or was made, there
+ * since is another one.
+ */
+static void apply_told(
+	struct reader *reader, enum family family, uint64_t key, const struct event *event)
+{
+	struct watch *watch = watch_find(&reader->watched, family, key);
+	const struct container *before;
+
+	if (!watch || !watch->dead_ns) {
+		model_apply(reader->model, event);
+		return;
+	}
+	if (event->time_ns > watch->dead_ns)
+		apply_look(
+			reader, &(struct event_look){.family = family, .key = key}, watch->dead_ns);
+	before = model_find_container(reader->model, reader->target, family, key);
+	model_apply(reader->model, event);
+	if (!before || model_find_container(reader->model, reader->target, family, key) != before)
+		unwatch(reader, watch);
+}
+
 static void grown(struct reader *reader, const struct part *part, const struct runtime_probe *probe,
 	struct event *event, uint64_t type, const struct mt_record *record)
 {
@@ -467,7 +491,7 @@ static void grown(struct reader *reader, const struct part *part, const struct r
 	growth->site = probe_site(reader, part, probe, record, growth->family, growth->type);
 	if (growth->old_key != growth->key)
 		unwatch(reader, watch_find(&reader->watched, growth->family, growth->old_key));
-	model_apply(reader->model, event);
+	apply_told(reader, growth->family, growth->key, event);
 	if (family_moves(growth->family)) /* its key is the address of its array */
 		attribution_add_array(reader->attribution, growth->key,
 			MAX(growth->held_bytes, growth->allocated_bytes), growth->site);
@@ -485,7 +509,7 @@ static void created(struct reader *reader, const struct part *part,
 	create->runtime = part->name;
 	create->type = part_intern_type(reader->parts, part, type);
 	create->site = probe_site(reader, part, probe, record, create->family, create->type);
-	model_apply(reader->model, event);
+	apply_told(reader, create->family, create->key, event);
 	watch_add(&reader->watched, part->number, create->family, create->key, type,
 		create->held_bytes);
 }
@@ -598,8 +622,7 @@ static void looked(struct reader *reader, struct watch *watch, const struct even
 
 static void look_flush(struct reader *reader, struct look_batch *batch)
 {
-	/* Not the time of the poll: growths between the two would seem to come after what was seen of them. */
-	uint64_t now_ns = clock_mono_ns();
+	uint64_t now_ns;
 	int r;
 
 	if (!batch->count)
@@ -607,6 +630,8 @@ static void look_flush(struct reader *reader, struct look_batch *batch)
 	memset(batch->looks, 0, batch->count * sizeof(batch->looks[0]));
 	r = batch->part->runtime->look(batch->part->process, batch->family, batch->keys,
 		batch->types, batch->peaks, batch->count, batch->deep, batch->looks);
+	/* After it was read: a growth in between would else seem to come after what was seen of it. */
+	now_ns = clock_mono_ns();
 	for (size_t i = 0; r >= 0 && i < batch->count; i++) {
 		struct event_look *look = &batch->looks[i];
 
