@@ -86,7 +86,7 @@ struct census {
 	struct runtime_census_stats stats;
 	uint64_t done, total; /* bytes */
 	uint64_t slice_ns;    /* when the slice that is going on began */
-	unsigned int pauses;  /* made for what could not be read at once, each batch of them longer */
+	unsigned int pauses;  /* made for what could not be read at once */
 
 	struct census_span *spans; /* in no order where there is an index, else by start */
 	size_t span_count;
