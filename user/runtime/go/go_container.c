@@ -182,7 +182,8 @@ static void sort_arrays(struct runtime_process *process)
 			process->arrays[kept++] = *array;
 	}
 	process->array_count = kept;
-	qsort(process->arrays, kept, sizeof(*process->arrays), compare_arrays);
+	if (kept)
+		qsort(process->arrays, kept, sizeof(*process->arrays), compare_arrays);
 	process->arrays_sorted = true;
 }
 

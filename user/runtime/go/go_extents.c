@@ -65,7 +65,8 @@ int go_extents_read_resident(struct target_mem *mem, struct go_extents *extents,
 	uint64_t bytes = 0, old_bytes = 0;
 	struct window window = {};
 
-	qsort(extents->list, extents->count, sizeof(*extents->list), compare_extents);
+	if (extents->count)
+		qsort(extents->list, extents->count, sizeof(*extents->list), compare_extents);
 	for (size_t i = 0; i < extents->count; i++) {
 		const struct go_extent *extent = &extents->list[i];
 		uint64_t end = extent->start + extent->bytes, next;
