@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Every Go workload with an .expect, on every version of GO_VERSIONS and in every mode of GO_MODES
-# (plain, stripped, pie, cgo). A toolchain that is not there is one named skip. Five play at a time: most of their time they wait.
+# (plain, stripped, pie, cgo). A toolchain that is not there is one named skip. Eight play at a time: most of their time they wait.
 #
 #     GO_VERSIONS="1.23" GO_WORKLOADS="map_grow" prove tests/live/go.t
 set -u

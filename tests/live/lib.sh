@@ -118,12 +118,12 @@ play() {
 }
 export -f play
 
-# play_matrix FILE: lines "play VARIANT NAME" (five play at a time: most of their time they wait), "skip WHAT: WHY" and "broken WHAT: WHY".
+# play_matrix FILE: lines "play VARIANT NAME" (eight play at a time: most of their time they wait), "skip WHAT: WHY" and "broken WHAT: WHY".
 play_matrix() {
 	export scratch
 	while IFS= read -r line; do skip "${line%%:*}" "${line#*: }"; done < <(sed -n 's/^skip //p' "$1")
 	while IFS= read -r line; do not_ok "$line"; done < <(sed -n 's/^broken //p' "$1")
-	renumber < <(sed -n 's/^play //p' "$1" | xargs -r -P "${JOBS:-5}" -L 1 bash -c 'play "$0" "$1"')
+	renumber < <(sed -n 's/^play //p' "$1" | xargs -r -P "${JOBS:-8}" -L 1 bash -c 'play "$0" "$1"')
 }
 
 # Ends it the polite way and waits until it is gone.
