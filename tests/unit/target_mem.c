@@ -2,6 +2,8 @@
 /* Reading memory: images, their files, and a live process (our own child, which waits in a pipe). */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "target/gather.h"
 #include "target/mem.h"
@@ -184,6 +187,7 @@ Test(target_mem, live)
 	struct target_piece pieces[LIVE_PAGES];
 	uint8_t bytes[LIVE_PAGES][8], page[4096];
 	bool present[LIVE_PAGES];
+	uint8_t large[4097];
 	struct target_mem *mem;
 	struct live live;
 
@@ -204,7 +208,8 @@ Test(target_mem, live)
 			cr_expect_eq(bytes[i][0], LIVE_PAGES - i);
 	}
 	cr_expect_eq(target_mem_read(mem, addr, page, sizeof(page)), 0);
-	cr_expect_eq(target_mem_read(mem, addr + 4000, page, 200), -EFAULT);
+	cr_expect_eq(target_mem_read(mem, addr + 4096, page, 200), -EFAULT);
+	cr_expect_eq(target_mem_read(mem, addr + 4000, large, sizeof(large)), -EFAULT);
 	cr_expect_eq(target_mem_present(mem, addr, LIVE_PAGES * 4096, NULL), LIVE_PAGES / 2,
 		"reading made a page present");
 	stop(&live);
@@ -342,6 +347,144 @@ Test(target_mem, live_pieces_of_one_page)
 	munmap(memory, words * 8);
 	free(pieces);
 	free(copies);
+}
+
+/*
+ * What was never written is zero also where something else has been written before it, in the page before; but
+ * of a file's memory nobody knows it, and what is not mapped is nothing.
+ */
+Test(target_mem, live_beside_untouched)
+{
+	static const struct {
+		int protection, flags;
+		bool file, readable;
+	} memories[] = {
+		{PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, false, true},
+		{PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, false, false},
+		{PROT_READ | PROT_WRITE, MAP_PRIVATE, true, false},
+	};
+	char path[64];
+	int fd;
+
+	temp_name(path, sizeof(path));
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	cr_assert_geq(fd, 0);
+	unlink(path);
+	for (int i = 0; i < 2 * 4096; i++)
+		cr_assert_eq(write(fd, "x", 1), 1);
+	for (size_t i = 0; i < ARRAY_SIZE(memories); i++) {
+		uint8_t *memory = mmap(NULL, 4 * 4096, memories[i].protection, memories[i].flags,
+			memories[i].file ? fd : -1, 0);
+		uint64_t at = (uint64_t)memory + 4096;
+		uint8_t words[4][16];
+		struct target_piece pieces[] = {{at - 8, words[0], 16, false},
+			{at, words[1], 16, false}, {at - 16, words[2], 16, false}};
+		struct target_mem *mem, *view;
+		int readable = memories[i].readable;
+
+		cr_assert_neq(memory, MAP_FAILED);
+		memset(memory, 'a', 4096);
+		cr_assert_eq(target_mem_open(getpid(), &mem), 0);
+		view = target_mem_new_view(mem);
+		for (int viewed = 0; viewed < 2; viewed++) {
+			struct target_mem *from = viewed ? view : mem;
+
+			memset(words, 7, sizeof(words));
+			cr_expect_eq(target_mem_read(from, at - 8, words[3], 16),
+				readable ? 0 : -EFAULT, "memory %zu", i);
+			cr_expect_eq(target_mem_read_pieces(from, pieces, ARRAY_SIZE(pieces)),
+				1 + readable, "memory %zu", i);
+			cr_expect_eq(pieces[0].done, readable, "memory %zu", i);
+			cr_expect(!pieces[1].done && pieces[2].done, "memory %zu", i);
+			for (int j = 0; j < 16 && readable; j++) {
+				cr_expect_eq(words[0][j], j < 8 ? 'a' : 0);
+				cr_expect_eq(words[3][j], j < 8 ? 'a' : 0);
+			}
+		}
+		cr_expect_eq(target_mem_present(mem, (uint64_t)memory, 4 * 4096, NULL), 1,
+			"memory %zu: nothing was touched", i);
+		munmap(memory + 4096, 4096);
+		cr_expect_eq(target_mem_read(mem, at - 8, words[3], 16), -EFAULT);
+		target_mem_close(view);
+		target_mem_close(mem);
+		munmap(memory, 4 * 4096);
+	}
+	close(fd);
+}
+
+static uint64_t pages_moved(void)
+{
+	FILE *file = fopen("/proc/vmstat", "re");
+	char line[128];
+	uint64_t moved = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "pgmigrate_success %" SCNu64, &moved);
+	if (file)
+		fclose(file);
+	return moved;
+}
+
+/* Makes the kernel move pages for a while. */
+static pid_t start_moving(int fd)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	for (;;)
+		if (write(fd, "1", 1) != 1)
+			_exit(1);
+}
+
+/* While a page goes to another frame it is not there for a moment: that is no reason not to read it. */
+Test(target_mem, live_pages_on_the_move, .timeout = 60)
+{
+	size_t pages = 8192, count = pages, wrong = 0, rounds = 0;
+	struct target_piece *pieces = xcalloc(count, sizeof(*pieces));
+	uint64_t *words = xcalloc(count, sizeof(*words)), moved = pages_moved();
+	int fd = open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC);
+	uint64_t *memory = mmap(
+		NULL, 2 * pages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct target_mem *mem;
+	pid_t mover;
+
+	if (fd < 0)
+		cr_skip("nobody may ask this kernel to move pages");
+	cr_assert_neq(memory, MAP_FAILED);
+	madvise(memory, 2 * pages * 4096, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < 2 * pages; i++)
+		memory[i * 512] = i;
+	cr_assert_eq(target_mem_open(getpid(), &mem), 0);
+	mover = start_moving(fd);
+	for (uint64_t end_ns = clock_mono_ns() + 2 * NSEC_PER_SEC; clock_mono_ns() < end_ns;
+		rounds++) {
+		/* Every second page is given back and taken again, so that there is something to move. */
+		for (size_t i = 0; i < pages; i++) {
+			size_t at = (2 * i + 1) * 512;
+
+			if (i % 64 == rounds % 64)
+				madvise(memory + at, 4096, MADV_DONTNEED);
+			pieces[i] = (struct target_piece){
+				(uint64_t)(memory + 2 * i * 512), &words[i], 8, false};
+		}
+		cr_assert_geq(target_mem_read_pieces(mem, pieces, count), 0);
+		for (size_t i = 0; i < count; i++)
+			wrong += !pieces[i].done || words[i] != 2 * i;
+		for (size_t i = rounds % 64; i < pages; i += 64)
+			memory[(2 * i + 1) * 512] = 1;
+	}
+	kill(mover, SIGKILL);
+	waitpid(mover, NULL, 0);
+	moved = pages_moved() - moved;
+	cr_expect_eq(wrong, 0, "%zu of %zu pieces were not read", wrong, rounds * count);
+	if (!moved)
+		cr_skip("this kernel had no page to move");
+	target_mem_close(mem);
+	munmap(memory, 2 * pages * 4096);
+	close(fd);
+	free(words);
+	free(pieces);
 }
 
 /* ---- views ---- */

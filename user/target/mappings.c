@@ -7,8 +7,11 @@
 #include "target/mappings.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -163,6 +166,63 @@ const struct mapped_range *mappings_find(const struct mappings *mappings, uint64
 									    : NULL;
 }
 
+/* ---- one address ---- */
+
+/* include/uapi/linux/fs.h, Linux 6.11; older headers do not have it */
+struct map_query {
+	uint64_t size, flags, addr, start, end, map_flags, page_size, offset, inode;
+	uint32_t dev_major, dev_minor, name_size, build_id_size;
+	uint64_t name_addr, build_id_addr;
+};
+
+#define QUERY       _IOWR('f', 17, struct map_query)
+#define QUERY_WRITE 2u
+#define QUERY_SHARE 8u
+
+/* 1 = it is, 0 = it is not, -errno */
+static int ask_anonymous(int pid, uint64_t addr)
+{
+	struct map_query query = {.size = sizeof(query), .addr = addr};
+	char path[64];
+	int fd, r;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	r = ioctl(fd, QUERY, &query) ? -errno : 0;
+	close(fd);
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	return query.map_flags & QUERY_WRITE && !(query.map_flags & QUERY_SHARE) && !query.inode;
+}
+
+struct address {
+	uint64_t addr;
+	bool anonymous;
+};
+
+static int compare_map(const struct process_map *map, void *arg)
+{
+	struct address *address = arg;
+
+	if (map->end <= address->addr)
+		return 0;
+	address->anonymous = map->start <= address->addr && map->perms[1] == 'w' &&
+			     map->perms[3] == 'p' && !map->inode;
+	return 1;
+}
+
+bool mappings_is_anonymous(int pid, uint64_t addr)
+{
+	struct address address = {.addr = addr};
+	int r = ask_anonymous(pid, addr);
+
+	if (r >= 0)
+		return r;
+	return process_for_each_map(pid, compare_map, &address) >= 0 && address.anonymous;
+}
+
 /* ---- counting pages ---- */
 
 static int scan_piece(int fd, uint64_t start, uint64_t end, uint64_t *bytes)
@@ -170,7 +230,7 @@ static int scan_piece(int fd, uint64_t start, uint64_t end, uint64_t *bytes)
 	struct pagemap_region regions[REGIONS];
 
 	while (start < end) {
-		int count = pagemap_scan(fd, &start, end, PAGEMAP_IS_PRESENT,
+		int count = pagemap_scan(fd, &start, end, PAGEMAP_IS_PRESENT, 0,
 			PAGEMAP_IS_FILE | PAGEMAP_IS_ZERO, regions, REGIONS);
 
 		if (count < 0)

@@ -43,6 +43,12 @@ const struct mapped_range *mappings_at(const struct mappings *mappings, size_t i
 const struct mapped_range *mappings_find(const struct mappings *mappings, uint64_t addr);
 
 /*
+ * Whether addr lies in private, writable memory of no file: what was never written there is zero. Asks the
+ * kernel for that one mapping (PROCMAP_QUERY, Linux 6.11; before, all of maps is read).
+ */
+bool mappings_is_anonymous(int pid, uint64_t addr);
+
+/*
  * Bytes of [start, end) that are in RAM and belong to the process alone: neither a file's nor shared
  * memory's. The kernel's lock on the address space is held for 64 MiB at a time, and not at all
  * in between. pagemap_fd: /proc/PID/pagemap. 0, -ETIME once CLOCK_MONOTONIC passes deadline_ns, -errno.

@@ -4,7 +4,8 @@
  *
  * Three implementations: a live process (/proc/PID/mem and pagemap, opened once and kept), a saved
  * image (tests), and a view of either that remembers pages for a moment. A read never touches a page that is not present: such a page would be faulted in
- * and the target's RSS would grow because we looked.
+ * and the target's RSS would grow because we looked. One that the kernel is moving to another frame is
+ * waited for.
  *
  * Whatever comes back is hostile input: check counts, bounds and cycles before use.
  */
@@ -67,7 +68,8 @@ void target_mem_close(struct target_mem *mem);
 /*
  * Reads exactly bytes at addr into buf. 0, or -EFAULT where any of it is not mapped or not present
  * (swapped out counts as not present), -ESRCH after the target's exit. buf is untouched on failure
- * only in the sense that its contents are then undefined.
+ * only in the sense that its contents are then undefined. Where at most a page's bytes lie on two pages of
+ * a live process, one of which is anonymous memory that was never written, that part of them is zeros.
  */
 int target_mem_read(struct target_mem *mem, uint64_t addr, void *buf, size_t bytes);
 

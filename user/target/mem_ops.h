@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Private to target/mem.c and target/view.c: what stands behind a struct target_mem. */
+/* Private to target/mem.c and the implementations: what stands behind a struct target_mem. */
 #ifndef MEMTRACE_TARGET_MEM_OPS_H
 #define MEMTRACE_TARGET_MEM_OPS_H
 
@@ -14,6 +14,8 @@ struct target_mem_ops {
 	long (*present)(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret);
 	long (*resident)(struct target_mem *mem, uint64_t page, uint64_t pages, bool *ret);
 	bool (*is_untouched)(struct target_mem *mem, uint64_t page);
+	/* Private and no file's: what was never written there is zero. */
+	bool (*is_anonymous)(struct target_mem *mem, uint64_t page);
 };
 
 struct view;
@@ -23,6 +25,8 @@ struct target_mem {
 	/* live */
 	int pid, mem_fd, pagemap_fd;
 	bool no_vm_readv, no_scan;
+	bool saw_swapped;        /* the last search for present pages met some that are elsewhere */
+	unsigned int vain_waits; /* for pages on the move, one after the other */
 	struct zeros zeros;
 	/* image */
 	struct table pages; /* page number -> index into page_bytes */

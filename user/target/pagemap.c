@@ -12,7 +12,7 @@ struct scan_args {
 
 #define SCAN _IOWR('f', 16, struct scan_args)
 
-int pagemap_scan(int fd, uint64_t *start, uint64_t end, uint64_t is, uint64_t is_not,
+int pagemap_scan(int fd, uint64_t *start, uint64_t end, uint64_t is, uint64_t any, uint64_t is_not,
 	struct pagemap_region *regions, size_t count)
 {
 	struct scan_args args = {
@@ -23,7 +23,8 @@ int pagemap_scan(int fd, uint64_t *start, uint64_t end, uint64_t is, uint64_t is
 		.vec_len = count,
 		.category_inverted = is_not,
 		.category_mask = is | is_not,
-		.return_mask = PAGEMAP_IS_PRESENT,
+		.category_anyof_mask = any,
+		.return_mask = PAGEMAP_IS_PRESENT | PAGEMAP_IS_SWAPPED,
 	};
 	int found = ioctl(fd, SCAN, &args);
 

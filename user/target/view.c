@@ -184,6 +184,11 @@ static bool view_is_untouched(struct target_mem *mem, uint64_t page)
 	return mem->view->base->ops->is_untouched(mem->view->base, page);
 }
 
+static bool view_is_anonymous(struct target_mem *mem, uint64_t page)
+{
+	return mem->view->base->ops->is_anonymous(mem->view->base, page);
+}
+
 static void view_close(struct target_mem *mem)
 {
 	table_done(&mem->view->index_of);
@@ -198,6 +203,7 @@ static const struct target_mem_ops view_ops = {
 	.present = view_present,
 	.resident = view_resident,
 	.is_untouched = view_is_untouched,
+	.is_anonymous = view_is_anonymous,
 };
 
 struct target_mem *target_mem_new_view(struct target_mem *mem)
