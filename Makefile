@@ -178,7 +178,7 @@ tidy: $(generated)
 	$(Q)BUILD=$(BUILD) LINT=tidy sh tests/lint/lint.sh
 
 # All parts, also where one fails; then what failed, what was skipped, how many of each.
-parts := unit bpf replay+lint live
+parts := bpf unit+replay+lint live
 cxx_variants := c++-O0 c++-O1-partly c++-O2 c++-O2-stripped c++-O2-clang c++-O3-std20-clang c++-O3-std17-static \
 	c++-O2-partly-stripped c++-O2-static-stripped c++-O2-libcxx c++-O3-std20-libcxx c++-O2-libcxx-stripped \
 	c++-O3-libcxx-static-stripped
