@@ -1046,6 +1046,89 @@ Test(go_process, census_of_arrays_waits_for_the_sweeper)
 	cr_expect_eq(stats.unread, 9, "nobody is told of what was not counted");
 }
 
+/* Where Go 1.23 keeps what of a goroutine, of one that is blocked and of a channel. */
+enum { G_SP = 56, G_BP = 104, G_STATUS = 152, G_REASON = 184, G_WAITING = 320, WAITING = 4 };
+enum { SUDOG_ELEM = 24, SUDOG_CHAN = 80, CHAN_BYTES = 24, CHAN_TYPE = 40 };
+
+#define GOROUTINE 0xc800000000ull /* in a page of its own, as the rest of it */
+#define STACK_LO  (GOROUTINE + 0x1000)
+#define SUDOG     (GOROUTINE + 0x2000)
+#define ALLGS     (GOROUTINE + 0x3000)
+
+/* One goroutine that is blocked in a send of a slice over that array. */
+static void add_sender(struct heap *heap, uint64_t array)
+{
+	static const uint8_t zero[0x4000];
+	uint64_t sp = STACK_LO + 0x400, value = STACK_LO + 0x500, channel = SUDOG + 0x200;
+
+	target_mem_add_image(heap->mem, GOROUTINE, zero, sizeof(zero));
+	put64(heap, ALLGS, ALLGS + 0x100);
+	put64(heap, ALLGS + 8, 1);
+	put64(heap, ALLGS + 16, 1);
+	put64(heap, ALLGS + 0x100, GOROUTINE);
+	put64(heap, GOROUTINE, STACK_LO);
+	put64(heap, GOROUTINE + 8, STACK_LO + 0x800);
+	put64(heap, GOROUTINE + G_SP, sp);
+	put64(heap, GOROUTINE + G_BP, sp + 0x10);
+	put(heap, GOROUTINE + G_STATUS, WAITING, 4);
+	put(heap, GOROUTINE + G_REASON, 1, 1);
+	put64(heap, GOROUTINE + G_WAITING, SUDOG);
+	put64(heap, sp + 0x10, sp + 0x40);
+	put64(heap, sp + 0x18, heap->file.go.text + 0x100);
+	put64(heap, SUDOG + SUDOG_ELEM, value);
+	put64(heap, SUDOG + SUDOG_CHAN, channel);
+	put(heap, channel + CHAN_BYTES, 24, 2);
+	put64(heap, channel + CHAN_TYPE, ELEM_TYPE);
+	put64(heap, value, array);
+	put64(heap, value + 8, 100);
+	put64(heap, value + 16, 100);
+	heap->file.go.allgs = ALLGS;
+	heap->file.go.wait_reasons = 2;
+	heap->file.go.waits[1] = WAIT_SEND;
+}
+
+static void add_message_bytes(const struct runtime_waiters *waiters, void *arg)
+{
+	uint64_t *bytes = arg;
+
+	*bytes += waiters->event.message_bytes;
+}
+
+static uint64_t read_messages(struct heap *heap)
+{
+	struct event_goroutines all;
+	uint64_t bytes = 0;
+
+	cr_assert_eq(runtime_go.goroutines(heap->process, 1, add_message_bytes, &bytes, &all), 0);
+	cr_assert_eq(all.counts[WAIT_SEND], 1);
+	return bytes;
+}
+
+/* A sweeper that is at the message's span does not hide it; what is no object, or free, is no message. */
+Test(go_process, messages_while_their_span_is_swept)
+{
+	struct heap heap;
+	uint64_t array;
+
+	build(&heap, 23);
+	array = add_span(&heap, 65536, 1, true);
+	add_sender(&heap, array);
+	collect(&heap, 1);
+	open_heap(&heap);
+	add_type(&heap, &(struct go_type){.type = ELEM_TYPE,
+				.kind = 23,
+				.size = 24,
+				.has_pointers = true,
+				.name = "[]uint8"});
+	cr_expect_eq(read_messages(&heap), 65536);
+	set_sweepgen(&heap, 0, 2 * 1 - 1);
+	cr_expect_eq(read_messages(&heap), 65536, "the sweeper is at its span");
+	sweep_all(&heap, 1);
+	set_slot(&heap, alloc_bits(0), 0, false);
+	cr_expect_eq(read_messages(&heap), 0, "there is nothing any more");
+	close_heap(&heap);
+}
+
 /* A freed map is known; its slot is in use again, and still shows it. */
 Test(go_process, census_of_last_words)
 {

@@ -356,9 +356,23 @@ static void add_candidates(
 	}
 }
 
+/*
+ * Numbers of a value that look like addresses are told from pointers by what is allocated there. Where a sweeper
+ * keeps a span unreadable it is a message: what a blocked sender points to is alive.
+ */
+static int find_objects(struct run *run, size_t count)
+{
+	int r = go_heap_find_objects(run->process, run->objects, count);
+
+	for (size_t i = 0; !r && i < count; i++)
+		if (run->objects[i].state == GO_OBJECT_UNREAD)
+			r = go_heap_find_spans(run->process, &run->objects[i], 1);
+	return r;
+}
+
 static int find_messages(struct run *run, size_t count)
 {
-	int r = count ? go_heap_find_objects(run->process, run->objects, count) : 0;
+	int r = count ? find_objects(run, count) : 0;
 
 	if (r < 0) /* goroutines are counted all the same */
 		return r == -ESRCH ? r : 0;
