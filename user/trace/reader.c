@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is read and what records say becomes events. Watched containers have their headers read at every
- * poll, in one batch per family; watch.h says when they are walked.
+ * What is read and what records say becomes events: here what belongs to the process, its heap and its
+ * goroutines; of its containers in watcher.c, of its RSS in attribution.c.
  */
 #include "trace/reader.h"
 
@@ -19,29 +19,9 @@
 #include "trace/blocks.h"
 #include "trace/goroutines.h"
 #include "trace/watch.h"
+#include "trace/watcher.h"
 
-#define LOOK_BATCH  512
-#define DEATH_NS    (300 * NSEC_PER_MSEC)
 #define MOVED_BYTES (1ull << 20)
-
-/* What is asked of one part's containers of one family at once. */
-struct look_batch {
-	const struct part *part;
-	enum family family;
-	bool deep;
-	size_t count;
-	struct watch *watches[LOOK_BATCH];
-	uint64_t keys[LOOK_BATCH], types[LOOK_BATCH], peaks[LOOK_BATCH];
-	struct event_look looks[LOOK_BATCH];
-};
-
-/* Who is asked whether they are still quiet. */
-struct quiet_batch {
-	size_t count;
-	struct watch *watches[WATCH_MAX_CONTAINERS];
-	uint64_t keys[WATCH_MAX_CONTAINERS];
-	bool quiet[WATCH_MAX_CONTAINERS];
-};
 
 struct reader {
 	struct process_info info;
@@ -50,7 +30,6 @@ struct reader {
 	struct target_mem *mem;
 	struct modules *modules;
 	struct parts *parts;
-	bool last; /* this poll is the last one: no record is on its way */
 	struct symbolizer *symbolizer;
 	struct attribution *attribution;
 	struct allocators *allocators;
@@ -58,13 +37,8 @@ struct reader {
 	struct unwinder *unwinder;
 	struct model_unwound unwound; /* as last told */
 	uint64_t goroutines_due_ns;   /* the next look at them; UINT64_MAX = cannot be read */
-	struct watch_list watched;
-	struct look_batch batch;                     /* kept from poll to poll: it is large */
-	struct quiet_batch quiet;                    /* the same, and of each poll: */
-	struct watch *to_look[WATCH_MAX_CONTAINERS]; /* of the part it is the turn of */
-	size_t to_look_count;
-	const struct part *quiet_part; /* whose containers may be quiet; NULL = nobody's */
-	struct event_usage usage;      /* at the last look */
+	struct watcher *watcher;
+	struct event_usage usage; /* at the last look */
 };
 
 static int describe(struct reader *reader, const struct runtime_file *exe)
@@ -113,6 +87,7 @@ int reader_open(const struct process_info *process, struct parser *parser,
 	reader->attribution = attribution_new(process->id.pid, model, reader->target,
 		&(struct attribution_owners){
 			parts_owner_of, parts_is_heap, parts_count_given_back, reader->parts});
+	reader->watcher = watcher_new(model, reader->target, reader->modules);
 	reader->allocators = allocators_new(
 		process->id.pid, reader->mem, reader->modules, model, reader->target);
 	reader->symbolizer = symbolizer_new(
@@ -150,7 +125,7 @@ void reader_close(struct reader *reader)
 	symbolizer_free(reader->symbolizer);
 	target_mem_close(reader->mem);
 	modules_close(reader->modules);
-	watch_list_done(&reader->watched);
+	watcher_free(reader->watcher);
 	free(reader);
 }
 
@@ -194,14 +169,6 @@ static struct event event_new(const struct reader *reader, enum event_kind kind,
 	return (struct event){.kind = kind, .target = reader->target, .time_ns = time_ns};
 }
 
-static void apply_look(struct reader *reader, const struct event_look *look, uint64_t now_ns)
-{
-	struct event event = event_new(reader, EVENT_LOOK, now_ns);
-
-	event.look = *look;
-	model_apply(reader->model, &event);
-}
-
 struct census_run {
 	struct reader *reader;
 	const struct part *part;
@@ -231,18 +198,6 @@ static void census_site(struct reader *reader, const struct runtime_container *f
 		reader->symbolizer, found->family, type, found->site_pcs, count, false);
 }
 
-/* The census has walked it: the next walks of all that it found are spread over the time between two. */
-static void census_walked(struct reader *reader, const struct event_look *look, uint64_t now_ns)
-{
-	struct watch *watch = watch_find(&reader->watched, look->family, look->key);
-
-	if (!watch)
-		return;
-	watch->stamp = look->stamp;
-	watch_walked(watch, now_ns,
-		WATCH_DEEP_NS / 2 + hash_bytes(0, &look->key, sizeof(look->key)) % WATCH_DEEP_NS);
-}
-
 /* In a coroutine of iter.Pull nothing is the user's: a site of the map's family is one of a library's frame. */
 static void census_iterators(
 	struct reader *reader, const struct runtime_container *found, uint64_t now_ns)
@@ -266,7 +221,7 @@ static void census_found(const struct runtime_container *found, void *arg)
 {
 	struct census_run *run = arg;
 	struct reader *reader = run->reader;
-	uint64_t now_ns = clock_mono_ns(); /* after all reading, as in looked() */
+	uint64_t now_ns = clock_mono_ns(); /* after all reading, as of a look */
 	struct event event = event_new(reader, EVENT_CREATE, now_ns);
 
 	event.create.family = found->family;
@@ -278,11 +233,7 @@ static void census_found(const struct runtime_container *found, void *arg)
 	event.create.before_attach = run->before_attach;
 	event.create.held_bytes = found->look.held_bytes;
 	census_site(reader, found, event.create.type, &event.create.site);
-	model_apply(reader->model, &event);
-	watch_add(&reader->watched, run->part->number, found->family, found->key, found->type,
-		found->look.held_bytes);
-	census_walked(reader, &found->look, now_ns);
-	apply_look(reader, &found->look, now_ns);
+	watcher_find(reader->watcher, run->part, &event, found, now_ns);
 	census_iterators(reader, found, now_ns);
 }
 
@@ -379,18 +330,6 @@ static uint32_t record_site(
 	return symbolizer_site(reader->symbolizer, family, type, addrs, count, true);
 }
 
-/*
- * What a container holds after a growth, for the list. One that does not say (a Swiss map of many tables)
- * is put on it: the first look will tell.
- */
-static uint64_t grown_held(const struct event_growth *growth)
-{
-	if (growth->held_bytes)
-		return growth->held_bytes;
-	return MAX(growth->allocated_bytes,
-		growth->family == FAMILY_MAP ? (uint64_t)WATCH_FLOOR_BYTES : 0);
-}
-
 /* Where it was done: what the runtime has read from the stack, else what the kernel has walked. */
 static uint32_t probe_site(struct reader *reader, const struct part *part,
 	const struct runtime_probe *probe, const struct mt_record *record, enum family family,
@@ -441,45 +380,6 @@ static bool find_runtime(
 	return true;
 }
 
-static void end_quiet(struct reader *reader, struct watch *watch)
-{
-	if (!watch->quiet)
-		return;
-	model_end_quiet(reader->model, reader->target, watch->family, watch->key);
-	watch->quiet = false;
-}
-
-/* NULL is allowed. */
-static void unwatch(struct reader *reader, struct watch *watch)
-{
-	if (watch)
-		end_quiet(reader, watch);
-	watch_remove(&reader->watched, watch);
-}
-
-/*
- * A death that is not told yet (died()) is that of what was at the address then. What has grown, or was made, there
- * since is another one.
- */
-static void apply_told(
-	struct reader *reader, enum family family, uint64_t key, const struct event *event)
-{
-	struct watch *watch = watch_find(&reader->watched, family, key);
-	const struct container *before;
-
-	if (!watch || !watch->dead_ns) {
-		model_apply(reader->model, event);
-		return;
-	}
-	if (event->time_ns > watch->dead_ns)
-		apply_look(
-			reader, &(struct event_look){.family = family, .key = key}, watch->dead_ns);
-	before = model_find_container(reader->model, reader->target, family, key);
-	model_apply(reader->model, event);
-	if (!before || model_find_container(reader->model, reader->target, family, key) != before)
-		unwatch(reader, watch);
-}
-
 static void grown(struct reader *reader, const struct part *part, const struct runtime_probe *probe,
 	struct event *event, uint64_t type, const struct mt_record *record)
 {
@@ -489,15 +389,10 @@ static void grown(struct reader *reader, const struct part *part, const struct r
 	if (!find_runtime(reader, part, growth->type, &growth->runtime))
 		return;
 	growth->site = probe_site(reader, part, probe, record, growth->family, growth->type);
-	if (growth->old_key != growth->key)
-		unwatch(reader, watch_find(&reader->watched, growth->family, growth->old_key));
-	apply_told(reader, growth->family, growth->key, event);
+	watcher_take(reader->watcher, part, event, type);
 	if (family_moves(growth->family)) /* its key is the address of its array */
 		attribution_add_array(reader->attribution, growth->key,
 			MAX(growth->held_bytes, growth->allocated_bytes), growth->site);
-	if (!(growth->key & EVENT_KEY_ON_STACK)) /* what moves with a stack cannot be looked at */
-		watch_add(&reader->watched, part->number, growth->family, growth->key, type,
-			grown_held(growth));
 }
 
 static void created(struct reader *reader, const struct part *part,
@@ -509,9 +404,7 @@ static void created(struct reader *reader, const struct part *part,
 	create->runtime = part->name;
 	create->type = part_intern_type(reader->parts, part, type);
 	create->site = probe_site(reader, part, probe, record, create->family, create->type);
-	apply_told(reader, create->family, create->key, event);
-	watch_add(&reader->watched, part->number, create->family, create->key, type,
-		create->held_bytes);
+	watcher_take(reader->watcher, part, event, type);
 }
 
 /* The stack of an allocation begins in malloc itself: its caller is who allocates. */
@@ -577,99 +470,6 @@ void reader_call(struct reader *reader, const struct mt_record *record)
 
 /* ---- polling ---- */
 
-/*
- * A slice that has grown a moment ago is dead under its old key before the record of that growth has come
- * through the ring: so death must last longer than a record can take.
- */
-static void died(
-	struct reader *reader, struct watch *watch, const struct event_look *look, uint64_t now_ns)
-{
-	if (!watch->dead_ns)
-		watch->dead_ns = now_ns;
-	if (now_ns - watch->dead_ns < DEATH_NS && !reader->last)
-		return;
-	apply_look(reader, look, watch->dead_ns);
-	unwatch(reader, watch);
-}
-
-static void begin_quiet(struct reader *reader, struct watch *watch)
-{
-	model_begin_quiet(reader->model, reader->target, watch->family, watch->key);
-	watch->quiet = true;
-}
-
-static void looked(struct reader *reader, struct watch *watch, const struct event_look *look,
-	uint64_t now_ns, bool deep)
-{
-	bool same;
-
-	if (look->liveness == LIVENESS_DEAD) {
-		died(reader, watch, look, now_ns);
-		return;
-	}
-	apply_look(reader, look, now_ns);
-	watch->dead_ns = 0;
-	if (look->has_length)
-		watch->length_peak = MAX(watch->length_peak, look->length);
-	if (look->held_bytes)
-		watch->held_bytes = look->held_bytes;
-	same = watch_looked(watch, look->stamp);
-	if (deep)
-		watch_walked(watch, now_ns, WATCH_DEEP_NS);
-	if (same && reader->batch.part == reader->quiet_part)
-		begin_quiet(reader, watch);
-}
-
-static void look_flush(struct reader *reader, struct look_batch *batch)
-{
-	uint64_t now_ns;
-	int r;
-
-	if (!batch->count)
-		return;
-	memset(batch->looks, 0, batch->count * sizeof(batch->looks[0]));
-	r = batch->part->runtime->look(batch->part->process, batch->family, batch->keys,
-		batch->types, batch->peaks, batch->count, batch->deep, batch->looks);
-	/* After it was read: a growth in between would else seem to come after what was seen of it. */
-	now_ns = clock_mono_ns();
-	for (size_t i = 0; r >= 0 && i < batch->count; i++) {
-		struct event_look *look = &batch->looks[i];
-
-		/* A global variable lives as long as the program. */
-		if (look->liveness == LIVENESS_ALLOCATED &&
-			modules_is_global(reader->modules, look->key))
-			look->liveness = LIVENESS_ROOTED;
-		looked(reader, batch->watches[i], look, now_ns, batch->deep);
-	}
-	batch->count = 0;
-}
-
-static void look_at_family(
-	struct reader *reader, const struct part *part, enum family family, bool deep)
-{
-	struct look_batch *batch = &reader->batch;
-
-	if (!reader->watched.count_of[family])
-		return;
-	batch->part = part;
-	batch->family = family;
-	batch->deep = deep;
-	for (size_t i = 0; i < reader->to_look_count; i++) {
-		struct watch *watch = reader->to_look[i];
-
-		/* A look of this poll may have shown that others are dead */
-		if (!watch->used || watch->family != family || watch->deep != deep)
-			continue;
-		batch->watches[batch->count] = watch;
-		batch->keys[batch->count] = watch->key;
-		batch->types[batch->count] = watch->type;
-		batch->peaks[batch->count++] = watch->length_peak;
-		if (batch->count == LOOK_BATCH)
-			look_flush(reader, batch);
-	}
-	look_flush(reader, batch);
-}
-
 /* The first part that can tell: containers of one are counted in at once. */
 static const struct part *find_quiet_part(const struct reader *reader)
 {
@@ -683,74 +483,6 @@ static const struct part *find_quiet_part(const struct reader *reader)
 			return part;
 	}
 	return NULL;
-}
-
-static void end_all_quiet(struct reader *reader)
-{
-	model_end_all_quiet(reader->model, reader->target);
-	for (size_t i = 0; i < reader->watched.end; i++)
-		reader->watched.watches[i].quiet = false;
-}
-
-/*
- * Who is quiet, as far as is known. Either side may have lost some: the model makes room for others, so does the
- * list. Then all begin anew.
- */
-static void collect_quiet(struct reader *reader, struct quiet_batch *batch)
-{
-	struct model_quiet known = model_quiet(reader->model, reader->target);
-	uint64_t sum = 0;
-
-	batch->count = 0;
-	for (size_t i = 0; i < reader->watched.end; i++) {
-		struct watch *watch = &reader->watched.watches[i];
-
-		if (!watch->used || !watch->quiet)
-			continue;
-		sum += model_quiet_word(watch->family, watch->key);
-		batch->watches[batch->count] = watch;
-		batch->keys[batch->count++] = watch->key;
-	}
-	if (batch->count == known.count && sum == known.sum)
-		return;
-	end_all_quiet(reader);
-	batch->count = 0;
-}
-
-/* Whoever has said something new is looked at afterwards; so is who is to be walked. */
-static void poll_quiet(struct reader *reader, const struct part *part)
-{
-	struct quiet_batch *batch = &reader->quiet;
-	uint64_t now_ns = clock_mono_ns();
-	int r;
-
-	collect_quiet(reader, batch);
-	if (!batch->count)
-		return;
-	r = part->runtime->quiet(part->process, batch->keys, batch->count, batch->quiet);
-	for (size_t i = 0; i < batch->count; i++) {
-		struct watch *watch = batch->watches[i];
-
-		if (!r && batch->quiet[i] && !watch->deep && watch->part == part->number) {
-			watch->was_quiet = true;
-			continue;
-		}
-		watch->was_quiet |= !r && batch->quiet[i];
-		end_quiet(reader, watch);
-		watch_end_quiet(watch);
-	}
-	model_apply_quiet(reader->model, reader->target, now_ns);
-}
-
-static void collect_to_look(struct reader *reader, const struct part *part)
-{
-	reader->to_look_count = 0;
-	for (size_t i = 0; i < reader->watched.end; i++) {
-		struct watch *watch = &reader->watched.watches[i];
-
-		if (watch->used && !watch->quiet && watch->part == part->number)
-			reader->to_look[reader->to_look_count++] = watch;
-	}
 }
 
 void reader_group(struct reader *reader, uint64_t now_ns)
@@ -827,21 +559,14 @@ static bool goroutines_due(const struct reader *reader, uint64_t now_ns, bool at
 	       (at_once || now_ns >= reader->goroutines_due_ns);
 }
 
-static void poll_part(struct reader *reader, const struct part *part, uint64_t now_ns)
+static void poll_part(
+	struct reader *reader, const struct part *part, uint64_t now_ns, bool all_deep)
 {
 	struct event event = event_new(reader, EVENT_HEAP, now_ns);
-	bool all_deep = reader->last;
 
 	if (part->runtime->heap && part->runtime->heap(part->process, &event.heap) == 0)
 		model_apply(reader->model, &event);
-	if (part == reader->quiet_part)
-		poll_quiet(reader, part);
-	collect_to_look(reader, part);
-	for (enum family family = FAMILY_MAP; part->runtime->look && family < FAMILY_MAX;
-		family++) {
-		look_at_family(reader, part, family, false);
-		look_at_family(reader, part, family, true);
-	}
+	watcher_poll(reader->watcher, part);
 	if (part->runtime->goroutines && goroutines_due(reader, now_ns, all_deep))
 		look_at_goroutines(reader, part);
 	if (all_deep && part->runtime->profile)
@@ -865,17 +590,13 @@ static struct target_mem *block_mem(const struct reader *reader)
 void reader_poll(struct reader *reader, uint64_t now_ns, bool all_deep)
 {
 	tell_unwound(reader);
-	reader->last = all_deep;
 	/* Where pages came, there may have been a peak between two looks. */
 	reader_usage(reader, all_deep || attribution_is_waiting(reader->attribution));
 	parts_start(reader->parts);
-	watch_choose_deep(&reader->watched, now_ns, all_deep);
-	reader->quiet_part = find_quiet_part(reader);
-	if (!reader->quiet_part && model_quiet(reader->model, reader->target).count)
-		end_all_quiet(reader);
+	watcher_begin_poll(reader->watcher, find_quiet_part(reader), now_ns, all_deep);
 	for (size_t i = 0; i < parts_count(reader->parts); i++)
 		if (parts_get(reader->parts, i)->process)
-			poll_part(reader, parts_get(reader->parts, i), now_ns);
+			poll_part(reader, parts_get(reader->parts, i), now_ns, all_deep);
 	allocators_poll(reader->allocators, now_ns, all_deep);
 	if (all_deep && reader->blocks)
 		blocks_tell(reader->blocks, block_mem(reader), now_ns);
