@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "go_image.h"
+#include "runtime/go/go_census.h"
 #include "runtime/go/go_sync_map.h"
 
 #define INT_TYPE   (TYPES + 0x300)
@@ -507,4 +508,33 @@ Test(go_sync_map, misses)
 			"what is no bool");
 		close_heap(&map.heap);
 	}
+}
+
+/* Each census finds it for both maps, also where one of them was forgotten, or where it was is no struct any more. */
+Test(go_sync_map, struct_is_found_again)
+{
+	struct census_find finds[2] = {{.family = FAMILY_SYNC_MAP}, {.family = FAMILY_SYNC_MAP}};
+	struct census census = {.finds = finds, .find_count = ARRAY_SIZE(finds)};
+	struct go_container *read, *dirty;
+	struct table_map map;
+
+	build_table(&map);
+	put64(&map.heap, map.key + 48, 20);
+	put_struct(&map, 8, map.key + 48, 7);
+	open_table(&map);
+	census.process = map.heap.process;
+	finds[0].key = map.key;
+	finds[1].key = map.key + 48;
+	finds[1].owner.global = STRUCT + 16;
+	read = go_container_make(census.process, FAMILY_SYNC_MAP, finds[0].key, 0, 1);
+	dirty = go_container_make(census.process, FAMILY_SYNC_MAP, finds[1].key, 0, 1);
+	census_find_sync_structs(&census);
+	cr_expect(read->sync_struct == STRUCT && dirty->sync_struct == STRUCT);
+	go_container_reset(read);
+	census_find_sync_structs(&census);
+	cr_expect(read->sync_struct == STRUCT && dirty->sync_struct == STRUCT);
+	read->sync_struct = dirty->sync_struct = STRUCT + 0x400;
+	census_find_sync_structs(&census);
+	cr_expect(read->sync_struct == STRUCT && dirty->sync_struct == STRUCT);
+	close_heap(&map.heap);
 }

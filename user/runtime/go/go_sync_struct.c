@@ -114,12 +114,14 @@ void census_find_sync_structs(struct census *census)
 		struct go_container *other;
 		struct go_sync_struct found;
 
-		if (find->family != FAMILY_SYNC_MAP || !container || container->sync_struct)
+		if (find->family != FAMILY_SYNC_MAP || !container)
 			continue;
-		container->sync_struct = find_struct(census, find);
-		if (!container->sync_struct ||
-			go_sync_struct_read(process, container->sync_struct, find->key, &found))
-			continue;
+		/* One found before may have been an old copy of it, on what was a stack */
+		if (go_sync_struct_read(process, container->sync_struct, find->key, &found)) {
+			container->sync_struct = find_struct(census, find);
+			if (go_sync_struct_read(process, container->sync_struct, find->key, &found))
+				continue;
+		}
 		/* Nothing but dirty's field leads to a struct on the heap: so read is found, too */
 		other = go_container_find(
 			process, found.read == find->key ? found.dirty : found.read);
