@@ -1005,6 +1005,51 @@ Test(go_process, census_waits_for_the_sweeper)
 	}
 }
 
+#define MODULE (DATA + 0x3000)
+#define MASK   (DATA + 0x4000)
+
+/* What the census says of a map that a word of data points to, where the collector's mask has that bit or not. */
+static enum liveness liveness_by_mask(bool masked, bool pointer, bool through_object)
+{
+	static const uint8_t zero[0x2000];
+	struct found found = {};
+	struct runtime_census_options options = {.find_owners = true, .found_arg = &found};
+	struct runtime_census_stats stats;
+	uint64_t map, owner, word = 0x80 / 8, words = 0x1000 / 8;
+	struct heap heap;
+
+	build(&heap, 23);
+	map = add_classic(&heap, 40);
+	owner = add_span(&heap, 64, 128, false) + 64;
+	put64(&heap, owner + 16, map);
+	put64(&heap, DATA + 0x80, through_object ? owner : map);
+	collect(&heap, 1);
+	target_mem_add_image(heap.mem, MODULE, zero, sizeof(zero));
+	heap.file.go.moduledata = MODULE;
+	if (masked) {
+		put(&heap, MODULE + 536, words, 4);
+		put64(&heap, MODULE + 544, MASK);
+		put64(&heap, MODULE + 560, MASK + words / 8); /* of bss, which is empty */
+	}
+	put(&heap, MASK + word / 8, pointer ? 1u << word % 8 : 0xff & ~(1u << word % 8), 1);
+	open_heap(&heap);
+	cr_assert_eq(runtime_go.census(heap.process, &options, take, &stats), 0);
+	cr_assert_eq(found.count, 1);
+	close_heap(&heap);
+	return found.list[0].look.liveness;
+}
+
+/* A number of the runtime's may be the address of a map, too: it keeps none alive. */
+Test(go_process, census_knows_what_is_no_pointer)
+{
+	for (int through = 0; through < 2; through++) {
+		cr_expect_eq(liveness_by_mask(true, true, through), LIVENESS_ROOTED);
+		cr_expect_neq(liveness_by_mask(true, false, through), LIVENESS_ROOTED);
+		cr_expect_eq(liveness_by_mask(false, false, through), LIVENESS_ROOTED,
+			"not known: as it looks");
+	}
+}
+
 static void count_arrays(const struct runtime_arrays *arrays, void *arg)
 {
 	uint64_t *count = arg;

@@ -92,6 +92,7 @@ struct census {
 	size_t span_count;
 	uint32_t *page_span; /* page - first_page -> index into spans + 1; NULL = too many pages */
 	uint64_t first_page, page_count;
+	uint64_t data_mask, bss_mask; /* addresses of the bits; 0 = not known */
 
 	struct census_typed *typed;
 	size_t typed_count, typed_capacity;
@@ -127,6 +128,12 @@ int census_read(struct census *census, struct target_piece *pieces, size_t count
  * long: those are asked again after a pause, of which a census makes a few.
  */
 int census_find_objects(struct census *census, struct go_object *objects, size_t count);
+
+/* Finds out which words of the global variables are pointers, before census_is_pointer_word(). */
+void census_find_masks(struct census *census);
+
+/* Whether the collector takes a word of data or bss for a pointer; true where that is not known. */
+bool census_is_pointer_word(const struct census *census, uint64_t addr);
 
 /* Finds out who points to the finds. */
 int census_find_owners(struct census *census);

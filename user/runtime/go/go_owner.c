@@ -102,7 +102,8 @@ static void hit_global(struct pass *pass, uint64_t slot, uint64_t value, uint64_
 	uint64_t index;
 
 	(void)before;
-	if (table_get(&pass->filter.index_of, value, &index))
+	if (table_get(&pass->filter.index_of, value, &index) &&
+		census_is_pointer_word(pass->census, slot))
 		pass->census->finds[index].owner.global = slot;
 }
 
@@ -458,6 +459,9 @@ static void hit_object(struct pass *pass, uint64_t slot, uint64_t value, uint64_
 		else
 			high = middle;
 	}
+	if (!low || value >= pass->objects[low - 1].end ||
+		!census_is_pointer_word(pass->census, slot))
+		return;
 	for (; low && value < pass->objects[low - 1].end; low--) {
 		struct census_owner *owner =
 			&pass->census->finds[pass->objects[low - 1].find].owner;
@@ -498,6 +502,7 @@ int census_find_owners(struct census *census)
 	if (!census->find_count)
 		return 0;
 	filter_open(&pass.filter, census);
+	census_find_masks(census);
 	r = scan_globals(&pass, hit_global);
 	if (!r)
 		r = scan_heap(&pass);
