@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -432,6 +433,7 @@ static pid_t start_moving(int fd)
 
 	if (pid)
 		return pid;
+	setpriority(PRIO_PROCESS, 0, -20); /* who is stopped half way keeps its pages away */
 	for (;;)
 		if (write(fd, "1", 1) != 1)
 			_exit(1);

@@ -30,7 +30,7 @@
 #define SLICE_PIECES    1024       /* UIO_MAXIOV */
 #define MAX_GAP         512        /* bytes: cheaper to read over than to look up a page */
 #define SLICE_BYTES     (2u << 20) /* about 1 ms of copying: our share of the target's mmap_lock */
-#define MOVE_WAITS      64         /* for pages on the move, before they count as not there */
+#define MOVE_WAITS      400        /* for pages on the move, before they count as not there */
 #define MOVE_WAIT_NS    (100 * NSEC_PER_USEC)
 #define MAX_VAIN_WAITS  8 /* after which nothing is waited for any more */
 /*
