@@ -34,9 +34,8 @@
 #define ENTRIES_PER_PAGE 64
 #define MAX_ARRAY_PAGES  8
 #define CHECK_ATTEMPTS   8
-#define CONFIRM_AT       4096 /* candidates */
-#define MAX_PAUSES       48   /* 0.4 s in all: a thread may be off its CPU for so long */
-#define PAUSES_ALIKE     8    /* then twice as long, from the first to the last */
+#define MAX_PAUSES       48 /* 0.4 s in all: a thread may be off its CPU for so long */
+#define PAUSES_ALIKE     8  /* then twice as long, from the first to the last */
 #define FIRST_PAUSE_NS   (1 * NSEC_PER_MSEC)
 #define LAST_PAUSE_NS    (16 * NSEC_PER_MSEC)
 #define EMIT_BATCH       128            /* finds that are looked at again at once */
@@ -333,6 +332,61 @@ static enum census_scan choose_scan(const struct census *census, const struct ce
 	if (!span_try(census, span))
 		return CENSUS_SKIP;
 	return is_read_whole(span) ? CENSUS_WHOLE : CENSUS_HEADS;
+}
+
+static int scan_large(struct census *census, const struct census_span **spans, size_t span_count,
+	struct candidates *ret)
+{
+	uint64_t keys[SPAN_BATCH];
+	try_fn *tries[SPAN_BATCH];
+	size_t count = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < span_count && !r; i++) {
+		const struct census_span *span = spans[i];
+		try_fn *try = span_try(census, span);
+
+		for (uint32_t slot = 0; slot < span->nelems && !r; slot++) {
+			tries[count] = try;
+			keys[count++] = span->start + slot * span->elemsize;
+			if (count < SPAN_BATCH)
+				continue;
+			r = scan_heads(census, keys, tries, count, ret);
+			count = 0;
+		}
+	}
+	return r ? r : scan_heads(census, keys, tries, count, ret);
+}
+
+static int scan_spans(struct census *census, struct candidates *ret)
+{
+	const struct census_span *batch[SPAN_BATCH], **large = NULL, *span;
+	size_t cursor = 0, count = 0, large_count = 0, large_capacity = 0;
+	uint64_t bytes = 0;
+	int r = 0;
+
+	while (!r && (span = census_next_span(census, &cursor))) {
+		uint64_t span_bytes = span->pages * GO_PAGE_BYTES;
+
+		if (span->scan == CENSUS_HEADS) {
+			array_reserve(large, large_count, large_capacity);
+			large[large_count++] = span;
+		}
+		if (span->scan != CENSUS_WHOLE)
+			continue;
+		if (count == SPAN_BATCH || bytes + span_bytes > CENSUS_SLICE_BYTES) {
+			r = scan_small(census, batch, count, ret);
+			count = bytes = 0;
+		}
+		batch[count++] = span;
+		bytes += span_bytes;
+	}
+	if (!r)
+		r = scan_small(census, batch, count, ret);
+	if (!r)
+		r = scan_large(census, large, large_count, ret);
+	free(large);
+	return r;
 }
 
 /* ---- confirmation ---- */
@@ -635,80 +689,6 @@ static int confirm_all(struct census *census, struct candidates *candidates)
 		if (!r)
 			r = census_progress(census, 0);
 	}
-	return r;
-}
-
-/* ---- the whole heap ---- */
-
-/* Candidates may be a thousand times as many as there are containers: they are not kept until all are found. */
-static int confirm_many(struct census *census, struct candidates *candidates)
-{
-	int r;
-
-	if (candidates->count < CONFIRM_AT)
-		return 0;
-	r = confirm_all(census, candidates);
-	candidates->count = 0;
-	return r;
-}
-
-static int scan_large(struct census *census, const struct census_span **spans, size_t span_count,
-	struct candidates *ret)
-{
-	uint64_t keys[SPAN_BATCH];
-	try_fn *tries[SPAN_BATCH];
-	size_t count = 0;
-	int r = 0;
-
-	for (size_t i = 0; i < span_count && !r; i++) {
-		const struct census_span *span = spans[i];
-		try_fn *try = span_try(census, span);
-
-		for (uint32_t slot = 0; slot < span->nelems && !r; slot++) {
-			tries[count] = try;
-			keys[count++] = span->start + slot * span->elemsize;
-			if (count < SPAN_BATCH)
-				continue;
-			r = scan_heads(census, keys, tries, count, ret);
-			count = 0;
-			if (!r)
-				r = confirm_many(census, ret);
-		}
-	}
-	return r ? r : scan_heads(census, keys, tries, count, ret);
-}
-
-/* What it leaves in ret is to be confirmed still. */
-static int scan_spans(struct census *census, struct candidates *ret)
-{
-	const struct census_span *batch[SPAN_BATCH], **large = NULL, *span;
-	size_t cursor = 0, count = 0, large_count = 0, large_capacity = 0;
-	uint64_t bytes = 0;
-	int r = 0;
-
-	while (!r && (span = census_next_span(census, &cursor))) {
-		uint64_t span_bytes = span->pages * GO_PAGE_BYTES;
-
-		if (span->scan == CENSUS_HEADS) {
-			array_reserve(large, large_count, large_capacity);
-			large[large_count++] = span;
-		}
-		if (span->scan != CENSUS_WHOLE)
-			continue;
-		if (count == SPAN_BATCH || bytes + span_bytes > CENSUS_SLICE_BYTES) {
-			r = scan_small(census, batch, count, ret);
-			count = bytes = 0;
-			if (!r)
-				r = confirm_many(census, ret);
-		}
-		batch[count++] = span;
-		bytes += span_bytes;
-	}
-	if (!r)
-		r = scan_small(census, batch, count, ret);
-	if (!r)
-		r = scan_large(census, large, large_count, ret);
-	free(large);
 	return r;
 }
 
