@@ -79,7 +79,7 @@ int target_mem_read_u32(struct target_mem *mem, uint64_t addr, uint32_t *ret);
 
 /*
  * Reads many pieces in as few system calls as possible; checks presence once per page range. Each
- * piece says for itself whether it was read. Returns the number of pieces done, or -ESRCH.
+ * piece says for itself whether it was read, as by target_mem_read(). Returns the number of pieces done, or -ESRCH.
  */
 int target_mem_read_pieces(struct target_mem *mem, struct target_piece *pieces, size_t count);
 

@@ -21,7 +21,8 @@ struct pagemap_region {
 
 /*
  * Finds pages of [*start, end) that are all of is, one of any (0 = whatever) and none of is_not, as ranges of
- * neighbours that are the same of PRESENT and SWAPPED (categories). Moves *start to where the search came: end, or less where count ranges were not enough. Returns how many were found;
+ * neighbours that are the same of PRESENT and SWAPPED (categories). Moves *start to where the search came:
+ * end, or less where count ranges were not enough. Returns how many were found;
  * an error (-ENOTTY, -EINVAL: this kernel cannot) means that pagemap has to be read. Of an address space
  * that has gone it finds nothing.
  */
